@@ -1,0 +1,17 @@
+// Assertions. They state what a bug would break, stay on in release builds, and are never used for
+// failures of the environment (those are Result values, see result.h).
+#pragma once
+
+namespace eagleray {
+
+// Writes one line to stderr and aborts. Async-signal-safe; never returns.
+[[noreturn]] void check_failed(const char* expression, const char* file, int line,
+                               const char* why) noexcept;
+
+}  // namespace eagleray
+
+#define EAGLERAY_CHECK(condition, why)                                 \
+  do {                                                                 \
+    if (!(condition)) [[unlikely]]                                     \
+      ::eagleray::check_failed(#condition, __FILE__, __LINE__, (why)); \
+  } while (false)

@@ -1,0 +1,225 @@
+// ClientMachine, actors as their callers see them. Control decides an actor's life; this file keeps
+// the order of calls and the fate of those that an actor's death catches.
+#include <utility>
+
+#include "client/client_machine.h"
+
+namespace eagleray {
+
+ObjectId ClientMachine::handle_object_of(const ActorId& actor) {
+  return make_object_id(make_actor_task_id(ProcId{}, 0, actor), 1);
+}
+
+ActorPeer* ClientMachine::actor_peer(const ActorId& id, Effects& out) {
+  std::unique_ptr<ActorPeer>& actor = actors_[id];
+  if (!actor) {
+    actor = std::make_unique<ActorPeer>();
+    actor->actor = id;
+    const RequestId request = next_request();
+    out.to_node.push_back(AskControl{request, SubscribeActor{id}});
+  }
+  return actor.get();
+}
+
+ClientMachine::NewActor ClientMachine::create_actor(ActorSpec&& spec, Payload arguments,
+                                                    std::vector<ArgumentRef> refs,
+                                                    std::vector<Object*> nested, Effects& out) {
+  spec.actor = make_actor_id(proc_, ++last_counter_, job_);
+  spec.owner = proc_;
+  spec.job = job_;
+  auto& slot = actors_[spec.actor];
+  slot = std::make_unique<ActorPeer>();
+  ActorPeer* actor = slot.get();
+  actor->actor = spec.actor;
+  Object* handle = new_object(handle_object_of(spec.actor), proc_);
+  handle->refs = 1;
+  if (!spec.detached) handle->extra().actor = spec.actor;
+  const RequestId request = next_request();
+  Call call;
+  call.arguments = std::move(arguments);
+  call.refs = std::move(refs);
+  call.nested = std::move(nested);
+  TaskRecord* task = new_task(std::move(call), task_of(handle->id));
+  creations_[task->token] = PendingCreation{std::move(spec), request};
+  await_arguments(task, out);
+  if (task->missing == 0) arguments_ready(task, out);
+  return NewActor{actor, handle, request};
+}
+
+// The arguments have values: hand the actor to control. What the arguments refer to stays pinned
+// while the actor may restart.
+void ClientMachine::start_creation(TaskRecord* task, Effects& out) {
+  auto node = creations_.extract(task->token);
+  PendingCreation& pending = node.mapped();
+  ActorCreation creation;
+  creation.request = pending.request;
+  creation.spec = std::move(pending.spec);
+  creation.arguments = task->arguments;
+  std::vector<Object*>& pins = creation_pins_[creation.spec.actor];
+  for (const ArgumentRef& argument : task->refs) {
+    Object* object = argument.object;
+    RefArgument& ref = creation.refs.emplace_back();
+    ref.position = argument.position;
+    ref.ref = NestedRef{object->id, object->owner};
+    ref.value = value_of(object);
+    if (object->more) {
+      for (Object* inner : object->more->nested) {
+        ref.value.nested.push_back(NestedRef{inner->id, inner->owner});
+      }
+    }
+    pins.push_back(object);
+  }
+  for (Object* object : task->nested) {
+    creation.nested.push_back(NestedRef{object->id, object->owner});
+    pins.push_back(object);
+  }
+  task->refs.clear();
+  task->nested.clear();
+  const ActorId id = creation.spec.actor;
+  out.create_actors.push_back(std::move(creation));
+  // Subscribe behind the creation, so that control knows the actor.
+  out.after_creations.push_back(AskControl{next_request(), SubscribeActor{id}});
+  retire(task, out);
+}
+
+void ClientMachine::fail_creation(TaskRecord* task, const Value& error, Effects& out) {
+  auto node = creations_.extract(task->token);
+  const ActorId id = node.mapped().spec.actor;
+  ActorPeer& actor = *actors_.at(id);
+  actor.phase = ActorPhase::kDead;
+  actor.death = Failure{FailureKind::kActorDied, "an argument of its constructor failed"};
+  if (error.kind == ValueKind::kError) actor.creation_error = error.bytes.view();
+  retire(task, out);
+  flush_actor(actor, out);
+}
+
+ClientMachine::Submitted ClientMachine::submit_to_actor(ActorPeer* actor, Call&& call, Instant now,
+                                                        Effects& out) {
+  now_ = now;
+  TaskRecord* task =
+      new_task(std::move(call), make_actor_task_id(proc_, ++last_counter_, actor->actor));
+  task->order = last_counter_;
+  task->actor = actor;
+  ++actor->unfinished;
+  if (Object* handle = index_.find(handle_object_of(actor->actor))) {
+    ++handle->refs;  // a call in flight keeps the actor
+    task->actor_pin = handle;
+  }
+  add_outputs(task);
+  Submitted submitted{task->output, task->more_outputs, task->stream, task->token};
+  if (node_lost_) {
+    fail(task, FailureKind::kNodeDied, "the node of this process has ended", out);
+    return submitted;
+  }
+  actor->queue.push_back(task);
+  await_arguments(task, out);
+  if (task->missing == 0) arguments_ready(task, out);
+  return submitted;
+}
+
+// Pushes what may go: in order, up to the first call whose arguments are missing; for actors without
+// order, whatever is complete.
+void ClientMachine::flush_actor(ActorPeer& actor, Effects& out) {
+  if (actor.phase == ActorPhase::kDead) {
+    std::deque<TaskRecord*> queue;
+    queue.swap(actor.queue);
+    for (TaskRecord* task : queue) fail_for_actor(task, actor, out);
+    return;
+  }
+  if (actor.phase != ActorPhase::kAlive) return;
+  std::deque<TaskRecord*> rest;
+  while (!actor.queue.empty()) {
+    TaskRecord* task = actor.queue.front();
+    if (task->missing > 0) {
+      if (actor.ordered) break;
+      rest.push_back(task);
+      actor.queue.pop_front();
+      continue;
+    }
+    actor.queue.pop_front();
+    push(task, actor.proc, out);
+  }
+  for (auto it = rest.rbegin(); it != rest.rend(); ++it) actor.queue.push_front(*it);
+}
+
+void ClientMachine::fail_for_actor(TaskRecord* task, const ActorPeer& actor, Effects& out) {
+  if (task->cancelled) {
+    fail(task, FailureKind::kCancelled, "the call was cancelled", out);
+  } else if (!actor.creation_error.empty()) {
+    Value error;
+    error.kind = ValueKind::kError;
+    error.bytes = Payload::copy_of(actor.creation_error);
+    fail(task, error, out);
+  } else {
+    fail(task, actor.phase == ActorPhase::kDead ? FailureKind::kActorDied
+                                                : FailureKind::kActorUnavailable,
+         actor.death.message, out);
+  }
+}
+
+void ClientMachine::on_actor_update(const ActorStatus& status, Effects& out) {
+  const auto it = actors_.find(status.actor);
+  if (it == actors_.end()) return;
+  ActorPeer& actor = *it->second;
+  if (actor.phase == ActorPhase::kDead) return;
+  switch (status.state) {
+    case ActorState::kPending:
+      break;
+    case ActorState::kAlive:
+      if (actor.phase == ActorPhase::kAlive && actor.incarnation == status.incarnation) return;
+      settle_lost(actor, out);
+      actor.phase = ActorPhase::kAlive;
+      actor.proc = status.proc;
+      actor.incarnation = status.incarnation;
+      if (peer(actor.proc).lost) actor.phase = ActorPhase::kRestarting;  // died already: wait for word
+      break;
+    case ActorState::kRestarting:
+      actor.phase = ActorPhase::kRestarting;
+      actor.death = Failure{FailureKind::kActorUnavailable, describe(status.exit)};
+      settle_lost(actor, out);
+      break;
+    case ActorState::kDead: {
+      actor.phase = ActorPhase::kDead;
+      actor.death = Failure{FailureKind::kActorDied, describe(status.exit)};
+      actor.creation_error = status.creation_error;
+      settle_lost(actor, out);
+      const auto pins = creation_pins_.extract(status.actor);
+      if (pins) {
+        for (Object* object : pins.mapped()) unpin(object, out);
+      }
+      break;
+    }
+  }
+  flush_actor(actor, out);
+}
+
+// Calls that the end of an incarnation caught. A call that had not begun, or that may be retried, goes
+// to the next incarnation ahead of newer ones; the others fail: they may have run.
+void ClientMachine::settle_lost(ActorPeer& actor, Effects& out) {
+  std::vector<TaskRecord*> lost = std::exchange(actor.lost, {});
+  for (auto it = lost.rbegin(); it != lost.rend(); ++it) {
+    TaskRecord* task = *it;
+    task->state = TaskState::kQueued;
+    const bool may_run_again = !task->maybe_started || task->retries_left != 0;
+    if (actor.phase == ActorPhase::kDead || task->cancelled || !may_run_again) {
+      fail_for_actor(task, actor, out);
+      continue;
+    }
+    if (task->maybe_started) {
+      if (task->retries_left > 0) --task->retries_left;
+      ++task->attempt;
+    }
+    actor.queue.push_front(task);
+  }
+}
+
+// The actor's process is gone; what that means, control will say.
+void ClientMachine::lost_actor_process(ProcId proc, const ExitInfo& exit) {
+  for (auto& [id, actor] : actors_) {
+    if (actor->proc != proc || actor->phase != ActorPhase::kAlive) continue;
+    actor->phase = ActorPhase::kRestarting;
+    actor->death = Failure{FailureKind::kActorUnavailable, describe(exit)};
+  }
+}
+
+}  // namespace eagleray

@@ -1,0 +1,230 @@
+// ClientMachine: events in, timers, and what is common to its parts.
+#include "client/client_machine.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace eagleray {
+
+void Effects::clear() {
+  to_peer.clear();
+  to_node.clear();
+  free_extents.clear();
+  notify.clear();
+  create_actors.clear();
+  after_creations.clear();
+  interrupt.clear();
+  completed = 0;
+  runnable = 0;
+}
+
+ClientMachine::~ClientMachine() {
+  std::vector<Object*> objects;
+  index_.for_each([&](Object* object) { objects.push_back(object); });
+  for (Object* object : objects) delete object;
+  for (TaskRecord* task : task_slots_) delete task;
+  for (auto& [key, task] : exec_) delete task;
+}
+
+void ClientMachine::on_registered(const Registered& message) {
+  proc_ = message.proc;
+  job_ = message.job.job;
+  node_ = message.node;
+}
+
+void ClientMachine::send(ProcId to, PeerMessage&& message, Effects& out) {
+  Peer& target = peer(to);
+  if (target.lost) return;
+  if (target.linked) {
+    out.to_peer.push_back(Effects::ToPeer{to, std::move(message)});
+    return;
+  }
+  if (target.unsent.empty()) out.to_node.push_back(ConnectPeer{to});
+  target.unsent.push_back(std::move(message));
+}
+
+void ClientMachine::on_node(NodeToClient&& message, Instant now, Effects& out) {
+  now_ = now;
+  if (auto* linked = std::get_if<PeerLinked>(&message)) {
+    Peer& target = peer(linked->proc);
+    target.linked = true;
+    for (PeerMessage& unsent : std::exchange(target.unsent, {})) {
+      out.to_peer.push_back(Effects::ToPeer{linked->proc, std::move(unsent)});
+    }
+  } else if (auto* granted = std::get_if<LeaseGranted>(&message)) {
+    on_lease(*granted, out);
+  } else if (auto* waits = std::get_if<LeaseWaits>(&message)) {
+    if (waits->key.value >= 1 && waits->key.value <= keys_.size()) {
+      keys_[waits->key.value - 1]->waits_for = waits->reason;
+      keys_[waits->key.value - 1]->hopeless = waits->hopeless;
+    }
+  } else if (auto* revoke = std::get_if<RevokeLease>(&message)) {
+    const auto it = leases_.find(revoke->lease);
+    if (it == leases_.end()) return;
+    it->second->revoked = true;
+    if (it->second->in_flight == 0) return_lease(it->second.get(), false, out);
+  } else if (auto* says = std::get_if<ControlSays>(&message)) {
+    if (auto* update = std::get_if<ActorUpdate>(&says->answer)) on_actor_update(update->status, out);
+  }
+}
+
+void ClientMachine::on_peer(ProcId from, PeerMessage&& message, Instant now, Effects& out) {
+  now_ = now;
+  struct Visitor {
+    ClientMachine& machine;
+    ProcId from;
+    Effects& out;
+    void operator()(PushTask&& m) { machine.on_push(from, std::move(m), out); }
+    void operator()(TaskDone&& m) { machine.on_done(from, std::move(m), out); }
+    void operator()(DefineFunction&& m) {
+      machine.peer(from).functions[m.function.value] = std::move(m);
+    }
+    void operator()(TasksReturned&& m) { machine.on_returned(from, m, out); }
+    void operator()(CancelTask&& m) { machine.on_cancel(from, m, out); }
+    void operator()(StreamItem&& m) { machine.on_stream_item(from, std::move(m), out); }
+    void operator()(StreamConsumed&& m) {
+      machine.consumed_[{from.value, m.token}] = m.cancelled ? UINT32_MAX : m.count;
+      ++out.completed;
+    }
+    void operator()(AddBorrower&& m) { machine.on_add_borrower(from, m, out); }
+    void operator()(BorrowerAdded&& m) { machine.on_added(m.request, out); }
+    void operator()(ReleaseBorrows&& m) { machine.on_release(from, m, out); }
+    void operator()(WantObjects&& m) { machine.on_want(from, m, out); }
+    void operator()(ObjectIs&& m) { machine.on_object(from, std::move(m), out); }
+    void operator()(FreeExtents&& m) {
+      for (const StoreLocation& extent : m.extents) out.free_extents.push_back(extent);
+    }
+    void operator()(CancelObject&& m) {
+      Object* object = machine.index_.find(m.object);
+      if (object && object->owned) machine.cancel(object, m.force, m.recursive, out);
+    }
+  };
+  std::visit([&](auto&& each) { Visitor{*this, from, out}(std::forward<decltype(each)>(each)); },
+             std::move(message));
+}
+
+void ClientMachine::on_peer_lost(ProcId proc, const ExitInfo& exit, uint64_t running_token,
+                                 Instant now, Effects& out) {
+  now_ = now;
+  Peer& lost = peer(proc);
+  if (lost.lost) return;
+  lost.lost = true;
+  lost.linked = false;
+  lost.exit = exit;
+  lost.unsent.clear();
+  if (lost.lease) drop_lease(lost.lease);
+  lost_actor_process(proc, exit);
+  lost_tasks(lost, running_token, out);
+  lost_caller(proc, out);
+  lost_references(proc, out);
+  for (auto& key : keys_) dispatch(*key, out);
+}
+
+void ClientMachine::on_node_lost(Effects& out) {
+  if (node_lost_) return;
+  node_lost_ = true;
+  std::vector<uint64_t> tokens;
+  for (const TaskRecord* task : task_slots_) {
+    if (task) tokens.push_back(task->token);
+  }
+  for (uint64_t token : tokens) {
+    TaskRecord* task = task_of_token(token);
+    if (!task) continue;
+    if (task->state == TaskState::kPushed) {
+      unlink_task(peer(task->worker), task);
+    } else if (task->form) {
+      remove_from_queue(task);
+    }
+    fail(task, FailureKind::kNodeDied, "the node of this process has ended", out);
+  }
+  std::vector<Object*> borrowed;
+  index_.for_each([&](Object* object) {
+    if (!object->owned && object->pending()) borrowed.push_back(object);
+  });
+  for (Object* object : borrowed) {
+    Value error;
+    error.kind = ValueKind::kSystemError;
+    error.bytes = to_payload(FailureKind::kNodeDied, "the node of this process has ended");
+    settle(object, std::move(error), ProcId{}, out);
+  }
+}
+
+void ClientMachine::tick(Instant now, Effects& out) {
+  now_ = now;
+  std::vector<Lease*> idle;
+  for (auto& [id, lease] : leases_) {
+    if (lease->in_flight == 0 && now - lease->idle_since >= settings_.lease_linger) {
+      idle.push_back(lease.get());
+    }
+  }
+  for (Lease* lease : idle) {
+    Key& key = *keys_[lease->key.value - 1];
+    return_lease(lease, false, out);
+    if (key.leases.empty() && key.asked > 0 && key.queue.empty()) {
+      key.asked = 0;
+      ask_leases(key, out);  // withdraws what was asked and is not needed any more
+    }
+  }
+  if (!actor_worker_ && running_ > 0 && !runnable_.empty()) {
+    for (auto& [key, task] : exec_) {
+      if (task->started && !task->finished && now - task->started_at >= settings_.give_back_after) {
+        give_back_queued(out);
+        break;
+      }
+    }
+  }
+}
+
+Instant ClientMachine::next_deadline() const {
+  Instant next = Instant::never();
+  for (const auto& [id, lease] : leases_) {
+    if (lease->in_flight == 0) next = std::min(next, lease->idle_since + settings_.lease_linger);
+  }
+  return next;
+}
+
+std::string ClientMachine::wait_reason(const Object* object) const {
+  const TaskRecord* task = object->task;
+  if (!object->owned) return "its owner, another process, has not made it yet";
+  if (!task) return "nothing in this process makes it";
+  if (task->missing > 0) return "arguments of its task are not ready";
+  if (task->state == TaskState::kPushed) return "its task is at a worker and has not ended";
+  if (task->actor) {
+    return task->actor->phase == ActorPhase::kRestarting ? "its actor restarts"
+                                                         : "its actor has not started yet";
+  }
+  const Key& key = *keys_[task->form->key.value - 1];
+  if (!key.waits_for.empty()) return key.waits_for;
+  return "its task waits for a worker";
+}
+
+void ClientMachine::check_invariants() const {
+  size_t tasks = 0;
+  for (const TaskRecord* task : task_slots_) tasks += task != nullptr;
+  EAGLERAY_CHECK(tasks == task_count_, "task slots and their count differ");
+  for (const auto& [id, lease] : leases_) {
+    EAGLERAY_CHECK(lease->key.value <= keys_.size(), "lease of an unknown key");
+  }
+  for (const auto& key : keys_) {
+    for (const TaskRecord* task : key->queue) {
+      EAGLERAY_CHECK(task->state == TaskState::kQueued, "a queued task is not in state kQueued");
+      EAGLERAY_CHECK(task->missing == 0, "a queued task waits for arguments");
+    }
+    for (const Lease* lease : key->leases) {
+      uint32_t pushed = 0;
+      const auto it = peers_.find(lease->proc);
+      for (const TaskRecord* task = it->second.first; task; task = task->next) {
+        pushed += task->actor == nullptr;
+      }
+      EAGLERAY_CHECK(pushed == lease->in_flight, "a lease's count differs from what was pushed");
+    }
+  }
+  index_.for_each([](const Object* object) {
+    const bool held = object->refs > 0 ||
+                      (object->owned && object->more && !object->more->borrowers.empty()) ||
+                      (!object->owned && object->more && object->more->acks_awaited > 0);
+    EAGLERAY_CHECK(held, "an object is kept that nobody holds");
+  });
+}
+
+}  // namespace eagleray

@@ -1,0 +1,78 @@
+#include "io/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+namespace eagleray {
+
+void Fd::reset() {
+  if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+}
+
+Result<Fd> Fd::duplicate() const {
+  const int copy = ::fcntl(fd_, F_DUPFD_CLOEXEC, 3);
+  if (copy < 0) return system_error("duplicate descriptor", errno);
+  return Fd(copy);
+}
+
+Result<Fd> make_eventfd() {
+  const int fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (fd < 0) return system_error("eventfd", errno);
+  return Fd(fd);
+}
+
+void ring_eventfd(int fd) {
+  const uint64_t one = 1;
+  // A full counter (EAGAIN) means that it rings already.
+  [[maybe_unused]] const ssize_t n = ::write(fd, &one, sizeof one);
+}
+
+void clear_eventfd(int fd) {
+  uint64_t count = 0;
+  [[maybe_unused]] const ssize_t n = ::read(fd, &count, sizeof count);
+}
+
+Result<Fd> make_memfd(const char* name, uint64_t bytes) {
+  Fd fd(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!fd.valid()) return system_error("memfd_create", errno);
+  if (::ftruncate(fd.get(), static_cast<off_t>(bytes)) != 0) {
+    return system_error("size of shared memory", errno);
+  }
+  if (::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
+    return system_error("seal shared memory", errno);
+  }
+  return fd;
+}
+
+Result<Mapping> Mapping::map(int fd, uint64_t bytes, Access access) {
+  const int protection = access == Access::kRead ? PROT_READ : PROT_READ | PROT_WRITE;
+  void* at = ::mmap(nullptr, bytes, protection, MAP_SHARED, fd, 0);
+  if (at == MAP_FAILED) return system_error("map shared memory", errno);
+  Mapping mapping;
+  mapping.data_ = static_cast<char*>(at);
+  mapping.size_ = bytes;
+  return mapping;
+}
+
+Mapping::~Mapping() {
+  if (data_) ::munmap(data_, size_);
+}
+
+Result<uint64_t> size_of(int fd) {
+  struct stat info {};
+  if (::fstat(fd, &info) != 0) return system_error("size of descriptor", errno);
+  return static_cast<uint64_t>(info.st_size);
+}
+
+Instant monotonic_now() {
+  timespec t{};
+  ::clock_gettime(CLOCK_MONOTONIC, &t);
+  return Instant{static_cast<int64_t>(t.tv_sec) * 1'000'000 + t.tv_nsec / 1000};
+}
+
+}  // namespace eagleray

@@ -1,0 +1,74 @@
+// Fd: the one owner of a file descriptor. And the few system objects the shells need, each opened
+// close-on-exec: eventfds, memfds, timers of the loop. No policy here.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "base/result.h"
+#include "base/time.h"
+
+namespace eagleray {
+
+class Fd {
+ public:
+  Fd() = default;
+  explicit Fd(int fd) : fd_(fd) {}
+  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Fd& operator=(Fd&& other) noexcept {
+    if (this != &other) {
+      reset();
+      fd_ = std::exchange(other.fd_, -1);
+    }
+    return *this;
+  }
+  ~Fd() { reset(); }
+
+  int get() const { return fd_; }
+  bool valid() const { return fd_ >= 0; }
+  int release() { return std::exchange(fd_, -1); }
+  void reset();
+  Result<Fd> duplicate() const;
+
+ private:
+  int fd_ = -1;
+};
+
+Result<Fd> make_eventfd();  // non-blocking
+void ring_eventfd(int fd);
+void clear_eventfd(int fd);
+
+// Anonymous shared memory of `bytes`, sealed against resizing.
+Result<Fd> make_memfd(const char* name, uint64_t bytes);
+
+// A mapping of a whole descriptor; unmapped on destruction.
+class Mapping {
+ public:
+  enum class Access : uint8_t { kRead, kReadWrite };
+  Mapping() = default;
+  static Result<Mapping> map(int fd, uint64_t bytes, Access access);
+  Mapping(Mapping&& other) noexcept
+      : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+  Mapping& operator=(Mapping&& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
+  ~Mapping();
+
+  char* data() const { return data_; }
+  uint64_t size() const { return size_; }
+
+ private:
+  char* data_ = nullptr;
+  uint64_t size_ = 0;
+};
+
+// Size of what `fd` refers to.
+Result<uint64_t> size_of(int fd);
+
+Instant monotonic_now();
+
+}  // namespace eagleray

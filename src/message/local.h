@@ -1,0 +1,209 @@
+// Messages between a client process (driver or worker) and its node, over the node's unix socket.
+// Descriptors that travel with a message are listed beside it, in order.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "message/common.h"
+#include "message/control_calls.h"
+
+namespace eagleray {
+
+inline constexpr uint32_t kLocalVersion = 1;
+
+enum class ClientKind : uint8_t { kDriver, kWorker };
+
+// ---- client to node ----
+
+// First message of a connection. fds: background eventfd, waiter eventfd, doorbell page (memfd of
+// one page, see store/doorbell.h).
+struct Register {
+  uint32_t version = kLocalVersion;
+  ClientKind kind = ClientKind::kDriver;
+  uint32_t pid = 0;
+  uint64_t startup_token = 0;  // worker: as given to the zygote
+  std::string name_space;      // driver: wanted namespace, or empty for an anonymous one
+  std::string job_config;      // driver: JSON for workers (sys.path, working directory, ...)
+  EAGLERAY_FIELDS(Register, version, kind, pid, startup_token, name_space, job_config)
+};
+// How many workers the client would like to hold or be promised for `key`, in total. 0 withdraws.
+struct RequestLeases {
+  KeyId key;
+  uint32_t wanted = 0;
+  ResourceMap resources;
+  Strategy strategy;
+  std::string runtime_env;
+  JobId job;
+  EAGLERAY_FIELDS(RequestLeases, key, wanted, resources, strategy, runtime_env, job)
+};
+struct ReturnLease {
+  LeaseId lease;
+  bool discard_worker = false;  // the worker will exit or must not be reused
+  EAGLERAY_FIELDS(ReturnLease, lease, discard_worker)
+};
+struct ConnectPeer {          // PeerLinked or PeerLost
+  ProcId proc;
+  EAGLERAY_FIELDS(ConnectPeer, proc)
+};
+// A worker's task waits in get: its CPUs may be used by others until Unblocked. The node answers
+// neither; after Unblocked the CPU count may be exceeded for a moment rather than make it wait.
+struct Blocked {
+  EAGLERAY_NO_FIELDS(Blocked)
+};
+struct Unblocked {
+  EAGLERAY_NO_FIELDS(Unblocked)
+};
+struct KillProcess {          // force-cancel of a task: SIGKILL of a worker leased by this client
+  ProcId proc;
+  std::string reason;
+  EAGLERAY_FIELDS(KillProcess, proc, reason)
+};
+struct RequestSegment {       // SegmentGranted or SegmentDenied
+  RequestId request;
+  uint64_t bytes = 0;
+  EAGLERAY_FIELDS(RequestSegment, request, bytes)
+};
+struct ReleaseSegment {       // the writer holds no live object in it any more
+  SegmentId segment;
+  EAGLERAY_FIELDS(ReleaseSegment, segment)
+};
+struct OpenSegment {          // SegmentOpened; descriptor absent when the segment is gone
+  RequestId request;
+  SegmentId segment;
+  EAGLERAY_FIELDS(OpenSegment, request, segment)
+};
+// Extents whose owner let go of them after their writer had died: the node keeps the count.
+struct FreeOrphanExtents {
+  SegmentId segment;
+  uint32_t count = 0;
+  EAGLERAY_FIELDS(FreeOrphanExtents, segment, count)
+};
+// From the worker that runs an actor: the constructor ended.
+struct ActorStarted {
+  ActorId actor;
+  uint32_t incarnation = 0;
+  std::string error;          // encoded exception, empty when it is alive
+  EAGLERAY_FIELDS(ActorStarted, actor, incarnation, error)
+};
+// A worker is about to exit by its own decision (exit_actor, max_calls, last handle gone).
+struct Leaving {
+  std::string reason;
+  EAGLERAY_FIELDS(Leaving, reason)
+};
+struct AskControl {
+  RequestId request;
+  ControlCall call;
+  EAGLERAY_FIELDS(AskControl, request, call)
+};
+
+using ClientToNode =
+    std::variant<Register, RequestLeases, ReturnLease, ConnectPeer, Blocked, Unblocked, KillProcess,
+                 RequestSegment, ReleaseSegment, OpenSegment, FreeOrphanExtents, ActorStarted, Leaving,
+                 AskControl>;
+
+// ---- node to client ----
+
+// fds: node page (memfd of one page with the count of running processes, see store/doorbell.h).
+struct Registered {
+  ProcId proc;
+  NodeInfo node;
+  JobInfo job;                // driver: its own; worker: zero until AssignJob
+  std::string session_dir;
+  uint64_t store_capacity = 0;  // bytes
+  EAGLERAY_FIELDS(Registered, proc, node, job, session_dir, store_capacity)
+};
+struct Refused {              // answer to Register: closes afterwards
+  std::string message;
+  EAGLERAY_FIELDS(Refused, message)
+};
+// To a worker, before its first work for a job. A worker serves one job in its life.
+struct AssignJob {
+  JobInfo job;
+  std::string runtime_env;
+  EAGLERAY_FIELDS(AssignJob, job, runtime_env)
+};
+struct LeaseGranted {         // the link to `proc` has been handed over before (PeerLinked)
+  KeyId key;
+  LeaseId lease;
+  ProcId proc;
+  std::vector<uint32_t> gpus;
+  EAGLERAY_FIELDS(LeaseGranted, key, lease, proc, gpus)
+};
+// No node can grant this now, and why. `hopeless`: no node could even if it were idle.
+struct LeaseWaits {
+  KeyId key;
+  bool hopeless = false;
+  std::string reason;
+  EAGLERAY_FIELDS(LeaseWaits, key, hopeless, reason)
+};
+// Fair share: others wait. The client returns the lease as soon as nothing runs on it.
+struct RevokeLease {
+  LeaseId lease;
+  EAGLERAY_FIELDS(RevokeLease, lease)
+};
+// A link to `proc`. fds: ring memfd, the peer's background eventfd, waiter eventfd, doorbell page.
+struct PeerLinked {
+  ProcId proc;
+  bool first = false;         // which of the two rings this side writes: first or second
+  bool worker = false;        // the peer's kind
+  EAGLERAY_FIELDS(PeerLinked, proc, first, worker)
+};
+struct PeerLost {
+  ProcId proc;
+  ExitInfo exit;
+  EAGLERAY_FIELDS(PeerLost, proc, exit)
+};
+struct SegmentGranted {       // fds: the segment
+  RequestId request;
+  SegmentId segment;
+  uint64_t bytes = 0;
+  EAGLERAY_FIELDS(SegmentGranted, request, segment, bytes)
+};
+struct SegmentDenied {        // hopeless: larger than the store
+  RequestId request;
+  bool hopeless = false;
+  std::string message;
+  EAGLERAY_FIELDS(SegmentDenied, request, hopeless, message)
+};
+struct SegmentOpened {        // fds: the segment, or none when found is false
+  RequestId request;
+  SegmentId segment;
+  bool found = false;
+  uint64_t bytes = 0;
+  EAGLERAY_FIELDS(SegmentOpened, request, segment, found, bytes)
+};
+struct ReclaimSegments {      // the store is short of room: return what is cached and empty
+  EAGLERAY_NO_FIELDS(ReclaimSegments)
+};
+struct StartActor {           // to a worker: construct it, then ActorStarted
+  ActorSpec spec;
+  uint32_t incarnation = 0;
+  std::vector<uint32_t> gpus;
+  EAGLERAY_FIELDS(StartActor, spec, incarnation, gpus)
+};
+struct Exit {                 // to a worker: end now, without running exit handlers if `at_once`
+  bool at_once = false;
+  std::string reason;
+  EAGLERAY_FIELDS(Exit, at_once, reason)
+};
+struct LogLines {             // to a driver: whole lines of one of its workers
+  uint32_t pid = 0;
+  bool error = false;         // stderr
+  std::string text;
+  EAGLERAY_FIELDS(LogLines, pid, error, text)
+};
+struct ControlSays {
+  RequestId request;
+  ControlAnswer answer;
+  EAGLERAY_FIELDS(ControlSays, request, answer)
+};
+
+using NodeToClient =
+    std::variant<Registered, Refused, AssignJob, LeaseGranted, LeaseWaits, RevokeLease, PeerLinked,
+                 PeerLost, SegmentGranted, SegmentDenied, SegmentOpened, ReclaimSegments, StartActor,
+                 Exit, LogLines, ControlSays>;
+
+}  // namespace eagleray

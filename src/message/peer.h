@@ -1,0 +1,166 @@
+// Messages between two client processes over their link: tasks, results and references. A submitter
+// numbers its tasks with tokens; every answer carries the token back.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/payload.h"
+#include "message/fields.h"
+
+namespace eagleray {
+
+struct StoreLocation {
+  SegmentId segment;
+  uint64_t offset = 0;
+  uint64_t size = 0;
+  ProcId writer;              // whose allocator it belongs to
+  EAGLERAY_FIELDS(StoreLocation, segment, offset, size, writer)
+};
+
+// A reference inside a value. Whoever sends a value has made its receiver a borrower at the owner
+// before (see docs/design/ownership.md), so the receiver need not register.
+struct NestedRef {
+  ObjectId object;
+  ProcId owner;
+  EAGLERAY_FIELDS(NestedRef, object, owner)
+};
+
+enum class ValueKind : uint8_t { kNone, kInline, kStored, kError, kSystemError };
+
+// A value as it travels. kError: `bytes` is an encoded error record of the language. kSystemError:
+// made by the core, see base/failure.h.
+struct Value {
+  ValueKind kind = ValueKind::kNone;
+  Payload bytes;
+  StoreLocation location;     // kStored
+  std::vector<NestedRef> nested;
+  bool operator==(const Value&) const = default;
+  template <class F>
+  void visit_fields(F&& f) {
+    f(kind, bytes, location, nested);
+  }
+  template <class F>
+  void visit_fields(F&& f) const {
+    f(kind, bytes, location, nested);
+  }
+};
+
+// An argument that was a reference: its place in the argument list, and its value.
+struct RefArgument {
+  uint32_t position = 0;
+  NestedRef ref;
+  Value value;
+  EAGLERAY_FIELDS(RefArgument, position, ref, value)
+};
+
+struct DefineFunction {       // once per link, before the first task that names it
+  FunctionId function;
+  Payload blob;               // pickled function; empty for an actor's method
+  std::string name;
+  EAGLERAY_FIELDS(DefineFunction, function, blob, name)
+};
+
+inline constexpr int32_t kReturnsStreaming = -1;
+inline constexpr int32_t kReturnsDynamic = -2;
+
+struct PushTask {
+  uint64_t token = 0;
+  TaskId task;
+  FunctionId function;
+  int32_t num_returns = 1;    // or one of the two above
+  uint32_t attempt = 0;
+  bool actor_task = false;
+  Payload arguments;          // encoded argument list with holes for `refs`; empty: no arguments
+  std::vector<RefArgument> refs;
+  std::vector<NestedRef> nested;  // references inside plain arguments
+  std::string name;           // display name when it is not the function's
+  std::string group;          // concurrency group
+  Payload extra;              // Python's rare options
+  EAGLERAY_FIELDS(PushTask, token, task, function, num_returns, attempt, actor_task, arguments, refs,
+                  nested, name, group, extra)
+};
+
+enum class TaskOutcome : uint8_t { kDone, kRetry, kCancelled };
+
+struct TaskDone {
+  uint64_t token = 0;
+  TaskOutcome outcome = TaskOutcome::kDone;
+  uint32_t run_us = 0;
+  bool leaving = false;       // the worker exits after this (max_calls, exit_actor)
+  std::vector<Value> returns;  // one, or one per return; kRetry: the error in case no retry is left
+  EAGLERAY_FIELDS(TaskDone, token, outcome, run_us, leaving, returns)
+};
+// Not started and given back: the worker blocks, runs something long, or was asked.
+struct TasksReturned {
+  std::vector<uint64_t> tokens;
+  EAGLERAY_FIELDS(TasksReturned, tokens)
+};
+struct CancelTask {
+  uint64_t token = 0;
+  bool force = false;
+  bool recursive = true;
+  EAGLERAY_FIELDS(CancelTask, token, force, recursive)
+};
+struct StreamItem {
+  uint64_t token = 0;
+  uint32_t index = 0;         // from 0
+  Value value;
+  EAGLERAY_FIELDS(StreamItem, token, index, value)
+};
+struct StreamConsumed {       // for back-pressure; `cancelled`: nobody reads on
+  uint64_t token = 0;
+  uint32_t count = 0;
+  bool cancelled = false;
+  EAGLERAY_FIELDS(StreamConsumed, token, count, cancelled)
+};
+
+// To an owner: `borrower` is about to receive the reference. BorrowerAdded answers.
+struct AddBorrower {
+  RequestId request;
+  ObjectId object;
+  ProcId borrower;
+  EAGLERAY_FIELDS(AddBorrower, request, object, borrower)
+};
+struct BorrowerAdded {
+  RequestId request;
+  EAGLERAY_FIELDS(BorrowerAdded, request)
+};
+struct Release {
+  ObjectId object;
+  uint32_t credits = 0;       // how often the reference had been handed to the sender
+  EAGLERAY_FIELDS(Release, object, credits)
+};
+struct ReleaseBorrows {
+  std::vector<Release> releases;
+  EAGLERAY_FIELDS(ReleaseBorrows, releases)
+};
+struct WantObjects {          // ObjectIs for each, when it is ready
+  std::vector<ObjectId> objects;
+  EAGLERAY_FIELDS(WantObjects, objects)
+};
+struct ObjectIs {             // kind kNone: the owner does not have it (freed)
+  ObjectId object;
+  Value value;
+  EAGLERAY_FIELDS(ObjectIs, object, value)
+};
+struct FreeExtents {          // from an owner to the writer of the extents
+  std::vector<StoreLocation> extents;
+  EAGLERAY_FIELDS(FreeExtents, extents)
+};
+struct CancelObject {         // a borrower cancels the task behind an object
+  ObjectId object;
+  bool force = false;
+  bool recursive = true;
+  EAGLERAY_FIELDS(CancelObject, object, force, recursive)
+};
+
+using PeerMessage =
+    std::variant<PushTask, TaskDone, DefineFunction, TasksReturned, CancelTask, StreamItem,
+                 StreamConsumed, AddBorrower, BorrowerAdded, ReleaseBorrows, WantObjects, ObjectIs,
+                 FreeExtents, CancelObject>;
+
+}  // namespace eagleray

@@ -1,0 +1,199 @@
+// NodeMachine: every decision of one node. Who gets a worker and when (leases, actors, bundles of
+// placement groups), when workers start and end, who may write how much into the object store, which
+// processes are told that another one died. Pure: NodeShell feeds it events and carries out Effects.
+//
+// States of a worker: kStarting -> kIdle -> kLeased or kActor -> (kIdle) -> kEnding.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <set>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/check.h"
+#include "base/time.h"
+#include "message/cluster.h"
+#include "message/local.h"
+
+namespace eagleray {
+
+struct NodeSettings {
+  uint32_t workers_max = 2'000;       // more requests wait
+  uint32_t starting_max = 8;          // workers being forked at one time
+  Duration worker_idle_max = Duration::from_s(1);  // beyond the number of CPUs
+  Duration store_full_wait = Duration::from_s(10);  // then a request for room is denied
+  Duration explain_after = Duration::from_s(1);     // a request that waits is told why
+  uint64_t store_capacity = 1u << 30;
+};
+
+enum class WorkerState : uint8_t { kStarting, kIdle, kLeased, kActor, kEnding };
+
+struct NodeEffects {
+  struct ToClient {
+    ProcId to;
+    NodeToClient message;
+  };
+  struct MakeLink {
+    ProcId a, b;
+  };
+  struct StartWorker {
+    uint64_t token = 0;
+  };
+  struct Kill {
+    uint32_t pid = 0;  // and its process group
+  };
+  struct MakeSegment {  // make it and send SegmentGranted with its descriptor
+    ProcId to;
+    RequestId request;
+    SegmentId segment;
+    uint64_t bytes = 0;
+  };
+  struct ShareSegment {  // send SegmentOpened with its descriptor
+    ProcId to;
+    RequestId request;
+    SegmentId segment;
+  };
+  struct DropSegment {
+    SegmentId segment;
+  };
+  using Effect = std::variant<ToClient, MakeLink, StartWorker, Kill, MakeSegment, ShareSegment,
+                              DropSegment, NodeToControl>;
+  std::vector<Effect> list;  // in this order
+};
+
+class NodeMachine {
+ public:
+  NodeMachine(const NodeSettings& settings, NodeInfo info);
+
+  // ---- events ----
+  void on_accepted(NodeIndex index);  // by control, before any client
+  // A process registered on a connection; its id comes back in Registered.
+  ProcId on_register(const Register& message, Instant now, NodeEffects& out);
+  void on_client(ProcId from, const ClientToNode& message, Instant now, NodeEffects& out);
+  // `live_extents`: what the shell read in the headers of its segments, by segment.
+  void on_client_gone(ProcId proc, const ExitInfo& exit, const std::map<SegmentId, uint32_t>& live,
+                      Instant now, NodeEffects& out);
+  void on_worker_start_failed(uint64_t token, Instant now, NodeEffects& out);
+  void on_control(const ControlToNode& message, Instant now, NodeEffects& out);
+  void tick(Instant now, NodeEffects& out);
+  Instant next_deadline() const;
+
+  // ---- views ----
+  const NodeInfo& info() const { return info_; }
+  std::vector<SegmentId> segments_of(ProcId proc) const;
+  ProcId driver_of(JobId job) const;
+  JobId job_of_proc(ProcId proc) const;
+  uint32_t pid_of(ProcId proc) const;
+  void check_invariants() const;
+
+ private:
+  struct Client {
+    ProcId proc;
+    ClientKind kind = ClientKind::kDriver;
+    uint32_t pid = 0;
+    JobId job;
+    std::set<uint64_t> linked;
+  };
+  struct Worker {
+    WorkerState state = WorkerState::kStarting;
+    std::string runtime_env;
+    bool assigned = false;   // to a job
+    LeaseId lease;
+    ActorId actor;
+    uint32_t incarnation = 0;
+    ResourceMap actor_held;
+    Strategy actor_strategy;
+    std::vector<uint32_t> gpus;
+    int64_t gpu_amount = 0;
+    bool blocked = false;    // its CPU is lent out while its task waits
+    bool intended = false;
+    std::string intent;      // why it ends, when we or it meant it
+    Instant idle_since;
+  };
+  struct Lease {
+    LeaseId id;
+    ProcId client, worker;
+    KeyId key;
+    ResourceMap held;
+    Strategy strategy;
+    bool revoked = false;
+  };
+  struct Demand {  // of one client for one key
+    ProcId client;
+    RequestLeases request;
+    uint32_t held = 0;
+    Instant since;      // since when it lacks something
+    bool explained = false;
+  };
+  struct PendingActor {
+    PlaceActor place;
+    Instant since;
+  };
+  struct Bundle {
+    ResourceMap total, free;
+    bool committed = false;
+  };
+  using BundleKey = std::pair<PlacementGroupId, uint32_t>;
+  struct SegmentRow {
+    ProcId writer;
+    JobId job;
+    uint64_t bytes = 0;
+    bool orphan = false;
+    uint32_t live = 0;  // orphan: extents not yet freed
+  };
+  struct WaitingSegment {
+    ProcId client;
+    RequestSegment request;
+    Instant since;
+  };
+
+  void schedule(Instant now, NodeEffects& out);
+  bool grant(Demand& demand, ResourceMap& tentative, uint32_t& workers_wanted, NodeEffects& out);
+  bool place(const PendingActor& pending, ResourceMap& tentative, uint32_t& workers_wanted,
+             NodeEffects& out);
+  void revoke_for(const Demand* demand, NodeEffects& out);
+  Worker* idle_worker(JobId job, const std::string& runtime_env, ProcId& proc);
+  void assign(ProcId proc, Worker& worker, JobId job, const std::string& env, NodeEffects& out);
+  bool can_take(const ResourceMap& want, const Strategy& strategy, const ResourceMap& free) const;
+  void take(const ResourceMap& want, Strategy& strategy, Worker& worker);
+  void give(const ResourceMap& held, const Strategy& strategy, Worker& worker);
+  void end_lease(Lease& lease, NodeEffects& out);
+  void end_worker(ProcId proc, Worker& worker, const std::string& why, NodeEffects& out);
+  void link(ProcId a, ProcId b, NodeEffects& out);
+  void send(ProcId to, NodeToClient message, NodeEffects& out);
+  void ask_segment(ProcId from, const RequestSegment& request, Instant now, NodeEffects& out);
+  void retry_segments(Instant now, NodeEffects& out);
+  void drop_segment(SegmentId id, NodeEffects& out);
+  std::string explain(const Demand& demand, bool& hopeless) const;
+  std::string store_holders() const;
+  uint32_t cpu_count() const;
+
+  const NodeSettings settings_;
+  NodeInfo info_;
+  ResourceMap free_;
+  std::vector<int64_t> gpu_free_;
+  uint64_t last_proc_ = 0;
+  uint64_t last_lease_ = 0;
+  uint64_t last_segment_ = 0;
+  uint64_t last_token_ = 0;
+  uint64_t last_request_ = 0;
+  std::map<ProcId, Client> clients_;
+  std::map<ProcId, Worker> workers_;
+  std::set<uint64_t> starting_;                // tokens
+  std::map<RequestId, ProcId> job_requests_;
+  std::map<JobId, JobInfo> jobs_;
+  std::map<JobId, ProcId> drivers_;
+  std::map<LeaseId, Lease> leases_;
+  std::deque<Demand> demands_;                 // served in turn
+  std::deque<PendingActor> pending_actors_;
+  std::map<BundleKey, Bundle> bundles_;
+  std::map<SegmentId, SegmentRow> segments_;
+  uint64_t store_used_ = 0;
+  std::deque<WaitingSegment> waiting_segments_;
+  ResourceMap reported_;
+};
+
+}  // namespace eagleray

@@ -1,0 +1,814 @@
+#include "shell/client_shell.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "wire/codec.h"
+
+namespace eagleray {
+namespace {
+
+constexpr int64_t kSpinUs = 50;
+constexpr int kRecordsPerDrain = 256;
+constexpr int kSocketEveryDrives = 64;   // a thread kept busy by rings still looks at its node
+constexpr int kBackgroundTickMs = 2;
+constexpr int kBackgroundTicksBeforePark = 5;
+constexpr int kRegisterTimeoutMs = 30'000;
+constexpr size_t kReadMappingsMax = 64;  // segments of others kept mapped without a reader
+
+inline void pause_core() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#else
+  __asm__ __volatile__("yield");
+#endif
+}
+
+int timeout_ms(Instant deadline, Instant now) {
+  if (deadline == Instant::never()) return -1;
+  const int64_t us = (deadline - now).us;
+  return us <= 0 ? 0 : static_cast<int>(std::min<int64_t>((us + 999) / 1000, 1 << 30));
+}
+
+PeerLost lost_because(ProcId proc, const char* reason) {
+  PeerLost lost;
+  lost.proc = proc;
+  lost.exit.reason = reason;
+  return lost;
+}
+
+}  // namespace
+
+ClientShell::ClientShell(Options&& options)
+    : options_(std::move(options)), socket_(std::move(options_.socket)), machine_(ClientSettings{}) {}
+
+Result<std::unique_ptr<ClientShell>> ClientShell::open(Options options) {
+  std::unique_ptr<ClientShell> shell(new ClientShell(std::move(options)));
+  Result<Ok> started = shell->start();
+  if (!started.ok()) return started.error();
+  return shell;
+}
+
+Result<Ok> ClientShell::start() {
+  Result<Fd> background = make_eventfd();
+  Result<Fd> waiter = make_eventfd();
+  Result<Fd> page = make_memfd("eagleray-doorbell", kPageBytes);
+  if (!background.ok()) return background.error();
+  if (!waiter.ok()) return waiter.error();
+  if (!page.ok()) return page.error();
+  background_bell_ = std::move(background).value();
+  waiter_bell_ = std::move(waiter).value();
+  page_fd_ = std::move(page).value();
+  Result<Mapping> mapped = Mapping::map(page_fd_.get(), kPageBytes, Mapping::Access::kReadWrite);
+  if (!mapped.ok()) return mapped.error();
+  page_ = std::move(mapped).value();
+
+  Register hello;
+  hello.kind = options_.kind;
+  hello.pid = static_cast<uint32_t>(::getpid());
+  hello.startup_token = options_.startup_token;
+  hello.name_space = options_.name_space;
+  hello.job_config = options_.job_config;
+  std::string bytes;
+  encode(ClientToNode{hello}, bytes);
+  const int fds[] = {background_bell_.get(), waiter_bell_.get(), page_fd_.get()};
+  Result<Ok> sent = socket_.send(bytes, fds, 3);
+  if (!sent.ok()) return sent;
+  Result<Frame> frame = socket_.receive_one(kRegisterTimeoutMs);
+  if (!frame.ok()) return frame.error();
+  Result<NodeToClient> message = decode<NodeToClient>(frame.value().bytes);
+  if (!message.ok()) return message.error();
+  if (auto* refused = std::get_if<Refused>(&message.value())) {
+    return Error{ErrorCode::kInvalid, "the node refused this process: " + refused->message};
+  }
+  auto* registered = std::get_if<Registered>(&message.value());
+  if (!registered || frame.value().fds.empty()) {
+    return Error{ErrorCode::kCorrupt, "the node answered with something unexpected"};
+  }
+  registered_ = *registered;
+  job_ = registered_.job;
+  machine_.on_registered(registered_);
+  Result<Mapping> node_page =
+      Mapping::map(frame.value().fds[0].get(), kPageBytes, Mapping::Access::kReadWrite);
+  if (!node_page.ok()) return node_page.error();
+  node_page_map_ = std::move(node_page).value();
+  count_running(1);
+  // Signals are the main thread's: a Ctrl-C must interrupt its wait, not the background thread's.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  background_ = std::thread([this] { run_background(); });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return Ok{};
+}
+
+ClientShell::~ClientShell() { close(); }
+
+void ClientShell::close() {
+  if (closed_.exchange(true)) return;
+  ring_eventfd(background_bell_.get());
+  ring_eventfd(waiter_bell_.get());
+  if (background_.joinable()) background_.join();
+  {
+    std::lock_guard lock(mutex_);
+    ++interrupts_;
+    count_running(-1);
+  }
+  seat_free_.notify_all();
+  notified_.notify_all();
+  ::shutdown(socket_.fd(), SHUT_RDWR);
+}
+
+void ClientShell::count_running(int32_t change) {
+  if ((change > 0) == counted_) return;
+  counted_ = change > 0;
+  doorbell().counted_running.store(counted_ ? 1 : 0, std::memory_order_relaxed);
+  node_page().running.fetch_add(change, std::memory_order_relaxed);
+}
+
+JobInfo ClientShell::job() const {
+  std::lock_guard lock(mutex_);
+  return job_;
+}
+
+std::vector<uint32_t> ClientShell::gpus() const {
+  std::lock_guard lock(mutex_);
+  return gpus_;
+}
+
+// ---- effects ----
+
+void ClientShell::apply() {
+  Effects& effects = effects_;
+  for (Effects::ToPeer& out : effects.to_peer) {
+    const auto it = links_.find(out.proc);
+    if (it == links_.end()) continue;  // lost since
+    push(*it->second, out.message);
+  }
+  for (const ClientToNode& message : effects.to_node) {
+    scratch_.clear();
+    encode(message, scratch_);
+    if (!socket_.send(scratch_).ok()) node_lost("sending to it failed");
+  }
+  for (ActorCreation& creation : effects.create_actors) {
+    CreationArguments arguments{std::move(creation.arguments), std::move(creation.refs),
+                                std::move(creation.nested)};
+    encode(arguments, creation.spec.arguments);
+    scratch_.clear();
+    encode(ClientToNode{AskControl{creation.request, CreateActor{std::move(creation.spec)}}}, scratch_);
+    if (!socket_.send(scratch_).ok()) node_lost("sending to it failed");
+  }
+  for (const ClientToNode& message : effects.after_creations) {
+    scratch_.clear();
+    encode(message, scratch_);
+    if (!socket_.send(scratch_).ok()) node_lost("sending to it failed");
+  }
+  for (const StoreLocation& extent : effects.free_extents) {
+    for (SegmentId segment : allocator_.free(extent.segment, extent.offset)) {
+      own_segments_.erase(segment);
+      scratch_.clear();
+      encode(ClientToNode{ReleaseSegment{segment}}, scratch_);
+      (void)socket_.send(scratch_).ok();
+    }
+  }
+  if (!effects.notify.empty()) {
+    std::lock_guard lock(notify_mutex_);
+    notifications_.insert(notifications_.end(), effects.notify.begin(), effects.notify.end());
+    notified_.notify_all();
+  }
+  for (ExecTask* task : effects.interrupt) {
+    if (interrupt_hook_) interrupt_hook_(task);
+  }
+  if (effects.runnable > 0 && task_bell_.valid()) ring_eventfd(task_bell_.get());
+  if ((effects.completed > 0 || effects.runnable > 0) && waiting_for_seat_ > 0) {
+    seat_free_.notify_all();
+  }
+  effects.clear();
+  for (Link* link : polled_) {
+    if (link->touched) ring(*link);
+  }
+}
+
+void ClientShell::push(Link& link, const PeerMessage& message) {
+  std::string bytes;
+  if (link.overflow.empty()) {
+    scratch_.clear();
+    encode(message, scratch_);
+    link.touched = true;
+    if (link.ends.writer.write(scratch_)) return;
+    link.overflow.push_back(scratch_);
+  } else {
+    encode(message, link.overflow.emplace_back());
+  }
+  flush_overflow(link);
+}
+
+void ClientShell::flush_overflow(Link& link) {
+  while (!link.overflow.empty()) {
+    if (link.ends.writer.write(link.overflow.front())) {
+      link.overflow.pop_front();
+    } else if (!link.ends.writer.wait_for_room()) {
+      break;
+    }
+    link.touched = true;
+  }
+}
+
+void ClientShell::ring(Link& link) {
+  link.touched = false;
+  switch (whom_to_wake(link.doorbell())) {
+    case Wake::kNobody: break;
+    case Wake::kWaiter: ring_eventfd(link.waiter_bell.get()); break;
+    case Wake::kBackground: ring_eventfd(link.background_bell.get()); break;
+  }
+}
+
+// ---- events ----
+
+bool ClientShell::drive(bool read_socket) {
+  bool worked = false;
+  if (read_socket) worked = read_node();
+  for (size_t i = 0; i < polled_.size(); ++i) worked |= drain(*polled_[i]);
+  return worked;
+}
+
+bool ClientShell::drain(Link& link) {
+  bool worked = false;
+  if (!link.overflow.empty()) {
+    flush_overflow(link);
+    if (link.touched) ring(link);
+  }
+  for (int i = 0; i < kRecordsPerDrain; ++i) {
+    Result<RingReader::Record> record = link.ends.reader.next();
+    if (!record.ok()) {
+      lose_peer(lost_because(link.proc, "it wrote nonsense into its link"));
+      return true;
+    }
+    if (!record.value().found) break;
+    worked = true;
+    Result<PeerMessage> message = decode<PeerMessage>(record.value().body);
+    const bool room_wanted = link.ends.reader.consume();
+    if (room_wanted) {
+      link.touched = true;
+    }
+    if (!message.ok()) {
+      lose_peer(lost_because(link.proc, "it sent a malformed message"));
+      return true;
+    }
+    machine_.on_peer(link.proc, std::move(message).value(), monotonic_now(), effects_);
+  }
+  if (worked) apply();
+  return worked;
+}
+
+bool ClientShell::read_node() {
+  if (closed()) return false;
+  std::vector<Frame> frames;
+  Result<Ok> received = socket_.receive(frames);
+  for (Frame& frame : frames) handle_node(std::move(frame));
+  if (socket_.wants_write()) (void)socket_.flush().ok();
+  if (!received.ok()) {
+    node_lost(received.error().message);
+    return true;
+  }
+  return !frames.empty();
+}
+
+void ClientShell::node_lost(const std::string& why) {
+  if (exiting_.exchange(true)) return;
+  exit_reason_ = "the node is gone: " + why;
+  machine_.on_node_lost(effects_);
+  ++interrupts_;
+  effects_.completed++;
+  seat_free_.notify_all();
+}
+
+void ClientShell::handle_node(Frame&& frame) {
+  Result<NodeToClient> decoded = decode<NodeToClient>(frame.bytes);
+  if (!decoded.ok()) return node_lost("it sent a malformed message");
+  NodeToClient& message = decoded.value();
+  if (auto* linked = std::get_if<PeerLinked>(&message)) {
+    add_link(*linked, std::move(frame.fds));
+  } else if (auto* lost = std::get_if<PeerLost>(&message)) {
+    return lose_peer(*lost);
+  } else if (auto* granted = std::get_if<SegmentGranted>(&message)) {
+    SegmentReply& reply = segment_replies_[granted->request];
+    reply.granted = !frame.fds.empty();
+    reply.segment = granted->segment;
+    reply.bytes = granted->bytes;
+    if (reply.granted) reply.fd = std::move(frame.fds[0]);
+    ++effects_.completed;
+  } else if (auto* denied = std::get_if<SegmentDenied>(&message)) {
+    SegmentReply& reply = segment_replies_[denied->request];
+    reply.hopeless = denied->hopeless;
+    reply.message = denied->message;
+    ++effects_.completed;
+  } else if (auto* opened = std::get_if<SegmentOpened>(&message)) {
+    SegmentReply& reply = segment_replies_[opened->request];
+    reply.granted = opened->found && !frame.fds.empty();
+    reply.segment = opened->segment;
+    reply.bytes = opened->bytes;
+    if (reply.granted) reply.fd = std::move(frame.fds[0]);
+    ++effects_.completed;
+  } else if (std::get_if<ReclaimSegments>(&message)) {
+    for (SegmentId segment : allocator_.give_up_empty()) {
+      own_segments_.erase(segment);
+      effects_.to_node.push_back(ReleaseSegment{segment});
+    }
+  } else if (auto* start = std::get_if<StartActor>(&message)) {
+    gpus_ = start->gpus;
+    actor_starts_.push_back(std::move(*start));
+    ++effects_.runnable;
+  } else if (auto* exit = std::get_if<Exit>(&message)) {
+    if (exit->at_once) ::_exit(0);
+    exit_reason_ = exit->reason;
+    exiting_ = true;
+    ++interrupts_;
+    ++effects_.runnable;
+    seat_free_.notify_all();
+  } else if (auto* assign = std::get_if<AssignJob>(&message)) {
+    job_ = assign->job;
+    machine_.on_job(assign->job.job);
+  } else if (auto* lines = std::get_if<LogLines>(&message)) {
+    std::lock_guard lock(notify_mutex_);
+    logs_.push_back(LogChunk{lines->pid, lines->error, std::move(lines->text)});
+    notified_.notify_all();
+    return;
+  } else if (auto* says = std::get_if<ControlSays>(&message)) {
+    if (!std::holds_alternative<ActorUpdate>(says->answer)) {
+      answers_[says->request] = says->answer;
+      ++effects_.completed;
+    }
+  }
+  machine_.on_node(std::move(message), monotonic_now(), effects_);
+  apply();
+}
+
+void ClientShell::add_link(const PeerLinked& message, std::vector<Fd>&& fds) {
+  if (fds.size() != 4 || links_.contains(message.proc)) return;
+  Result<Mapping> memory = Mapping::map(fds[0].get(), kLinkBytes, Mapping::Access::kReadWrite);
+  Result<Mapping> page = Mapping::map(fds[3].get(), kPageBytes, Mapping::Access::kReadWrite);
+  if (!memory.ok() || !page.ok()) {
+    lose_peer(lost_because(message.proc, "its link could not be mapped"));
+    return;
+  }
+  char* data = memory.value().data();
+  auto link = std::unique_ptr<Link>(new Link{message.proc, std::move(memory).value(),
+                                             std::move(page).value(), std::move(fds[1]),
+                                             std::move(fds[2]), link_ends(data, message.first), {},
+                                             false});
+  polled_.push_back(link.get());
+  links_[message.proc] = std::move(link);
+}
+
+void ClientShell::lose_peer(const PeerLost& message) {
+  uint64_t running = 0;
+  const auto it = links_.find(message.proc);
+  if (it != links_.end()) {
+    Link& link = *it->second;
+    // What it had answered before it died counts.
+    for (;;) {
+      Result<RingReader::Record> record = link.ends.reader.next();
+      if (!record.ok() || !record.value().found) break;
+      Result<PeerMessage> last = decode<PeerMessage>(record.value().body);
+      link.ends.reader.consume();
+      if (!last.ok()) break;
+      machine_.on_peer(message.proc, std::move(last).value(), monotonic_now(), effects_);
+    }
+    running = link.ends.writer.peer_running_token().load(std::memory_order_acquire);
+    std::erase(polled_, &link);
+    links_.erase(it);
+  }
+  machine_.on_peer_lost(message.proc, message.exit, running, monotonic_now(), effects_);
+  apply();
+}
+
+// ---- waiting ----
+
+bool ClientShell::rings_ready() const {
+  for (const Link* link : polled_) {
+    if (!link->ends.reader.empty()) return true;
+  }
+  return false;
+}
+
+bool ClientShell::spin() {
+  const NodePage& page = node_page();
+  if (page.running.load(std::memory_order_relaxed) > page.cores.load(std::memory_order_relaxed)) {
+    ::sched_yield();
+    std::lock_guard lock(mutex_);
+    return rings_ready();
+  }
+  const Instant until = monotonic_now() + Duration{kSpinUs};
+  do {
+    for (int i = 0; i < 32; ++i) {
+      {
+        std::lock_guard lock(mutex_);
+        if (rings_ready()) return true;
+      }
+      pause_core();
+    }
+  } while (monotonic_now() < until);
+  return false;
+}
+
+void ClientShell::sleep_as_waiter(Instant deadline) {
+  doorbell().waiter_sleeps.store(1, std::memory_order_seq_cst);
+  {
+    std::lock_guard lock(mutex_);
+    if (rings_ready()) {
+      doorbell().waiter_sleeps.store(0, std::memory_order_relaxed);
+      return;
+    }
+    count_running(-1);
+  }
+  pollfd fds[2] = {{waiter_bell_.get(), POLLIN, 0}, {socket_.fd(), POLLIN, 0}};
+  if (socket_.wants_write()) fds[1].events |= POLLOUT;
+  const int ready = ::poll(fds, exiting() ? 1 : 2, timeout_ms(deadline, monotonic_now()));
+  doorbell().waiter_sleeps.store(0, std::memory_order_relaxed);
+  if (ready > 0 && fds[0].revents) clear_eventfd(waiter_bell_.get());
+  std::lock_guard lock(mutex_);
+  count_running(1);
+  if (ready < 0 && errno == EINTR) ++interrupts_;
+}
+
+void ClientShell::interrupt_waits() {
+  {
+    std::lock_guard lock(mutex_);
+    ++interrupts_;
+  }
+  seat_free_.notify_all();
+  ring_eventfd(waiter_bell_.get());
+}
+
+void ClientShell::leave_seat(std::unique_lock<std::mutex>& lock) {
+  seat_taken_ = false;
+  waiter_drives_.store(false, std::memory_order_release);
+  seat_changes_.fetch_add(1, std::memory_order_relaxed);
+  const bool others = waiting_for_seat_ > 0;
+  lock.unlock();
+  if (others) {
+    seat_free_.notify_one();
+  } else if (background_parked_.load(std::memory_order_seq_cst)) {
+    ring_eventfd(background_bell_.get());
+  }
+}
+
+ClientShell::Waited ClientShell::wait(const std::function<bool()>& done, Wait options) {
+  std::unique_lock lock(mutex_);
+  if (done()) return Waited::kTrue;
+  const uint64_t interrupts = interrupts_;
+  bool told_blocked = false;
+  Waited result = Waited::kTrue;
+  bool in_seat = false;
+  int drives = 0;
+  for (;;) {
+    if (closed()) {
+      result = Waited::kClosed;
+      break;
+    }
+    if (!in_seat && !seat_taken_) {
+      seat_taken_ = true;
+      in_seat = true;
+      waiter_drives_.store(true, std::memory_order_release);
+      seat_changes_.fetch_add(1, std::memory_order_relaxed);
+      doorbell().background_sleeps.store(0, std::memory_order_relaxed);
+    }
+    if (!in_seat) {
+      ++waiting_for_seat_;
+      if (options.deadline == Instant::never()) {
+        seat_free_.wait(lock);
+      } else {
+        seat_free_.wait_for(lock, std::chrono::microseconds(
+                                      std::max<int64_t>(0, (options.deadline - monotonic_now()).us)));
+      }
+      --waiting_for_seat_;
+    } else {
+      const bool worked = drive((++drives % kSocketEveryDrives) == 0);
+      if (done()) break;
+      if (worked) continue;
+      if (interrupts_ != interrupts) {
+        result = Waited::kInterrupted;
+        break;
+      }
+      lock.unlock();
+      const bool arrived = spin();
+      lock.lock();
+      if (arrived || done()) continue;
+      if (options.blocks_task && !told_blocked && !exiting()) {
+        told_blocked = true;
+        machine_.give_back_queued(effects_);
+        if (blocked_tasks_++ == 0) effects_.to_node.push_back(Blocked{});
+        apply();
+      }
+      const Instant now = monotonic_now();
+      machine_.tick(now, effects_);
+      apply();
+      const Instant next = std::min(options.deadline, machine_.next_deadline());
+      lock.unlock();
+      sleep_as_waiter(next);
+      lock.lock();
+      read_node();
+      apply();
+    }
+    if (done()) break;
+    if (interrupts_ != interrupts) {
+      result = Waited::kInterrupted;
+      break;
+    }
+    if (monotonic_now() >= options.deadline) {
+      result = Waited::kTimeout;
+      break;
+    }
+  }
+  if (told_blocked && --blocked_tasks_ == 0) {
+    effects_.to_node.push_back(Unblocked{});
+    apply();
+  }
+  if (in_seat) leave_seat(lock);
+  return result;
+}
+
+// Drives while nobody waits. While somebody does, it looks again every 2 ms for as long as the seat
+// changes hands, then parks until the seat's last holder rings it; so leaving the seat costs a
+// system call only after a pause.
+void ClientShell::run_background() {
+  int quiet_ticks = 0;
+  uint64_t seen_changes = 0;
+  while (!closed()) {
+    if (waiter_drives_.load(std::memory_order_acquire)) {
+      const uint64_t changes = seat_changes_.load(std::memory_order_relaxed);
+      quiet_ticks = changes == seen_changes ? quiet_ticks + 1 : 0;
+      seen_changes = changes;
+      const bool park = quiet_ticks >= kBackgroundTicksBeforePark;
+      if (park) background_parked_.store(true, std::memory_order_seq_cst);
+      if (!park || waiter_drives_.load(std::memory_order_seq_cst)) {
+        pollfd bell{background_bell_.get(), POLLIN, 0};
+        ::poll(&bell, 1, park ? -1 : kBackgroundTickMs);
+        if (bell.revents) clear_eventfd(background_bell_.get());
+      }
+      background_parked_.store(false, std::memory_order_seq_cst);
+      continue;
+    }
+    Instant next = Instant::never();
+    bool worked = false;
+    bool busy_worker = false;
+    {
+      std::lock_guard lock(mutex_);
+      if (seat_taken_) continue;
+      worked = drive(true);
+      machine_.tick(monotonic_now(), effects_);
+      apply();
+      next = machine_.next_deadline();
+      busy_worker = machine_.running() > 0 && machine_.has_runnable();
+    }
+    if (worked) {
+      // More is likely on its way: look again soon rather than be rung for each message.
+      pollfd bell{background_bell_.get(), POLLIN, 0};
+      timespec nap{0, 200'000};
+      ::ppoll(&bell, 1, &nap, nullptr);
+      if (bell.revents) clear_eventfd(background_bell_.get());
+      continue;
+    }
+    if (exiting() && !worked) next = std::min(next, monotonic_now() + Duration::from_ms(100));
+    doorbell().background_sleeps.store(1, std::memory_order_seq_cst);
+    {
+      std::lock_guard lock(mutex_);
+      if (seat_taken_ || rings_ready()) {
+        doorbell().background_sleeps.store(0, std::memory_order_relaxed);
+        continue;
+      }
+    }
+    pollfd fds[2] = {{background_bell_.get(), POLLIN, 0}, {socket_.fd(), POLLIN, 0}};
+    const int limit_ms = busy_worker ? kBackgroundTickMs : -1;
+    int wait_ms = timeout_ms(next, monotonic_now());
+    if (limit_ms >= 0 && (wait_ms < 0 || wait_ms > limit_ms)) wait_ms = limit_ms;
+    ::poll(fds, exiting() ? 1 : 2, wait_ms);
+    doorbell().background_sleeps.store(0, std::memory_order_relaxed);
+    if (fds[0].revents) clear_eventfd(background_bell_.get());
+  }
+}
+
+// ---- questions ----
+
+ClientShell::Waited ClientShell::wait_for_answer(RequestId request, Instant deadline,
+                                                 ControlAnswer& answer) {
+  const Waited waited = wait(
+      [&] {
+        const auto it = answers_.find(request);
+        if (it == answers_.end()) return exiting();
+        answer = std::move(it->second);
+        answers_.erase(it);
+        return true;
+      },
+      Wait{deadline, false});
+  return waited;
+}
+
+Result<ControlAnswer> ClientShell::ask_control(ControlCall call, Instant deadline) {
+  RequestId request;
+  {
+    Access machine = access();
+    request = machine->next_request();
+    machine.effects().to_node.push_back(AskControl{request, std::move(call)});
+  }
+  ControlAnswer answer = Done{255, "the connection to the node ended"};
+  for (;;) {
+    switch (wait_for_answer(request, deadline, answer)) {
+      case Waited::kTrue: return answer;
+      case Waited::kTimeout: return Error{ErrorCode::kUnavailable, "control did not answer in time"};
+      case Waited::kClosed: return Error{ErrorCode::kUnavailable, "the connection is closed"};
+      case Waited::kInterrupted: break;
+    }
+  }
+}
+
+// ---- store ----
+
+Result<ClientShell::Room> ClientShell::allocate(uint64_t bytes) {
+  for (;;) {
+    RequestId request;
+    {
+      Access machine = access();
+      if (const auto extent = allocator_.allocate(bytes)) {
+        return Room{StoreLocation{extent->segment, extent->offset, bytes, machine->proc()}, extent->data};
+      }
+      request = machine->next_request();
+      machine.effects().to_node.push_back(
+          RequestSegment{request, SegmentAllocator::segment_bytes_for(bytes)});
+    }
+    SegmentReply reply;
+    Waited waited = Waited::kInterrupted;
+    while (waited == Waited::kInterrupted) {
+      waited = wait(
+          [&] {
+            const auto it = segment_replies_.find(request);
+            if (it == segment_replies_.end()) return exiting();
+            reply = std::move(it->second);
+            segment_replies_.erase(it);
+            return true;
+          },
+          Wait{});
+    }
+    if (waited != Waited::kTrue || !reply.granted) {
+      if (reply.message.empty()) reply.message = "the node is gone";
+      return Error{reply.hopeless ? ErrorCode::kInvalid : ErrorCode::kLimit, reply.message};
+    }
+    Result<Mapping> mapped =
+        Mapping::map(reply.fd.get(), reply.bytes, Mapping::Access::kReadWrite);
+    if (!mapped.ok()) return mapped.error();
+    std::lock_guard lock(mutex_);
+    auto mapping = std::make_shared<Mapping>(std::move(mapped).value());
+    allocator_.add(reply.segment, mapping->data(), reply.bytes);
+    own_segments_[reply.segment] = std::move(mapping);
+  }
+}
+
+void ClientShell::free_room(const StoreLocation& location) {
+  Access machine = access();
+  machine.effects().free_extents.push_back(location);
+}
+
+Result<ClientShell::View> ClientShell::view(const StoreLocation& location) {
+  auto slice = [&](const std::shared_ptr<Mapping>& mapping) -> Result<View> {
+    if (location.offset > mapping->size() || location.size > mapping->size() - location.offset) {
+      return Error{ErrorCode::kCorrupt, "object lies outside of its segment"};
+    }
+    return View{mapping, std::string_view(mapping->data() + location.offset, location.size)};
+  };
+  RequestId request;
+  {
+    Access machine = access();
+    const auto own = own_segments_.find(location.segment);
+    if (own != own_segments_.end()) return slice(own->second);
+    const auto it = mappings_.find(location.segment);
+    if (it != mappings_.end()) return slice(it->second);
+    request = machine->next_request();
+    machine.effects().to_node.push_back(OpenSegment{request, location.segment});
+  }
+  SegmentReply reply;
+  Waited waited = Waited::kInterrupted;
+  while (waited == Waited::kInterrupted) {
+    waited = wait(
+        [&] {
+          const auto it = segment_replies_.find(request);
+          if (it == segment_replies_.end()) return exiting();
+          reply = std::move(it->second);
+          segment_replies_.erase(it);
+          return true;
+        },
+        Wait{});
+  }
+  if (!reply.granted) return Error{ErrorCode::kNotFound, "its segment of the store is gone"};
+  Result<Mapping> mapped = Mapping::map(reply.fd.get(), reply.bytes, Mapping::Access::kRead);
+  if (!mapped.ok()) return mapped.error();
+  auto mapping = std::make_shared<Mapping>(std::move(mapped).value());
+  std::lock_guard lock(mutex_);
+  if (mappings_.size() >= kReadMappingsMax) {
+    std::erase_if(mappings_, [](const auto& entry) { return entry.second.use_count() == 1; });
+  }
+  mappings_[location.segment] = mapping;
+  return slice(mapping);
+}
+
+// ---- worker ----
+
+WorkerDuty ClientShell::next_duty() {
+  WorkerDuty duty;
+  for (;;) {
+    const Waited waited = wait(
+        [&] {
+          if (!actor_starts_.empty()) {
+            duty.kind = WorkerDuty::Kind::kStartActor;
+            duty.actor = std::move(actor_starts_.front());
+            actor_starts_.pop_front();
+            return true;
+          }
+          if (ExecTask* task = machine_.take_task(monotonic_now())) {
+            duty.kind = WorkerDuty::Kind::kTask;
+            duty.task = task;
+            return true;
+          }
+          if (exiting()) {
+            duty.kind = WorkerDuty::Kind::kExit;
+            duty.reason = exit_reason_;
+            return true;
+          }
+          return false;
+        },
+        Wait{});
+    if (waited == Waited::kTrue) return duty;
+    if (waited == Waited::kClosed) {
+      duty.kind = WorkerDuty::Kind::kExit;
+      return duty;
+    }
+    if (waited == Waited::kInterrupted && !exiting()) return duty;  // kNone: look at signals
+  }
+}
+
+ExecTask* ClientShell::next_task(const std::vector<std::string>& groups) {
+  ExecTask* task = nullptr;
+  for (;;) {
+    const Waited waited = wait(
+        [&] {
+          task = groups.empty() ? machine_.take_task(monotonic_now())
+                                : machine_.take_task(groups, monotonic_now());
+          return task != nullptr || exiting();
+        },
+        Wait{});
+    if (waited != Waited::kInterrupted || exiting()) return task;
+  }
+}
+
+ExecTask* ClientShell::try_next_task() {
+  std::lock_guard lock(mutex_);
+  return machine_.take_task(monotonic_now());
+}
+
+void ClientShell::set_running(const ExecTask* task) {
+  std::lock_guard lock(mutex_);
+  const auto it = links_.find(task->caller);
+  if (it != links_.end()) it->second->ends.reader.set_running(task->push.token);
+}
+
+int ClientShell::task_eventfd() {
+  std::lock_guard lock(mutex_);
+  if (!task_bell_.valid()) {
+    Result<Fd> bell = make_eventfd();
+    if (bell.ok()) task_bell_ = std::move(bell).value();
+  }
+  return task_bell_.get();
+}
+
+void ClientShell::send_to_node(ClientToNode&& message) {
+  Access machine = access();
+  machine.effects().to_node.push_back(std::move(message));
+}
+
+void ClientShell::set_interrupt_hook(std::function<void(ExecTask*)> hook) {
+  std::lock_guard lock(mutex_);
+  interrupt_hook_ = std::move(hook);
+}
+
+std::vector<Object*> ClientShell::take_notifications(int timeout) {
+  std::unique_lock lock(notify_mutex_);
+  notified_.wait_for(lock, std::chrono::milliseconds(timeout),
+                     [&] { return !notifications_.empty() || closed(); });
+  return std::exchange(notifications_, {});
+}
+
+std::vector<ClientShell::LogChunk> ClientShell::take_logs(int timeout) {
+  std::unique_lock lock(notify_mutex_);
+  notified_.wait_for(lock, std::chrono::milliseconds(timeout),
+                     [&] { return !logs_.empty() || closed(); });
+  return std::exchange(logs_, {});
+}
+
+}  // namespace eagleray

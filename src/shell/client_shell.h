@@ -1,0 +1,228 @@
+// ClientShell: one process's engine. It owns the ClientMachine and its one lock, the node socket, the
+// links and the mapped segments; it turns bytes into events and effects into bytes, and decides
+// nothing about tasks.
+//
+// Whoever waits, drives: a thread in wait() polls the rings itself (spinning briefly while cores are
+// idle, then sleeping on the waiter eventfd); only while nobody waits does the background thread do
+// it. Neither needs the language's interpreter lock. Costs of the hot path: a call is one lock, one
+// copy into the ring and no system call while the peer is awake; a reply likewise.
+//
+// Thread-safe: every public member may be called from any thread.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "client/client_machine.h"
+#include "io/fd.h"
+#include "io/frame_socket.h"
+#include "store/doorbell.h"
+#include "store/ring.h"
+#include "store/segment_allocator.h"
+
+namespace eagleray {
+
+// What a restarted or first-started actor's constructor gets; encoded into ActorSpec::arguments.
+struct CreationArguments {
+  Payload arguments;
+  std::vector<RefArgument> refs;
+  std::vector<NestedRef> nested;
+  EAGLERAY_FIELDS(CreationArguments, arguments, refs, nested)
+};
+
+// Something for a worker's main thread to do besides tasks.
+struct WorkerDuty {
+  enum class Kind : uint8_t { kNone, kTask, kStartActor, kExit } kind = Kind::kNone;
+  ExecTask* task = nullptr;
+  StartActor actor;
+  std::string reason;
+};
+
+class ClientShell {
+ public:
+  struct Options {
+    Fd socket;
+    ClientKind kind = ClientKind::kDriver;
+    uint64_t startup_token = 0;
+    std::string name_space;
+    std::string job_config;
+  };
+  // Registers with the node; blocks until it answers (at most 30 s).
+  static Result<std::unique_ptr<ClientShell>> open(Options options);
+  ~ClientShell();
+  ClientShell(const ClientShell&) = delete;
+  ClientShell& operator=(const ClientShell&) = delete;
+
+  void close();  // idempotent; every wait ends
+  bool closed() const { return closed_.load(std::memory_order_acquire); }
+
+  // The machine under the lock; what it wants done is done when the Access ends.
+  class Access {
+   public:
+    explicit Access(ClientShell& shell) : shell_(shell), lock_(shell.mutex_) {}
+    ~Access() {
+      if (lock_.owns_lock()) shell_.apply();
+    }
+    ClientMachine* operator->() { return &shell_.machine_; }
+    Effects& effects() { return shell_.effects_; }
+
+   private:
+    ClientShell& shell_;
+    std::unique_lock<std::mutex> lock_;
+  };
+  Access access() { return Access(*this); }
+  Instant now() const { return monotonic_now(); }
+
+  enum class Waited : uint8_t { kTrue, kTimeout, kInterrupted, kClosed };
+  // Drives until `done` (called with the lock held) is true. `blocks_task`: a task of this worker
+  // waits, so its CPU and what is queued behind it are given back. kInterrupted: a signal arrived, or
+  // interrupt_waits() was called; the caller looks at it and may wait again.
+  struct Wait {
+    Instant deadline = Instant::never();
+    bool blocks_task = false;
+  };
+  Waited wait(const std::function<bool()>& done, Wait options);
+  void interrupt_waits();
+
+  // ---- node's answers ----
+  // Asks control and waits. kUnavailable when the connection ends.
+  Result<ControlAnswer> ask_control(ControlCall call, Instant deadline);
+  Waited wait_for_answer(RequestId request, Instant deadline, ControlAnswer& answer);
+
+  // ---- values ----
+  // Room of `bytes` in the store, to be filled by the caller. kLimit when the store stays full.
+  struct Room {
+    StoreLocation location;
+    char* data = nullptr;
+  };
+  Result<Room> allocate(uint64_t bytes);
+  void free_room(const StoreLocation& location);
+  // A mapping that stays while the returned pointer lives. kNotFound when the segment is gone.
+  struct View {
+    std::shared_ptr<Mapping> mapping;
+    std::string_view bytes;
+  };
+  Result<View> view(const StoreLocation& location);
+
+  // ---- worker ----
+  WorkerDuty next_duty();                       // waits
+  ExecTask* next_task(const std::vector<std::string>& groups);  // waits; null: exit
+  ExecTask* try_next_task();
+  void set_running(const ExecTask* task);       // says in the link what begins now
+  int task_eventfd();                           // rung when a task arrives; arms it
+  void send_to_node(ClientToNode&& message);
+  bool exiting() const { return exiting_.load(std::memory_order_acquire); }
+  std::vector<uint32_t> gpus() const;
+
+  // ---- call-backs ----
+  // Objects whose notification was wanted and that are ready now, pinned; blocks up to `timeout_ms`.
+  std::vector<Object*> take_notifications(int timeout_ms);
+  struct LogChunk {
+    uint32_t pid = 0;
+    bool error = false;
+    std::string text;
+  };
+  std::vector<LogChunk> take_logs(int timeout_ms);
+  // Called (on whatever thread drives) for a running task that was cancelled.
+  void set_interrupt_hook(std::function<void(ExecTask*)> hook);
+
+  const Registered& registered() const { return registered_; }
+  JobInfo job() const;
+
+ private:
+  struct Link {
+    ProcId proc;
+    Mapping memory;
+    Mapping page;
+    Fd background_bell;
+    Fd waiter_bell;
+    LinkEnds ends;
+    std::deque<std::string> overflow;
+    bool touched = false;
+    DoorbellPage& doorbell() { return *reinterpret_cast<DoorbellPage*>(page.data()); }
+  };
+
+  ClientShell(Options&& options);
+  Result<Ok> start();
+  void apply();                    // lock held
+  bool drive(bool read_socket);    // lock held; true: something happened
+  bool drain(Link& link);
+  bool read_node();
+  void handle_node(Frame&& frame);
+  void add_link(const PeerLinked& message, std::vector<Fd>&& fds);
+  void lose_peer(const PeerLost& message);
+  void push(Link& link, const PeerMessage& message);
+  void flush_overflow(Link& link);
+  void ring(Link& link);
+  bool rings_ready() const;
+  bool spin();                     // no lock; true: something arrived
+  void sleep_as_waiter(Instant deadline);
+  void leave_seat(std::unique_lock<std::mutex>& lock);
+  void run_background();
+  void count_running(int32_t change);
+  void node_lost(const std::string& why);
+  DoorbellPage& doorbell() const { return *reinterpret_cast<DoorbellPage*>(page_.data()); }
+  NodePage& node_page() const { return *reinterpret_cast<NodePage*>(node_page_map_.data()); }
+
+  Options options_;
+  FrameSocket socket_;
+  Registered registered_;
+  Fd background_bell_, waiter_bell_, page_fd_;
+  Mapping page_, node_page_map_;
+  std::atomic<bool> closed_{false};
+  std::atomic<bool> exiting_{false};
+
+  // Guarded by mutex_.
+  mutable std::mutex mutex_;
+  ClientMachine machine_;
+  Effects effects_;
+  std::unordered_map<ProcId, std::unique_ptr<Link>, IdHash> links_;
+  std::vector<Link*> polled_;      
+  std::string scratch_;
+  SegmentAllocator allocator_;
+  std::unordered_map<SegmentId, std::shared_ptr<Mapping>, IdHash> own_segments_;
+  std::unordered_map<SegmentId, std::shared_ptr<Mapping>, IdHash> mappings_;  // of other writers
+  struct SegmentReply {
+    bool granted = false;
+    bool hopeless = false;
+    std::string message;
+    Fd fd;
+    SegmentId segment;
+    uint64_t bytes = 0;
+  };
+  std::unordered_map<RequestId, SegmentReply, IdHash> segment_replies_;
+  std::unordered_map<RequestId, ControlAnswer, IdHash> answers_;
+  std::deque<StartActor> actor_starts_;
+  std::string exit_reason_;
+  JobInfo job_;
+  std::vector<uint32_t> gpus_;
+  uint32_t blocked_tasks_ = 0;
+  std::function<void(ExecTask*)> interrupt_hook_;
+  Fd task_bell_;
+
+  // The seat: which thread drives.
+  std::condition_variable seat_free_;
+  bool seat_taken_ = false;
+  uint32_t waiting_for_seat_ = 0;
+  uint64_t interrupts_ = 0;
+  std::atomic<bool> waiter_drives_{false};
+  std::atomic<uint64_t> seat_changes_{0};
+  std::atomic<bool> background_parked_{false};
+  bool counted_ = false;
+
+  std::mutex notify_mutex_;        // guards the two queues below; never held with mutex_ wanted
+  std::condition_variable notified_;
+  std::vector<Object*> notifications_;
+  std::vector<LogChunk> logs_;
+
+  std::thread background_;
+};
+
+}  // namespace eagleray

@@ -1,0 +1,79 @@
+// A ring: single producer, single consumer, in memory that two processes share. Records are byte
+// strings; a long one is split into fragments by the producer and joined by the consumer, so a
+// record's length is not limited by the ring's. The consumer trusts nothing it reads: indices and
+// lengths are checked, and a violation is kCorrupt.
+//
+// Layout of a record: u32 body length, u32 flags (1: more fragments follow, 2: padding up to the end
+// of the ring), body, padding to 8 bytes. Costs on the hot path: one copy in, one acquire and one
+// release store per record on each side; no system call (waking is the doorbell's, see doorbell.h).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "store/link_layout.h"
+
+namespace eagleray {
+
+class RingWriter {
+ public:
+  RingWriter(RingHeader* header, char* data) : header_(header), data_(data) {}
+
+  // Publishes `body` whole or in fragments. False when there is no room for all of it: then nothing
+  // was written, or a first part of the fragments (call again with the same body: it goes on).
+  bool write(std::string_view body);
+  // After write() gave false: asks for a doorbell when there is room, and says whether there is now.
+  bool wait_for_room();
+
+  std::atomic<uint64_t>& peer_running_token() { return header_->running_token; }
+
+ private:
+  bool write_record(std::string_view body, uint32_t flags);
+
+  RingHeader* header_;
+  char* data_;
+  uint64_t head_ = 0;
+  uint64_t seen_tail_ = 0;
+  size_t written_ = 0;  // of a body that is being split
+};
+
+class RingReader {
+ public:
+  RingReader(RingHeader* header, char* data) : header_(header), data_(data) {}
+
+  bool empty() const { return header_->head.load(std::memory_order_acquire) == tail_; }
+
+  // The next record's body, valid until consume(). An empty optional-like view with `found` false:
+  // nothing there.
+  struct Record {
+    bool found = false;
+    std::string_view body;
+  };
+  Result<Record> next();
+  // Gives the space of what next() returned back. True: the producer waits for room and is to be
+  // rung.
+  bool consume();
+
+  void set_running(uint64_t token) {
+    header_->running_token.store(token, std::memory_order_release);
+  }
+
+ private:
+  RingHeader* header_;
+  char* data_;
+  uint64_t tail_ = 0;
+  uint64_t next_tail_ = 0;
+  std::string joined_;  // fragments seen so far
+  bool joining_ = false;
+};
+
+// The two ends of a link in its mapping. `first`: this side writes the first ring.
+struct LinkEnds {
+  RingWriter writer;
+  RingReader reader;
+};
+LinkEnds link_ends(char* mapping, bool first);
+
+}  // namespace eagleray

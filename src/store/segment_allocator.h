@@ -1,0 +1,64 @@
+// Allocation inside the segments that one process writes. Extents are 64-byte aligned; freed ones are
+// joined with their neighbours and reused first-fit. The first 64 bytes of a segment are its header,
+// where the writer keeps the number of live extents for the node, which inherits the segment if the
+// writer dies. Belongs to the client's one lock. It asks nobody: the shell gets segments from the node.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "base/ids.h"
+
+namespace eagleray {
+
+inline constexpr uint64_t kSegmentBytesMin = 16u << 20;   // small objects share one of these
+inline constexpr uint64_t kOwnSegmentBytes = 1u << 20;    // larger objects get a segment of their own
+inline constexpr uint64_t kSegmentRounding = 2u << 20;
+inline constexpr uint64_t kExtentAlign = 64;
+inline constexpr uint64_t kEmptyBytesMax = 512u << 20;    // kept hot for reuse; more goes back
+
+struct SegmentHeader {
+  uint32_t magic = 0;  // kSegmentMagic once a writer owns it
+  uint32_t live = 0;   // extents in use; written by the writer only
+};
+inline constexpr uint32_t kSegmentMagic = 0x47535245;  // "ERSG"
+
+class SegmentAllocator {
+ public:
+  struct Extent {
+    SegmentId segment;
+    uint64_t offset = 0;
+    char* data = nullptr;
+  };
+
+  // Size of a segment to ask the node for, when allocate(bytes) found no room.
+  static uint64_t segment_bytes_for(uint64_t bytes);
+
+  void add(SegmentId segment, char* data, uint64_t bytes);
+  std::optional<Extent> allocate(uint64_t bytes);
+  // Frees an extent; one that is not in use (a stray message) is ignored. Gives the segments that
+  // are empty and beyond kEmptyBytesMax: they are forgotten here and go back to the node.
+  std::vector<SegmentId> free(SegmentId segment, uint64_t offset);
+  std::vector<SegmentId> give_up_empty();
+  uint64_t live_bytes() const { return live_bytes_; }
+
+ private:
+  struct Segment {
+    char* data = nullptr;
+    uint64_t bytes = 0;
+    std::map<uint64_t, uint64_t> free;               // offset to size
+    std::unordered_map<uint64_t, uint64_t> in_use;   // offset to size
+    bool shared = false;                             // for small objects
+  };
+  std::vector<SegmentId> give_up(uint64_t keep_bytes);
+  void note_live(Segment& segment);
+
+  std::map<SegmentId, Segment> segments_;
+  uint64_t empty_bytes_ = 0;
+  uint64_t live_bytes_ = 0;
+};
+
+}  // namespace eagleray
