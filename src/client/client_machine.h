@@ -215,6 +215,8 @@ class ClientMachine {
   void want_notification(Object* object) { object->extra().notify = true; }
   // A reference that came by a way the core does not know (an out-of-band pickle). Pinned once.
   Object* adopt_stray(const ObjectId& id, ProcId owner, Effects& out);
+  // A stored argument of an actor's constructor, lent by the creator for the actor's life.
+  void adopt_stored(const RefArgument& argument, Effects& out);
   // Marks owned objects as freed by the user: later gets give kObjectFreed.
   void free_value(Object* object, Effects& out);
   Object* next_stream_item(Stream& stream, Effects& out);  // pinned for the caller, or null

@@ -144,6 +144,13 @@ Object* ClientMachine::adopt_stray(const ObjectId& id, ProcId owner, Effects& ou
   return adopt(NestedRef{id, owner}, ProcId{}, Adoption{}, out);
 }
 
+void ClientMachine::adopt_stored(const RefArgument& argument, Effects& out) {
+  Object* object = adopt(argument.ref, ProcId{}, Adoption{}, out);
+  Value value = argument.value;
+  value.nested.clear();
+  settle(object, std::move(value), ProcId{}, out);
+}
+
 void ClientMachine::on_added(RequestId request, Effects& out) {
   const auto it = acks_.find(request);
   if (it == acks_.end()) return;  // asked of a process that died meanwhile

@@ -335,6 +335,7 @@ void ClientShell::handle_node(Frame&& frame) {
     seat_free_.notify_all();
   } else if (auto* assign = std::get_if<AssignJob>(&message)) {
     job_ = assign->job;
+    runtime_env_ = assign->runtime_env;
     machine_.on_job(assign->job.job);
   } else if (auto* lines = std::get_if<LogLines>(&message)) {
     std::lock_guard lock(notify_mutex_);
@@ -732,6 +733,7 @@ WorkerDuty ClientShell::next_duty() {
             return true;
           }
           if (ExecTask* task = machine_.take_task(monotonic_now())) {
+            note_running(task);
             duty.kind = WorkerDuty::Kind::kTask;
             duty.task = task;
             return true;
@@ -760,6 +762,7 @@ ExecTask* ClientShell::next_task(const std::vector<std::string>& groups) {
         [&] {
           task = groups.empty() ? machine_.take_task(monotonic_now())
                                 : machine_.take_task(groups, monotonic_now());
+          if (task) note_running(task);
           return task != nullptr || exiting();
         },
         Wait{});
@@ -769,11 +772,13 @@ ExecTask* ClientShell::next_task(const std::vector<std::string>& groups) {
 
 ExecTask* ClientShell::try_next_task() {
   std::lock_guard lock(mutex_);
-  return machine_.take_task(monotonic_now());
+  ExecTask* task = machine_.take_task(monotonic_now());
+  if (task) note_running(task);
+  return task;
 }
 
-void ClientShell::set_running(const ExecTask* task) {
-  std::lock_guard lock(mutex_);
+// Says in the link what begins now, for the day this process dies of it.
+void ClientShell::note_running(const ExecTask* task) {
   const auto it = links_.find(task->caller);
   if (it != links_.end()) it->second->ends.reader.set_running(task->push.token);
 }
@@ -785,6 +790,22 @@ int ClientShell::task_eventfd() {
     if (bell.ok()) task_bell_ = std::move(bell).value();
   }
   return task_bell_.get();
+}
+
+void ClientShell::flush() {
+  (void)wait(
+      [this] {
+        for (const Link* link : polled_) {
+          if (!link->overflow.empty()) return false;
+        }
+        return !socket_.wants_write();
+      },
+      Wait{monotonic_now() + Duration::from_s(1), false});
+}
+
+std::string ClientShell::runtime_env() const {
+  std::lock_guard lock(mutex_);
+  return runtime_env_;
 }
 
 void ClientShell::send_to_node(ClientToNode&& message) {

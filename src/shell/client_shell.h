@@ -115,9 +115,10 @@ class ClientShell {
   WorkerDuty next_duty();                       // waits
   ExecTask* next_task(const std::vector<std::string>& groups);  // waits; null: exit
   ExecTask* try_next_task();
-  void set_running(const ExecTask* task);       // says in the link what begins now
   int task_eventfd();                           // rung when a task arrives; arms it
   void send_to_node(ClientToNode&& message);
+  void flush();  // what waits for room in a ring or socket is written, or a second has passed
+  std::string runtime_env() const;  // worker: as assigned with its job; JSON or empty
   bool exiting() const { return exiting_.load(std::memory_order_acquire); }
   std::vector<uint32_t> gpus() const;
 
@@ -168,6 +169,7 @@ class ClientShell {
   void run_background();
   void count_running(int32_t change);
   void node_lost(const std::string& why);
+  void note_running(const ExecTask* task);
   DoorbellPage& doorbell() const { return *reinterpret_cast<DoorbellPage*>(page_.data()); }
   NodePage& node_page() const { return *reinterpret_cast<NodePage*>(node_page_map_.data()); }
 
@@ -202,6 +204,7 @@ class ClientShell {
   std::deque<StartActor> actor_starts_;
   std::string exit_reason_;
   JobInfo job_;
+  std::string runtime_env_;
   std::vector<uint32_t> gpus_;
   uint32_t blocked_tasks_ = 0;
   std::function<void(ExecTask*)> interrupt_hook_;

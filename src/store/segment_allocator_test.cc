@@ -32,7 +32,9 @@ TEST_F(SegmentAllocatorTest, extents_do_not_overlap_and_are_reused) {
       ASSERT_TRUE(extent);
       EXPECT_EQ(extent->offset % kExtentAlign, 0u);
       const auto next = live.lower_bound(extent->offset);
-      if (next != live.end()) EXPECT_LE(extent->offset + bytes, next->first);
+      if (next != live.end()) {
+        EXPECT_LE(extent->offset + bytes, next->first);
+      }
       if (next != live.begin()) {
         EXPECT_LE(std::prev(next)->first + std::prev(next)->second, extent->offset);
       }

@@ -31,7 +31,10 @@ TEST(Codec, messages_come_back_equal) {
 }
 
 TEST(Codec, every_cut_is_refused) {
-  const ControlToNode message = PlaceActor{ActorSpec{.name = "a", .class_blob = "blob"}, 2};
+  ActorSpec spec;
+  spec.name = "a";
+  spec.class_blob = "blob";
+  const ControlToNode message = PlaceActor{spec, 2};
   std::string bytes;
   encode(message, bytes);
   for (size_t size = 0; size < bytes.size(); ++size) {

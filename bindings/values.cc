@@ -1,0 +1,522 @@
+#include "values.h"
+
+#include <cstring>
+
+namespace eagleray::python {
+namespace {
+
+// First byte of a value.
+enum Tag : char { kNone, kTrue, kFalse, kInt, kFloat, kStr, kBytes, kPickle, kPickleBuffers };
+
+// Of kPickleBuffers, behind the tag and seven bytes of padding.
+struct BufferHeader {
+  uint32_t buffers = 0;
+  uint32_t reserved = 0;
+  uint64_t pickle_bytes = 0;
+};
+struct BufferEntry {
+  uint64_t offset = 0;
+  uint64_t bytes = 0;
+};
+constexpr size_t kHeaderAt = 8;
+constexpr size_t aligned(size_t at) { return (at + 63) & ~size_t{63}; }
+
+// ---- a buffer that Python may look at for as long as it likes ----
+
+struct BufferObject {
+  PyObject_HEAD
+  Payload payload;                    // inline values
+  std::shared_ptr<Mapping> mapping;   // stored ones
+  ClientShell* shell;
+  Object* keep;
+  const char* data;
+  Py_ssize_t size;
+};
+
+PyTypeObject* buffer_type = nullptr;
+
+int buffer_get(PyObject* self, Py_buffer* view, int flags) {
+  auto* buffer = reinterpret_cast<BufferObject*>(self);
+  return PyBuffer_FillInfo(view, self, const_cast<char*>(buffer->data), buffer->size, 1, flags);
+}
+
+void buffer_dealloc(PyObject* self) {
+  auto* buffer = reinterpret_cast<BufferObject*>(self);
+  PyTypeObject* type = Py_TYPE(self);
+  if (buffer->keep && !buffer->shell->closed()) {
+    ClientShell::Access machine = buffer->shell->access();
+    machine->unpin(buffer->keep, machine.effects());
+  }
+  buffer->payload.~Payload();
+  buffer->mapping.~shared_ptr();
+  type->tp_free(self);
+  Py_DECREF(type);
+}
+
+PyType_Slot buffer_slots[] = {{Py_bf_getbuffer, reinterpret_cast<void*>(buffer_get)},
+                              {Py_tp_dealloc, reinterpret_cast<void*>(buffer_dealloc)},
+                              {0, nullptr}};
+PyType_Spec buffer_spec = {"eagleray._core.Buffer", sizeof(BufferObject), 0,
+                           Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, buffer_slots};
+
+PyObject* make_view(Payload payload, std::shared_ptr<Mapping> mapping, Object* keep,
+                    const char* data, size_t size) {
+  auto* buffer = reinterpret_cast<BufferObject*>(buffer_type->tp_alloc(buffer_type, 0));
+  if (!buffer) return nullptr;
+  new (&buffer->payload) Payload(std::move(payload));
+  new (&buffer->mapping) std::shared_ptr<Mapping>(std::move(mapping));
+  buffer->shell = runtime().shell;
+  buffer->keep = keep;
+  buffer->data = data;
+  buffer->size = static_cast<Py_ssize_t>(size);
+  if (keep) {
+    ClientShell::Access machine = buffer->shell->access();
+    machine->pin(keep);
+  }
+  PyObject* view = PyMemoryView_FromObject(reinterpret_cast<PyObject*>(buffer));
+  Py_DECREF(buffer);
+  return view;
+}
+
+// ---- encoding ----
+
+void set_inline(Value& value, char tag, const void* data, size_t size) {
+  value.kind = ValueKind::kInline;
+  value.bytes = Payload::uninitialized(1 + size);
+  value.bytes.mutable_data()[0] = tag;
+  if (size) std::memcpy(value.bytes.mutable_data() + 1, data, size);
+}
+
+// Room for `size` bytes, inline or in the store.
+char* reserve(Value& value, size_t size) {
+  if (size <= kInlineBytesMax) {
+    value.kind = ValueKind::kInline;
+    value.bytes = Payload::uninitialized(size);
+    return value.bytes.mutable_data();
+  }
+  Result<ClientShell::Room> room = Error{ErrorCode::kUnavailable, ""};
+  Py_BEGIN_ALLOW_THREADS;
+  room = runtime().shell->allocate(size);
+  Py_END_ALLOW_THREADS;
+  if (!room.ok()) {
+    PyObject* record = PyObject_CallFunction(runtime().system_error, "ssy#", "store_full",
+                                             room.error().message.c_str(), "", Py_ssize_t{0});
+    if (record) {
+      PyObject* error = PyObject_CallFunctionObjArgs(runtime().error_from, record, Py_None, nullptr);
+      Py_DECREF(record);
+      if (error) {
+        PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error)), error);
+        Py_DECREF(error);
+      }
+    }
+    return nullptr;
+  }
+  value.kind = ValueKind::kStored;
+  value.location = room.value().location;
+  return room.value().data;
+}
+
+void copy_bytes(char* to, const void* from, size_t size) {
+  if (size < (1u << 20)) {
+    std::memcpy(to, from, size);
+    return;
+  }
+  Py_BEGIN_ALLOW_THREADS;
+  std::memcpy(to, from, size);
+  Py_END_ALLOW_THREADS;
+}
+
+struct Buffers {
+  std::vector<Py_buffer> views;
+  ~Buffers() {
+    for (Py_buffer& view : views) PyBuffer_Release(&view);
+  }
+};
+
+bool encode_pickled(PyObject* pickled, Value& value) {
+  PyObject* bytes = nullptr;
+  PyObject* list = nullptr;
+  if (!PyArg_ParseTuple(pickled, "SO!", &bytes, &PyList_Type, &list)) return false;
+  const auto pickle_size = static_cast<size_t>(PyBytes_GET_SIZE(bytes));
+  const auto count = static_cast<size_t>(PyList_GET_SIZE(list));
+  if (count == 0) {
+    char* to = reserve(value, 1 + pickle_size);
+    if (!to) return false;
+    to[0] = kPickle;
+    copy_bytes(to + 1, PyBytes_AS_STRING(bytes), pickle_size);
+    return true;
+  }
+  Buffers buffers;
+  std::vector<BufferEntry> entries;
+  size_t end = kHeaderAt + sizeof(BufferHeader) + count * sizeof(BufferEntry) + pickle_size;
+  for (size_t i = 0; i < count; ++i) {
+    Py_buffer view;
+    PyObject* item = PyList_GET_ITEM(list, static_cast<Py_ssize_t>(i));
+    if (PyObject_GetBuffer(item, &view, PyBUF_ANY_CONTIGUOUS) != 0) return false;
+    buffers.views.push_back(view);
+    const size_t at = aligned(end);
+    entries.push_back(BufferEntry{at, static_cast<uint64_t>(view.len)});
+    end = at + static_cast<size_t>(view.len);
+  }
+  char* to = reserve(value, end);
+  if (!to) return false;
+  std::memset(to, 0, kHeaderAt);
+  to[0] = kPickleBuffers;
+  const BufferHeader header{static_cast<uint32_t>(count), 0, pickle_size};
+  std::memcpy(to + kHeaderAt, &header, sizeof header);
+  std::memcpy(to + kHeaderAt + sizeof header, entries.data(), count * sizeof(BufferEntry));
+  std::memcpy(to + kHeaderAt + sizeof header + count * sizeof(BufferEntry),
+              PyBytes_AS_STRING(bytes), pickle_size);
+  for (size_t i = 0; i < count; ++i) {
+    copy_bytes(to + entries[i].offset, buffers.views[i].buf, entries[i].bytes);
+  }
+  return true;
+}
+
+// ---- decoding ----
+
+PyObject* call_loads(PyObject* view, PyObject* buffers) {
+  PyObject* result = PyObject_CallFunctionObjArgs(runtime().loads, view, buffers, nullptr);
+  return result;
+}
+
+PyObject* decode_bytes(std::string_view bytes, const Payload* payload,
+                       const std::shared_ptr<Mapping>& mapping, Object* keep) {
+  if (bytes.empty()) {
+    PyErr_SetString(PyExc_SystemError, "eagleray: an empty value");
+    return nullptr;
+  }
+  const char* body = bytes.data() + 1;
+  const auto size = static_cast<Py_ssize_t>(bytes.size() - 1);
+  switch (bytes[0]) {
+    case kNone: Py_RETURN_NONE;
+    case kTrue: Py_RETURN_TRUE;
+    case kFalse: Py_RETURN_FALSE;
+    case kInt: {
+      int64_t number = 0;
+      if (size == sizeof number) std::memcpy(&number, body, sizeof number);
+      return PyLong_FromLongLong(number);
+    }
+    case kFloat: {
+      double number = 0;
+      if (size == sizeof number) std::memcpy(&number, body, sizeof number);
+      return PyFloat_FromDouble(number);
+    }
+    case kStr: return PyUnicode_DecodeUTF8(body, size, nullptr);
+    case kBytes: return PyBytes_FromStringAndSize(body, size);
+    case kPickle: {
+      PyObject* view = PyMemoryView_FromMemory(const_cast<char*>(body), size, PyBUF_READ);
+      if (!view) return nullptr;
+      PyObject* result = call_loads(view, Py_None);
+      Py_DECREF(view);
+      return result;
+    }
+    case kPickleBuffers: break;
+    default:
+      PyErr_Format(PyExc_SystemError, "eagleray: a value of unknown kind %d", bytes[0]);
+      return nullptr;
+  }
+  BufferHeader header;
+  if (bytes.size() < kHeaderAt + sizeof header) {
+    PyErr_SetString(PyExc_SystemError, "eagleray: a value is cut short");
+    return nullptr;
+  }
+  std::memcpy(&header, bytes.data() + kHeaderAt, sizeof header);
+  const size_t table = kHeaderAt + sizeof header;
+  const size_t pickle_at = table + size_t{header.buffers} * sizeof(BufferEntry);
+  if (pickle_at > bytes.size() || header.pickle_bytes > bytes.size() - pickle_at) {
+    PyErr_SetString(PyExc_SystemError, "eagleray: a value is cut short");
+    return nullptr;
+  }
+  PyObject* list = PyList_New(0);
+  for (uint32_t i = 0; list && i < header.buffers; ++i) {
+    BufferEntry entry;
+    std::memcpy(&entry, bytes.data() + table + i * sizeof entry, sizeof entry);
+    PyObject* view = nullptr;
+    if (entry.offset <= bytes.size() && entry.bytes <= bytes.size() - entry.offset) {
+      view = make_view(payload ? *payload : Payload(), mapping, keep, bytes.data() + entry.offset,
+                       entry.bytes);
+    } else {
+      PyErr_SetString(PyExc_SystemError, "eagleray: a buffer lies outside of its value");
+    }
+    if (!view || PyList_Append(list, view) != 0) {
+      Py_XDECREF(view);
+      Py_CLEAR(list);
+      break;
+    }
+    Py_DECREF(view);
+  }
+  if (!list) return nullptr;
+  PyObject* view = PyMemoryView_FromMemory(const_cast<char*>(bytes.data() + pickle_at),
+                                           static_cast<Py_ssize_t>(header.pickle_bytes), PyBUF_READ);
+  PyObject* result = view ? call_loads(view, list) : nullptr;
+  Py_XDECREF(view);
+  Py_DECREF(list);
+  return result;
+}
+
+}  // namespace
+
+Runtime& runtime() {
+  static Runtime instance;
+  return instance;
+}
+
+std::vector<Object*>*& nested_being_collected() {
+  thread_local std::vector<Object*>* current = nullptr;
+  return current;
+}
+
+bool encode_value(PyObject* object, Value& value, std::vector<Object*>& nested) {
+  if (object == Py_None) return set_inline(value, kNone, nullptr, 0), true;
+  if (object == Py_True) return set_inline(value, kTrue, nullptr, 0), true;
+  if (object == Py_False) return set_inline(value, kFalse, nullptr, 0), true;
+  if (PyLong_CheckExact(object)) {
+    int overflow = 0;
+    const long long number = PyLong_AsLongLongAndOverflow(object, &overflow);
+    if (overflow == 0) {
+      const int64_t fixed = number;
+      return set_inline(value, kInt, &fixed, sizeof fixed), true;
+    }
+  } else if (PyFloat_CheckExact(object)) {
+    const double number = PyFloat_AS_DOUBLE(object);
+    return set_inline(value, kFloat, &number, sizeof number), true;
+  } else if (PyUnicode_CheckExact(object) || PyBytes_CheckExact(object)) {
+    Py_ssize_t size = 0;
+    const bool text = PyUnicode_CheckExact(object);
+    const char* data = text ? PyUnicode_AsUTF8AndSize(object, &size) : PyBytes_AS_STRING(object);
+    if (!text) size = PyBytes_GET_SIZE(object);
+    if (data) {
+      char* to = reserve(value, 1 + static_cast<size_t>(size));
+      if (!to) return false;
+      to[0] = text ? kStr : kBytes;
+      copy_bytes(to + 1, data, static_cast<size_t>(size));
+      return true;
+    }
+    PyErr_Clear();  // lone surrogates: pickle knows how
+  }
+  std::vector<Object*>* outer = nested_being_collected();
+  nested_being_collected() = &nested;
+  PyObject* pickled = PyObject_CallOneArg(runtime().dumps, object);
+  nested_being_collected() = outer;
+  const bool done = pickled && encode_pickled(pickled, value);
+  Py_XDECREF(pickled);
+  if (!done && !nested.empty()) {
+    ClientShell::Access machine = runtime().shell->access();
+    for (Object* each : nested) machine->unpin(each, machine.effects());
+    nested.clear();
+  }
+  return done;
+}
+
+PyObject* decode_value(const Value& value, Object* keep) {
+  if (value.kind == ValueKind::kStored) {
+    Result<ClientShell::View> view = Error{ErrorCode::kUnavailable, ""};
+    Py_BEGIN_ALLOW_THREADS;
+    view = runtime().shell->view(value.location);
+    Py_END_ALLOW_THREADS;
+    if (!view.ok()) {
+      Value lost;
+      lost.kind = ValueKind::kSystemError;
+      lost.bytes = to_payload(FailureKind::kObjectLost, view.error().message);
+      raise_failure(lost, nullptr);
+      return nullptr;
+    }
+    return decode_bytes(view.value().bytes, nullptr, view.value().mapping, keep);
+  }
+  return decode_bytes(value.bytes.view(), &value.bytes, nullptr, nullptr);
+}
+
+void raise_failure(const Value& value, PyObject* ref) {
+  static constexpr const char* kKinds[] = {
+      "worker_crashed", "worker_oom", "actor_died",   "actor_unavailable", "owner_died", "object_lost",
+      "object_freed",   "cancelled",  "store_full",   "unschedulable",     "node_died",  "group_removed"};
+  PyObject* record = nullptr;
+  if (value.kind == ValueKind::kSystemError) {
+    const Failure failure = failure_from(value.bytes.view());
+    std::string id;
+    if (ref) id = reinterpret_cast<RefObject*>(ref)->object->id.view();
+    record = PyObject_CallFunction(runtime().system_error, "ssy#",
+                                   kKinds[static_cast<size_t>(failure.kind)], failure.message.c_str(),
+                                   id.data(), static_cast<Py_ssize_t>(id.size()));
+  } else {
+    record = decode_bytes(value.bytes.view(), &value.bytes, nullptr, nullptr);
+  }
+  if (!record) return;
+  PyObject* error =
+      PyObject_CallFunctionObjArgs(runtime().error_from, record, ref ? ref : Py_None, nullptr);
+  Py_DECREF(record);
+  if (!error) return;
+  PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error)), error);
+  Py_DECREF(error);
+}
+
+// ---- arguments: u32 positional count, items; u32 keyword count, (name, item) pairs. An item is one
+// byte (0: value, 1: hole) and for a value its length and bytes. ----
+
+namespace {
+
+void put_u32(std::string& out, size_t number) {
+  const auto fixed = static_cast<uint32_t>(number);
+  out.append(reinterpret_cast<const char*>(&fixed), sizeof fixed);
+}
+
+struct Reader {
+  std::string_view rest;
+  bool good = true;
+  std::string_view take(size_t size) {
+    if (size > rest.size()) {
+      good = false;
+      return {};
+    }
+    const std::string_view taken = rest.substr(0, size);
+    rest.remove_prefix(size);
+    return taken;
+  }
+  uint32_t u32() {
+    uint32_t number = 0;
+    const std::string_view taken = take(sizeof number);
+    if (good) std::memcpy(&number, taken.data(), sizeof number);
+    return number;
+  }
+};
+
+bool encode_item(PyObject* object, uint32_t position, std::string& out, ClientMachine::Call& call) {
+  if (is_ref(object)) {
+    out.push_back(1);
+    auto* ref = reinterpret_cast<RefObject*>(object);
+    ClientShell::Access machine = runtime().shell->access();
+    machine->pin(ref->object);
+    call.refs.push_back(ArgumentRef{position, ref->object});
+    return true;
+  }
+  Value value;
+  std::vector<Object*> nested;
+  if (!encode_value(object, value, nested)) return false;
+  if (value.kind == ValueKind::kStored) {
+    out.push_back(1);
+    ClientShell::Access machine = runtime().shell->access();
+    call.refs.push_back(ArgumentRef{position, machine->put(std::move(value), nested)});
+    return true;
+  }
+  out.push_back(0);
+  put_u32(out, value.bytes.size());
+  out.append(value.bytes.view());
+  call.nested.insert(call.nested.end(), nested.begin(), nested.end());
+  return true;
+}
+
+PyObject* decode_item(Reader& reader, uint32_t position, const std::vector<RefArgument>& refs) {
+  const std::string_view kind = reader.take(1);
+  if (reader.good && kind[0] == 0) {
+    const std::string_view bytes = reader.take(reader.u32());
+    // Views of the argument outlive the message: give them a copy of their own.
+    if (reader.good && bytes.size() > 0 && bytes[0] == kPickleBuffers) {
+      const Payload copy = Payload::copy_of(bytes);
+      return decode_bytes(copy.view(), &copy, nullptr, nullptr);
+    }
+    if (reader.good) return decode_bytes(bytes, nullptr, nullptr, nullptr);
+  }
+  for (const RefArgument& ref : refs) {
+    if (!reader.good || ref.position != position) continue;
+    Object* keep = nullptr;
+    if (ref.value.kind == ValueKind::kStored) {
+      ClientShell::Access machine = runtime().shell->access();
+      keep = machine->find(ref.ref.object);
+    }
+    if (ref.value.kind == ValueKind::kError || ref.value.kind == ValueKind::kSystemError) {
+      raise_failure(ref.value, nullptr);
+      return nullptr;
+    }
+    return decode_value(ref.value, keep);
+  }
+  PyErr_SetString(PyExc_SystemError, "eagleray: an argument list is cut short");
+  return nullptr;
+}
+
+}  // namespace
+
+bool encode_arguments(PyObject* const* args, size_t count, PyObject* names, PyObject* kwargs,
+                      ClientMachine::Call& call) {
+  const size_t named = names ? static_cast<size_t>(PyTuple_GET_SIZE(names)) : 0;
+  const size_t extra = kwargs ? static_cast<size_t>(PyDict_GET_SIZE(kwargs)) : 0;
+  if (count + named + extra == 0) return true;
+  std::string out;
+  uint32_t position = 0;
+  put_u32(out, count);
+  bool good = true;
+  for (size_t i = 0; good && i < count; ++i) good = encode_item(args[i], position++, out, call);
+  put_u32(out, named + extra);
+  auto put_name = [&](PyObject* name) {
+    Py_ssize_t size = 0;
+    const char* text = PyUnicode_AsUTF8AndSize(name, &size);
+    if (!text) return false;
+    put_u32(out, static_cast<size_t>(size));
+    out.append(text, static_cast<size_t>(size));
+    return true;
+  };
+  for (size_t i = 0; good && i < named; ++i) {
+    good = put_name(PyTuple_GET_ITEM(names, static_cast<Py_ssize_t>(i))) &&
+           encode_item(args[count + i], position++, out, call);
+  }
+  PyObject *key = nullptr, *item = nullptr;
+  Py_ssize_t at = 0;
+  while (good && kwargs && PyDict_Next(kwargs, &at, &key, &item)) {
+    good = put_name(key) && encode_item(item, position++, out, call);
+  }
+  if (!good) {
+    ClientShell::Access machine = runtime().shell->access();
+    for (const ArgumentRef& ref : call.refs) machine->unpin(ref.object, machine.effects());
+    for (Object* object : call.nested) machine->unpin(object, machine.effects());
+    call.refs.clear();
+    call.nested.clear();
+    return false;
+  }
+  call.arguments = Payload::copy_of(out);
+  return true;
+}
+
+bool decode_arguments(std::string_view bytes, const std::vector<RefArgument>& refs, PyObject*& args,
+                      PyObject*& kwargs) {
+  kwargs = nullptr;
+  if (bytes.empty()) {
+    args = PyTuple_New(0);
+    return args != nullptr;
+  }
+  Reader reader{bytes};
+  const uint32_t count = reader.u32();
+  if (count > bytes.size()) {
+    PyErr_SetString(PyExc_SystemError, "eagleray: an argument list is cut short");
+    return false;
+  }
+  args = PyTuple_New(count);
+  uint32_t position = 0;
+  for (uint32_t i = 0; args && i < count; ++i) {
+    PyObject* item = decode_item(reader, position++, refs);
+    if (!item) {
+      Py_CLEAR(args);
+      return false;
+    }
+    PyTuple_SET_ITEM(args, i, item);
+  }
+  const uint32_t named = reader.u32();
+  if (!args || named == 0 || !reader.good) return args != nullptr;
+  kwargs = PyDict_New();
+  for (uint32_t i = 0; kwargs && i < named; ++i) {
+    const std::string_view name = reader.take(reader.u32());
+    PyObject* key = PyUnicode_DecodeUTF8(name.data(), static_cast<Py_ssize_t>(name.size()), nullptr);
+    PyObject* item = key ? decode_item(reader, position++, refs) : nullptr;
+    if (!item || PyDict_SetItem(kwargs, key, item) != 0) Py_CLEAR(kwargs);
+    Py_XDECREF(key);
+    Py_XDECREF(item);
+  }
+  if (!kwargs) Py_CLEAR(args);
+  return kwargs != nullptr;
+}
+
+bool init_values(PyObject* module) {
+  buffer_type = reinterpret_cast<PyTypeObject*>(PyType_FromModuleAndSpec(module, &buffer_spec, nullptr));
+  return buffer_type != nullptr;
+}
+
+}  // namespace eagleray::python

@@ -1,0 +1,146 @@
+"""eagleray: tasks, actors and objects across processes. `import eagleray as ray` keeps Ray's API."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ._api import (
+    RayContext,
+    available_resources,
+    cancel,
+    cluster_resources,
+    extend_object_ref,
+    get,
+    get_actor,
+    get_gpu_ids,
+    init,
+    is_initialized,
+    kill,
+    nodes,
+    put,
+    remote,
+    shutdown,
+    timeline,
+    wait,
+)
+from ._core import ObjectRef
+
+__version__ = "0.1.0"
+__commit__ = "dev"
+
+extend_object_ref(ObjectRef)
+ObjectID = ObjectRef
+
+SCRIPT_MODE = 0
+WORKER_MODE = 1
+LOCAL_MODE = 2
+
+if TYPE_CHECKING:
+    from ._actor import method
+    from ._generator import DynamicObjectRefGenerator, ObjectRefGenerator
+    from ._ids import (
+        ActorClassID,
+        ActorID,
+        FunctionID,
+        JobID,
+        NodeID,
+        PlacementGroupID,
+        TaskID,
+        UniqueID,
+        WorkerID,
+    )
+    from .runtime_context import get_runtime_context
+
+_LAZY = {
+    "method": "._actor",
+    "ObjectRefGenerator": "._generator",
+    "DynamicObjectRefGenerator": "._generator",
+    "get_runtime_context": ".runtime_context",
+    **{
+        name: "._ids"
+        for name in (
+            "ActorClassID",
+            "ActorID",
+            "FunctionID",
+            "JobID",
+            "NodeID",
+            "PlacementGroupID",
+            "TaskID",
+            "UniqueID",
+            "WorkerID",
+        )
+    },
+}
+_SUBMODULES = {"util", "exceptions", "actor", "runtime_context", "runtime_env", "cloudpickle", "types"}
+_NOT_YET = {
+    "ClientBuilder": "the ray:// client protocol",
+    "Language": "calls across languages",
+    "LoggingConfig": "LoggingConfig",
+    "autoscaler": "the autoscaler",
+    "client": "the ray:// client protocol",
+    "cpp_function": "calls across languages",
+    "java_actor_class": "calls across languages",
+    "java_function": "calls across languages",
+    "data": "eagleray.data",
+    "workflow": "eagleray.workflow",
+    "widgets": "notebook widgets",
+    "tune": "eagleray.tune",
+    "rllib": "eagleray.rllib",
+    "serve": "eagleray.serve",
+    "dag": "eagleray.dag",
+    "internal": "eagleray.internal",
+    "job_config": "eagleray.job_config",
+    "experimental": "eagleray.experimental",
+}
+
+__all__ = [
+    "LOCAL_MODE",
+    "SCRIPT_MODE",
+    "WORKER_MODE",
+    "ActorClassID",
+    "ActorID",
+    "DynamicObjectRefGenerator",
+    "FunctionID",
+    "JobID",
+    "NodeID",
+    "ObjectID",
+    "ObjectRef",
+    "ObjectRefGenerator",
+    "PlacementGroupID",
+    "RayContext",
+    "TaskID",
+    "UniqueID",
+    "WorkerID",
+    "__version__",
+    "available_resources",
+    "cancel",
+    "cluster_resources",
+    "get",
+    "get_actor",
+    "get_gpu_ids",
+    "get_runtime_context",
+    "init",
+    "is_initialized",
+    "kill",
+    "method",
+    "nodes",
+    "put",
+    "remote",
+    "shutdown",
+    "timeline",
+    "wait",
+]
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name in _LAZY:
+        value = getattr(importlib.import_module(_LAZY[name], __name__), name)
+        globals()[name] = value
+        return value
+    if name in _SUBMODULES:
+        return importlib.import_module(f".{name}", __name__)
+    if name in _NOT_YET:
+        raise NotImplementedError(f"{_NOT_YET[name]} is not implemented yet")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,327 @@
+"""Actors: classes made remote, and the handles to their instances."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+from typing import Any
+
+from . import _options
+from ._remote_function import (
+    _checks_arguments,
+    _dump_extra,
+    pickle_definition,
+    runtime_env_json,
+    wrap_stream,
+)
+from ._state import client, state
+
+ASYNC_CONCURRENCY = 1000  # of an async actor, unless given
+
+
+class ActorClassInheritanceException(TypeError):
+    """An actor class cannot be inherited from: inherit from the plain class and make that remote."""
+
+
+def method(*args: Any, **options: Any) -> Any:
+    """Gives a method of an actor class its own options: num_returns, concurrency_group, max_task_retries,
+    retry_exceptions, _generator_backpressure_num_objects, enable_task_events."""
+    if args or not options:
+        raise ValueError(
+            "The @ray.method decorator must be applied using at least one of the arguments in the list "
+            f"{sorted(_options._METHOD)}, for example '@ray.method(num_returns=2)'."
+        )
+    _options.validate("method", options)
+
+    def decorate(function: Any) -> Any:
+        function.__ray_method_options__ = options
+        return function
+
+    return decorate
+
+
+def _public_methods(cls: type) -> dict[str, dict[str, Any]]:
+    """Method names with what a handle must know of each."""
+    methods: dict[str, dict[str, Any]] = {}
+    for name, function in inspect.getmembers(
+        cls, lambda x: inspect.isroutine(x) and not inspect.isbuiltin(x)
+    ):
+        if name.startswith("__") and name not in ("__call__",):
+            if getattr(object, name, None) is function or hasattr(object, name):
+                continue
+        meta: dict[str, Any] = dict(getattr(function, "__ray_method_options__", {}))
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            meta["generator"] = True
+        methods[name] = meta
+    return methods
+
+
+def _is_async(cls: type) -> bool:
+    return any(
+        inspect.iscoroutinefunction(f) or inspect.isasyncgenfunction(f)
+        for _, f in inspect.getmembers(cls, inspect.isroutine)
+    )
+
+
+class ActorClass:
+    """What `@ray.remote` makes of a class. `.remote(*args)` starts an instance in a process of its own
+    and gives an ActorHandle at once."""
+
+    def __init__(self, cls: type, options: dict[str, Any]) -> None:
+        self._cls = cls
+        self._options = options
+        self._blob: bytes | None = None
+        self._methods = _public_methods(cls)
+        self._async = _is_async(cls)
+        self.__name__ = cls.__name__
+        self.__qualname__ = cls.__qualname__
+        self.__module__ = cls.__module__
+        self.__doc__ = cls.__doc__
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+
+    def __mro_entries__(self, bases: Any) -> Any:
+        raise ActorClassInheritanceException(
+            f"Inheriting from actor classes is not currently supported. You attempted to inherit from "
+            f"'{self._cls.__name__}': make the plain class remote after inheriting."
+        )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError(
+            f"Actors cannot be instantiated directly. Instead of '{self._cls.__name__}()', use "
+            f"'{self._cls.__name__}.remote()'."
+        )
+
+    def remote(self, *args: Any, **kwargs: Any) -> ActorHandle:
+        return self._create(self._options, args, kwargs)
+
+    def options(self, **options: Any) -> _ActorOptionsOf:
+        _options.validate("actor", options, in_options=True)
+        return _ActorOptionsOf(self, {**self._options, **options})
+
+    def _remote(self, args: Any = None, kwargs: Any = None, **options: Any) -> ActorHandle:
+        _options.validate("actor", options)
+        return self._create({**self._options, **options}, tuple(args or ()), dict(kwargs or {}))
+
+    def bind(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError("ray.dag (bind and execute)")
+
+    def _create(
+        self, options: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> ActorHandle:
+        if state.local_mode is not None:
+            handle: Any = state.local_mode.create(self._cls, args, kwargs)
+            return handle
+        core = client()
+        init = self._cls.__init__
+        if init is not object.__init__:
+            check = _checks_arguments(init)
+            if check is not None:
+                check((None, *args), kwargs)
+        elif args or kwargs:
+            raise TypeError(f"{self._cls.__name__}() takes no arguments")
+        namespace = options.get("namespace") or state.namespace
+        name = options.get("name") or ""
+        if name and options.get("get_if_exists"):
+            from ._api import get_actor
+
+            try:
+                return get_actor(name, namespace)
+            except ValueError:
+                try:
+                    return self._create({**options, "get_if_exists": False}, args, kwargs)
+                except ValueError:
+                    return get_actor(name, namespace)
+        if self._blob is None:
+            self._blob = pickle_definition(self._cls, "actor class")
+        concurrency = options.get("max_concurrency")
+        groups = _groups(options.get("concurrency_groups"))
+        threaded = (concurrency or 1) > 1 or bool(groups)
+        ordered = not self._async and not threaded
+        if not ordered and options.get("allow_out_of_order_execution") is False:
+            raise ValueError(
+                "If you're using async or threaded actors, ordered execution is not supported: "
+                "allow_out_of_order_execution must not be False."
+            )
+        meta = {
+            "class_name": self._cls.__name__,
+            "methods": self._methods,
+            "max_task_retries": options.get("max_task_retries") or 0,
+            "max_pending_calls": -1
+            if options.get("max_pending_calls") is None
+            else options["max_pending_calls"],
+            "ordered": ordered,
+            "async": self._async,
+            "max_concurrency": concurrency or (ASYNC_CONCURRENCY if self._async else 1),
+            "groups": groups,
+            "runtime_env": options.get("runtime_env"),
+        }
+        held = _options.resources_of(options, 0)
+        explicit = any(options.get(k) is not None for k in ("num_cpus", "num_gpus", "resources", "memory"))
+        placement = held if explicit else {"CPU": _options.RESOURCE_UNIT}
+        try:
+            actor = core.create_actor(
+                name=name,
+                namespace=namespace,
+                class_name=self._cls.__name__,
+                class_blob=self._blob,
+                args=args,
+                kwargs=kwargs,
+                handle_blob=pickle.dumps(meta),
+                resources=held,
+                placement_resources=placement,
+                strategy=_options.strategy_of(options),
+                runtime_env=runtime_env_json(options.get("runtime_env")),
+                max_restarts=options.get("max_restarts") or 0,
+                max_pending_calls=meta["max_pending_calls"],
+                ordered=ordered,
+                detached=options.get("lifetime") == "detached",
+            )
+        except ValueError as error:
+            from .exceptions import ActorAlreadyExistsError
+
+            raise ActorAlreadyExistsError(str(error)) from None
+        return ActorHandle(actor, meta)
+
+
+def _groups(groups: Any) -> dict[str, int]:
+    if not groups:
+        return {}
+    if isinstance(groups, dict):
+        return dict(groups)
+    return {g["name"]: g["max_concurrency"] for g in groups}
+
+
+class _ActorOptionsOf:
+    def __init__(self, of: ActorClass, options: dict[str, Any]) -> None:
+        self._of = of
+        self._options = options
+
+    def remote(self, *args: Any, **kwargs: Any) -> ActorHandle:
+        return self._of._create(self._options, args, kwargs)
+
+    def bind(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError("ray.dag (bind and execute)")
+
+
+class ActorHandle:
+    """A handle to an actor: `handle.method.remote(...)`. It may be passed anywhere; the actor ends when
+    the last handle is gone, after its queued calls."""
+
+    def __init__(self, core: Any, meta: dict[str, Any]) -> None:
+        self._core = core
+        self._meta = meta
+
+    def __getattr__(self, name: str) -> ActorMethod:
+        methods = self.__dict__["_meta"]["methods"]
+        if name not in methods and name not in _BUILTIN_METHODS:
+            raise AttributeError(
+                f"'{self.__dict__['_meta']['class_name']}' object has no attribute '{name}'"
+            )
+        made = ActorMethod(self, name, methods.get(name, {}))
+        self.__dict__[name] = made
+        return made
+
+    @property
+    def _actor_id(self) -> Any:
+        from ._ids import ActorID
+
+        return ActorID(self._core.actor_id())
+
+    def __repr__(self) -> str:
+        return f"Actor({self._meta['class_name']}, {self._core.actor_id().hex()})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ActorHandle) and self._core.actor_id() == other._core.actor_id()
+
+    def __hash__(self) -> int:
+        return hash(self._core.actor_id())
+
+    def __reduce__(self) -> Any:
+        return (ActorHandle, (self._core, self._meta))
+
+
+_BUILTIN_METHODS = {"__ray_ready__", "__ray_call__", "__ray_terminate__"}
+
+
+class ActorMethod:
+    """One method of a handle; see ActorHandle."""
+
+    def __init__(self, handle: ActorHandle, name: str, meta: dict[str, Any]) -> None:
+        import weakref
+
+        self._handle = weakref.ref(handle)
+        self._core = handle._core
+        self._actor_meta = handle._meta
+        self._name = name
+        self._meta = meta
+        self._submit: Any = None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError(
+            f"Actor methods cannot be called directly. Instead of running 'object.{self._name}()', try "
+            f"'object.{self._name}.remote()'."
+        )
+
+    def _make(self, options: dict[str, Any]) -> Any:
+        extra = {
+            k: options[k]
+            for k in ("retry_exceptions", "_generator_backpressure_num_objects")
+            if options.get(k)
+        }
+        retries = options.get("max_task_retries")
+        if retries is None:
+            retries = self._actor_meta["max_task_retries"]
+        return client().actor_submitter(
+            self._core,
+            self._name,
+            _options.returns_of(options, bool(self._meta.get("generator"))),
+            retries,
+            options.get("name") or "",
+            _dump_extra(extra),
+            options.get("concurrency_group") or "",
+        )
+
+    def remote(self, *args: Any, **kwargs: Any) -> Any:
+        submit = self._submit
+        if submit is None:
+            client()
+            submit = self._submit = self._make(self._meta)
+        try:
+            return wrap_stream(submit(*args, **kwargs))
+        except Exception as error:
+            if type(error).__name__ == "PendingCallsLimit":
+                from .exceptions import PendingCallsLimitExceeded
+
+                raise PendingCallsLimitExceeded(str(error)) from None
+            raise
+
+    def options(self, **options: Any) -> ActorMethod:
+        _options.validate("method", options)
+        handle = self._handle()
+        made = ActorMethod.__new__(ActorMethod)
+        made.__dict__.update(self.__dict__)
+        made._meta = {**self._meta, **options}
+        made._submit = None
+        made.__dict__["_keep"] = handle
+        return made
+
+    def _remote(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+        return self.options(**options).remote(*(args or ()), **(kwargs or {}))
+
+    def bind(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError("ray.dag (bind and execute)")
+
+
+def exit_actor() -> None:
+    """Ends the actor that calls it, after the current call; it does not restart. From outside an actor:
+    TypeError."""
+    if state.actor_spec is None:
+        raise TypeError("exit_actor called on a non-actor worker.")
+    from .exceptions import AsyncioActorExit
+
+    state.actor_exiting = True  # type: ignore[attr-defined]
+    if state.actor_spec.get("async"):
+        raise AsyncioActorExit()
+    raise SystemExit(0)

@@ -1,0 +1,728 @@
+"""The functions at the top of the package: connecting, objects, cancelling, looking things up."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from . import exceptions
+from ._state import client, state
+
+logger = logging.getLogger("eagleray")
+
+WAIT_EXPLAIN_S = 5.0  # a get() that has waited this long says on what
+
+_UNDERSCORE = {
+    "_enable_object_reconstruction",
+    "_plasma_directory",
+    "_object_spilling_directory",
+    "_node_ip_address",
+    "_driver_object_store_memory",
+    "_memory",
+    "_redis_username",
+    "_redis_password",
+    "_temp_dir",
+    "_metrics_export_port",
+    "_system_config",
+    "_tracing_startup_hook",
+    "_node_name",
+    "_skip_env_hook",
+}
+
+
+class RayContext(Mapping[str, Any]):
+    """What `init()` returns: facts about the cluster, and a context manager that shuts down at its end.
+
+    Keys: node_ip_address, address, gcs_address, session_dir, node_id, object_store_address,
+    raylet_socket_name, webui_url, metrics_export_port.
+    """
+
+    def __init__(self, info: dict[str, Any]) -> None:
+        from . import __commit__, __version__
+
+        self.dashboard_url = ""
+        self.python_version = "{}.{}.{}".format(*sys.version_info[:3])
+        self.ray_version = __version__
+        self.ray_commit = __commit__
+        self.address_info = info
+
+    def __getitem__(self, key: str) -> Any:
+        return self.address_info[key]
+
+    def __len__(self) -> int:
+        return len(self.address_info)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.address_info)
+
+    def __enter__(self) -> RayContext:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        shutdown()
+
+    def disconnect(self) -> None:
+        shutdown()
+
+    def __repr__(self) -> str:
+        return (
+            f"RayContext(python_version={self.python_version!r}, ray_version={self.ray_version!r}, "
+            f"session_dir={self.address_info.get('session_dir')!r})"
+        )
+
+
+def is_initialized() -> bool:
+    """Whether this process is connected to a cluster."""
+    return state.client is not None or state.local_mode is not None
+
+
+def init(
+    address: str | None = None,
+    *,
+    num_cpus: int | None = None,
+    num_gpus: int | None = None,
+    resources: dict[str, float] | None = None,
+    labels: dict[str, str] | None = None,
+    object_store_memory: int | None = None,
+    local_mode: bool = False,
+    ignore_reinit_error: bool = False,
+    include_dashboard: bool | None = None,
+    dashboard_host: str = "127.0.0.1",
+    dashboard_port: int | None = None,
+    job_config: Any = None,
+    configure_logging: bool = True,
+    logging_level: Any = logging.INFO,
+    logging_format: str | None = None,
+    logging_config: Any = None,
+    log_to_driver: bool | None = None,
+    namespace: str | None = None,
+    runtime_env: Any = None,
+    enable_resource_isolation: bool = False,
+    cgroup_path: str | None = None,
+    system_reserved_cpu: float | None = None,
+    system_reserved_memory: int | None = None,
+    proxy_server_url: str | None = None,
+    **kwargs: Any,
+) -> RayContext:
+    """Connects this process to a cluster, starting one on this machine if there is none.
+
+    address: None (RAY_ADDRESS or EAGLERAY_ADDRESS, else a cluster of `eagleray start --head`, else a new
+    one), "local" (always a new one), "auto" (must find one: ConnectionError otherwise).
+    num_cpus, num_gpus, resources: what a new node offers; num_cpus may exceed the cores. ValueError with
+    an address. object_store_memory: bytes. namespace: of named actors. runtime_env: for all tasks.
+    Raises RuntimeError when already connected, unless ignore_reinit_error. Follows Ray 2.x.
+    """
+    for name in kwargs:
+        if name not in _UNDERSCORE:
+            raise RuntimeError(f"Unknown keyword argument(s): {name}")
+    for name, value in (
+        ("enable_resource_isolation", enable_resource_isolation),
+        ("cgroup_path", cgroup_path),
+        ("proxy_server_url", proxy_server_url),
+        ("_tracing_startup_hook", kwargs.get("_tracing_startup_hook")),
+    ):
+        if value:
+            raise NotImplementedError(f"init({name}=...)")
+    if include_dashboard:
+        raise NotImplementedError("init(include_dashboard=True): the dashboard")
+    with state.lock:
+        if is_initialized():
+            if ignore_reinit_error:
+                return state.context  # type: ignore[no-any-return]
+            raise RuntimeError(
+                "Maybe you called ray.init twice by accident? This error can be suppressed by passing in "
+                "'ignore_reinit_error=True' or by calling 'ray.shutdown()' prior to 'ray.init()'."
+            )
+        if configure_logging:
+            _configure_logging(logging_level, logging_format)
+        if local_mode:
+            from ._local_mode import LocalMode
+
+            state.local_mode = LocalMode()
+            state.context = RayContext({"node_ip_address": "127.0.0.1", "session_dir": ""})
+            return state.context
+        address = address or os.environ.get("EAGLERAY_ADDRESS") or os.environ.get("RAY_ADDRESS")
+        socket_path, session_dir = _find_or_start(
+            address,
+            num_cpus,
+            num_gpus,
+            resources,
+            labels,
+            object_store_memory,
+            kwargs,
+        )
+        _connect(socket_path, session_dir, namespace, runtime_env, job_config)
+        if log_to_driver is None or log_to_driver:
+            from ._log_monitor import start
+
+            start(state.client)
+        _install_sigterm()
+        return state.context
+
+
+def _find_or_start(
+    address: str | None,
+    num_cpus: Any,
+    num_gpus: Any,
+    resources: Any,
+    labels: Any,
+    object_store_memory: Any,
+    kwargs: dict[str, Any],
+) -> tuple[str, str]:
+    from . import _node
+
+    if address and address.startswith("ray://"):
+        raise NotImplementedError("the ray:// client protocol")
+    if address != "local":
+        found = _node.find_running(kwargs.get("_temp_dir"))
+        if address not in (None, "auto"):
+            host = str(address).rsplit(":", 1)[0]
+            if host not in ("127.0.0.1", "localhost", _node.node_ip()):
+                raise NotImplementedError(f"init(address={address!r}): a cluster on other machines")
+        if found is None and address is not None:
+            raise ConnectionError(
+                "Could not find any running cluster on this machine. Start one with "
+                "`eagleray start --head`, or call init() without an address."
+            )
+        if found is not None:
+            for name, value in (
+                ("num_cpus", num_cpus),
+                ("num_gpus", num_gpus),
+                ("resources", resources),
+                ("object_store_memory", object_store_memory),
+            ):
+                if value is not None and address is not None:
+                    raise ValueError(
+                        f"When connecting to an existing cluster, {name} must not be provided."
+                    )
+            if address is not None or all(
+                x is None for x in (num_cpus, num_gpus, resources, object_store_memory)
+            ):
+                return found["socket"], found["session_dir"]
+    node = _node.LocalNode(
+        resources=node_resources(num_cpus, num_gpus, resources, kwargs.get("_memory")),
+        labels=dict(labels or {}),
+        store_bytes=_store_bytes(object_store_memory),
+        temp_dir=kwargs.get("_temp_dir"),
+        owned=True,
+    )
+    state.node = node
+    return node.socket_path, node.session_dir
+
+
+def _store_bytes(wanted: int | None) -> int:
+    from . import _node
+
+    if wanted is None:
+        return max(75 << 20, min(_node.default_memory()[1], 200 * 10**9))
+    if wanted < 75 << 20:
+        raise ValueError(
+            f"Attempting to cap object store memory usage at {wanted} bytes, but the minimum allowed is "
+            f"{75 << 20} bytes."
+        )
+    return int(wanted)
+
+
+def node_resources(num_cpus: Any, num_gpus: Any, resources: Any, memory: Any) -> dict[str, int]:
+    """What a node offers, in ten-thousandths."""
+    from . import _node
+    from ._options import RESOURCE_UNIT
+
+    if num_cpus is not None and (not isinstance(num_cpus, (int, float)) or num_cpus < 0):
+        raise ValueError(f"num_cpus must be a number >= 0, not {num_cpus!r}")
+    for name in resources or {}:
+        if name in ("CPU", "GPU"):
+            raise ValueError(f"Use num_cpus and num_gpus instead of resources={{'{name}': ...}}")
+    amounts: dict[str, float] = dict(resources or {})
+    cpus = len(os.sched_getaffinity(0)) if num_cpus is None else num_cpus
+    amounts["CPU"] = cpus
+    amounts["GPU"] = num_gpus or 0
+    default_memory, store = _node.default_memory()
+    amounts["memory"] = memory or default_memory
+    amounts["object_store_memory"] = store
+    amounts[f"node:{_node.node_ip()}"] = 1.0
+    amounts["node:__internal_head__"] = 1.0
+    return {k: round(v * RESOURCE_UNIT) for k, v in amounts.items() if v}
+
+
+def _connect(
+    socket_path: str, session_dir: str, namespace: str | None, runtime_env: Any, job_config: Any
+) -> None:
+    from . import _core, _serialization
+
+    config = getattr(job_config, "__dict__", None) or {}
+    env = runtime_env or config.get("runtime_env") or {}
+    if env:
+        from .runtime_env import check_fields
+
+        check_fields(dict(env))
+    described = json.dumps(
+        {
+            "sys_path": [os.path.abspath(p) if p else os.getcwd() for p in sys.path],
+            "cwd": os.getcwd(),
+            "runtime_env": dict(env),
+            "main": _main_path(),
+        }
+    )
+    wanted = namespace or config.get("ray_namespace") or os.environ.get("RAY_NAMESPACE") or ""
+    core = _core.Client.connect_driver(socket_path, wanted, described)
+    core.set_hooks(
+        _serialization.dumps,
+        _serialization.loads,
+        _serialization.error_from,
+        _load_function,
+        exceptions.from_system,
+    )
+    info = core.info()
+    state.client = core
+    state.session += 1
+    state.namespace = info["namespace"]
+    state.runtime_env = dict(env)
+    state.context = RayContext(
+        {
+            "node_ip_address": info["node_ip"],
+            "address": socket_path,
+            "gcs_address": socket_path,
+            "session_dir": session_dir,
+            "node_id": info["node_id"],
+            "object_store_address": socket_path,
+            "raylet_socket_name": socket_path,
+            "webui_url": "",
+            "metrics_export_port": None,
+        }
+    )
+
+
+def _main_path() -> str:
+    main = sys.modules.get("__main__")
+    return os.path.abspath(getattr(main, "__file__", "") or "")
+
+
+def _load_function(blob: bytes, name: str) -> Any:
+    import pickle
+
+    return pickle.loads(blob)
+
+
+def _configure_logging(level: Any, fmt: str | None) -> None:
+    if isinstance(level, str):
+        level = level.upper()
+    logger.setLevel(level)
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(
+            logging.Formatter(fmt or "%(asctime)s\t%(levelname)s %(filename)s:%(lineno)s -- %(message)s")
+        )
+        logger.addHandler(handler)
+        logger.propagate = False
+
+
+def _install_sigterm() -> None:
+    if threading.current_thread() is not threading.main_thread():
+        return
+
+    def on_sigterm(signum: int, _frame: Any) -> None:
+        sys.exit(signum)
+
+    if signal.getsignal(signal.SIGTERM) in (signal.SIG_DFL, None):
+        signal.signal(signal.SIGTERM, on_sigterm)
+
+
+def shutdown(_exiting_interpreter: bool = False) -> None:
+    """Disconnects; ends a cluster that init() started. Does nothing when not connected."""
+    with state.lock:
+        core, node = state.client, state.node
+        state.client = None
+        state.node = None
+        state.local_mode = None
+        state.context = None
+        state.namespace = ""
+        state.runtime_env = {}
+        if core is not None:
+            state.session += 1
+            if node is None or state.is_worker:
+                core.close()
+            else:
+                from ._log_monitor import drain
+
+                node.stop()
+                drain(core)
+                core.close()
+
+
+@atexit.register
+def _at_exit() -> None:
+    if state.client is not None and not state.is_worker:
+        shutdown(True)
+
+
+# ---- objects ----
+
+
+def put(value: Any, *, _owner: Any = None) -> Any:
+    """Stores `value` and returns a reference that this process owns. TypeError for an ObjectRef.
+
+    The value is copied once; numpy arrays, Arrow tables and CPU tensors are read back without a copy,
+    read-only. `_owner` raises NotImplementedError.
+    """
+    from ._core import ObjectRef
+
+    if _owner is not None:
+        raise NotImplementedError("put(_owner=...)")
+    if isinstance(value, ObjectRef):
+        raise TypeError(
+            "Calling 'put' on an ray.ObjectRef is not allowed. If you really want to do this, you can wrap the "
+            "ray.ObjectRef in a list and call 'put' on it."
+        )
+    if state.local_mode is not None:
+        return state.local_mode.put(value)
+    return client().put(value)
+
+
+def get(object_refs: Any, *, timeout: float | None = None) -> Any:
+    """The value of a reference, or the list of values of a list of references, in its order.
+
+    timeout: seconds; 0 polls; GetTimeoutError when it passes. A failed task's exception is raised, the
+    first in the list's order. Inside a task the CPU is given back while it waits.
+    """
+    core = state.client
+    if core is None:
+        if state.local_mode is not None:
+            return state.local_mode.get(object_refs)
+        core = client()
+    single = type(object_refs).__name__ == "ObjectRef"
+    if not single and not isinstance(object_refs, list):
+        if isinstance(object_refs, tuple):
+            object_refs = list(object_refs)
+        else:
+            raise ValueError(
+                f"Invalid type of object refs, {type(object_refs)}, is given. 'object_refs' must either be an "
+                "ObjectRef or a list of ObjectRefs."
+            )
+    refs = [object_refs] if single else object_refs
+    if timeout is not None and timeout < 0:
+        raise ValueError("The 'timeout' argument must be nonnegative.")
+    try:
+        values = _get_explaining(core, refs) if timeout is None else core.get(refs, timeout)
+    except TypeError as error:
+        if "expected an ObjectRef" not in str(error):
+            raise
+        raise ValueError(f"Invalid type of object refs: {error}") from None
+    except TimeoutError as error:
+        if isinstance(error, exceptions.RayError):
+            raise
+        raise exceptions.GetTimeoutError(
+            f"Get timed out: some object(s) not ready after {timeout} s ({_reason(core, refs)})."
+        ) from None
+    return values[0] if single else values
+
+
+def _get_explaining(core: Any, refs: list[Any]) -> list[Any]:
+    """Waits without end, but says after a while on what."""
+    try:
+        values: list[Any] = core.get(refs, WAIT_EXPLAIN_S)
+        return values
+    except TimeoutError as error:
+        if isinstance(error, exceptions.RayError):
+            raise
+    print(f"eagleray: get() has waited {WAIT_EXPLAIN_S:g} s: {_reason(core, refs)}", file=sys.stderr)
+    values = core.get(refs, None)
+    return values
+
+
+def _reason(core: Any, refs: list[Any]) -> str:
+    for ref in refs:
+        if not ref.ready():
+            reason: str = core.wait_reason(ref)
+            return reason
+    return "all are ready now"
+
+
+def wait(
+    object_refs: list[Any],
+    *,
+    num_returns: int = 1,
+    timeout: float | None = None,
+    fetch_local: bool = True,
+) -> tuple[list[Any], list[Any]]:
+    """Splits references into those that are ready (at most num_returns) and the rest, keeping the order.
+
+    Waits until num_returns are ready or `timeout` seconds passed. ValueError for duplicates, num_returns
+    out of range or a negative timeout; TypeError for a single reference. A failed task counts as ready.
+    """
+    from ._core import ObjectRef
+
+    if isinstance(object_refs, ObjectRef):
+        raise TypeError("wait() expected a list of ray.ObjectRef, got a single ray.ObjectRef")
+    if not isinstance(object_refs, list):
+        raise TypeError(f"wait() expected a list of ray.ObjectRef, got {type(object_refs)}")
+    if timeout is not None and timeout < 0:
+        raise ValueError(f"The 'timeout' argument must be nonnegative. Received {timeout}")
+    if state.local_mode is not None:
+        return object_refs[:num_returns], object_refs[num_returns:]
+    if not object_refs:
+        return [], []
+    if num_returns <= 0:
+        raise ValueError("Invalid number of objects to return %d." % num_returns)
+    if num_returns > len(object_refs):
+        raise ValueError("num_returns cannot be greater than the number of objects provided to ray.wait")
+    return client().wait(object_refs, num_returns, timeout, fetch_local)
+
+
+def cancel(ref: Any, *, force: bool = False, recursive: bool = True) -> None:
+    """Cancels the task behind `ref`: dropped if it has not begun, interrupted (KeyboardInterrupt) if it
+    runs, its worker ended with force=True. get() then raises TaskCancelledError (WorkerCrashedError with
+    force). Nothing happens when it is finished. recursive: its children too."""
+    from ._core import ObjectRef
+    from ._generator import ObjectRefGenerator
+
+    if isinstance(ref, ObjectRefGenerator):
+        ref = ref.completed()
+    if not isinstance(ref, ObjectRef):
+        raise TypeError(f"ray.cancel() only supported for object refs. Got: {type(ref)}.")
+    core = client()
+    if force and core.is_actor_task(ref):
+        raise ValueError("force=True is not supported for actor tasks.")
+    core.cancel(ref, force, recursive)
+
+
+def kill(actor: Any, *, no_restart: bool = True) -> None:
+    """Ends an actor at once, without its exit handlers. no_restart=False lets max_restarts apply."""
+    from ._actor import ActorHandle
+
+    if not isinstance(actor, ActorHandle):
+        raise ValueError(
+            f"ray.kill() only supported for actors. For tasks, try ray.cancel(). Got: {type(actor)}."
+        )
+    client().kill_actor(actor._core.actor_id(), no_restart)
+
+
+def get_actor(name: str, namespace: str | None = None) -> Any:
+    """A handle to a named actor; it does not keep the actor alive. ValueError when there is none."""
+    import pickle
+
+    from . import _core
+    from ._actor import ActorHandle
+
+    if not name:
+        raise ValueError("Please supply a non-empty value to get_actor")
+    core = client()
+    where = namespace if namespace is not None else state.namespace
+    found = core.find_actor(name, where)
+    if found is None:
+        raise ValueError(
+            f"Failed to look up actor with name '{name}'. This could be because 1. You are trying to look up a "
+            "named actor you didn't create. 2. The named actor died. 3. You did not use a namespace matching "
+            f"the namespace of the actor (looked in '{where}')."
+        )
+    actor_id, blob = found
+    meta = pickle.loads(blob)
+    handle = _core._actor_from_wire(actor_id, 0, True, meta["ordered"], meta["max_pending_calls"])
+    return ActorHandle(handle, meta)
+
+
+# ---- the cluster ----
+
+
+def _amounts(raw: dict[str, int]) -> dict[str, float]:
+    from ._options import RESOURCE_UNIT
+
+    return {name: amount / RESOURCE_UNIT for name, amount in raw.items() if amount > 0}
+
+
+def nodes() -> list[dict[str, Any]]:
+    """One dict per node, with Ray's keys."""
+    return [
+        {
+            "NodeID": n["node_id"],
+            "Alive": n["alive"],
+            "NodeManagerAddress": n["address"],
+            "NodeManagerHostname": n["host_name"],
+            "NodeManagerPort": 0,
+            "ObjectManagerPort": 0,
+            "ObjectStoreSocketName": "",
+            "RayletSocketName": "",
+            "MetricsExportPort": 0,
+            "NodeName": n["address"],
+            "RuntimeEnvAgentPort": 0,
+            "DeathReason": 0,
+            "DeathReasonMessage": "",
+            "alive": n["alive"],
+            "Resources": _amounts(n["total"]),
+            "Labels": {**n["labels"], "ray.io/node-id": n["node_id"]},
+        }
+        for n in client().cluster()
+    ]
+
+
+def _sum(key: str) -> dict[str, float]:
+    total: dict[str, float] = {}
+    for n in client().cluster():
+        for name, amount in _amounts(n[key]).items():
+            total[name] = total.get(name, 0) + amount
+    return total
+
+
+def cluster_resources() -> dict[str, float]:
+    """What all nodes offer in total."""
+    return _sum("total")
+
+
+def available_resources() -> dict[str, float]:
+    """What is free right now."""
+    return _sum("available")
+
+
+def get_gpu_ids() -> list[int]:
+    """The GPUs assigned to this worker; empty in a driver."""
+    if not state.is_worker or state.client is None:
+        return []
+    return list(state.client.assigned_gpus())
+
+
+def timeline(filename: str | None = None) -> Any:
+    raise NotImplementedError("timeline")
+
+
+# ---- remote ----
+
+
+def remote(*args: Any, **kwargs: Any) -> Any:
+    """Makes a function a task and a class an actor: `@remote` or `@remote(num_cpus=2, ...)`.
+
+    Options are validated at once (ValueError, TypeError). See docs/user/compatibility.md for the list.
+    """
+    if len(args) == 1 and not kwargs and (callable(args[0]) or isinstance(args[0], type)):
+        return _make_remote(args[0], {})
+    if args or not kwargs:
+        raise ValueError(
+            "The @ray.remote decorator must be applied either with no arguments and no parentheses, for example "
+            "'@ray.remote', or it must be applied using some of the arguments in the list of options, for "
+            "example '@ray.remote(num_returns=2, resources={\"CustomResource\": 1})'."
+        )
+
+    def decorate(target: Any) -> Any:
+        return _make_remote(target, kwargs)
+
+    return decorate
+
+
+def _make_remote(target: Any, options: dict[str, Any]) -> Any:
+    from ._actor import ActorClass
+    from ._options import validate
+    from ._remote_function import RemoteFunction
+
+    if isinstance(target, type):
+        validate("actor", options)
+        return ActorClass(target, options)
+    if callable(target):
+        validate("task", options)
+        return RemoteFunction(target, options)
+    raise TypeError("The @ray.remote decorator must be applied to either a function or a class.")
+
+
+# ---- call-backs and futures of references ----
+
+_callbacks: dict[bytes, list[Callable[[Any], None]]] = {}
+_callback_lock = threading.Lock()
+_callback_thread: tuple[int, threading.Thread] | None = None
+
+
+def _run_callbacks(core: Any, session: int) -> None:
+    while state.session == session and not core.exiting():
+        for ref in core.take_notifications(200):
+            with _callback_lock:
+                waiting = _callbacks.pop(ref.binary(), [])
+            for callback in waiting:
+                try:
+                    callback(ref)
+                except Exception:
+                    logger.exception("call-back of %r failed", ref)
+
+
+def _when_ready(ref: Any, callback: Callable[[Any], None]) -> None:
+    """Calls callback(ref) once it is ready: on the call-back thread, or at once."""
+    global _callback_thread
+    core = client()
+    with _callback_lock:
+        if _callback_thread is None or _callback_thread[0] != state.session:
+            thread = threading.Thread(
+                target=_run_callbacks, args=(core, state.session), daemon=True, name="eagleray-callbacks"
+            )
+            _callback_thread = (state.session, thread)
+            thread.start()
+        _callbacks.setdefault(ref.binary(), []).append(callback)
+    if core.want_notification(ref):
+        with _callback_lock:
+            waiting = _callbacks.pop(ref.binary(), [])
+        for each in waiting:
+            each(ref)
+
+
+def _future(ref: Any) -> Any:
+    """A concurrent.futures.Future with the reference's value."""
+    from concurrent.futures import Future
+
+    future: Future[Any] = Future()
+    future.set_running_or_notify_cancel()
+
+    def done(ready: Any) -> None:
+        try:
+            value = client().get([ready], 0)[0]
+        except BaseException as error:
+            future.set_exception(error)
+        else:
+            future.set_result(value)
+
+    _when_ready(ref, done)
+    return future
+
+
+def _as_future(ref: Any) -> Any:
+    import asyncio
+
+    return asyncio.wrap_future(_future(ref))
+
+
+def _await(ref: Any) -> Any:
+    return _as_future(ref).__await__()
+
+
+def extend_object_ref(cls: Any) -> None:
+    """Gives the core's ObjectRef the methods that are written in Python."""
+    from ._ids import JobID, TaskID
+
+    cls.future = _future
+    cls.as_future = _as_future
+    cls.__await__ = _await
+    cls._on_completed = lambda self, callback: _when_ready(
+        self, lambda ref: callback(_value_or_error(ref))
+    )
+    cls.task_id = lambda self: TaskID(self.task_id_binary())
+    cls.job_id = lambda self: JobID(self.binary()[20:24])
+    cls.call_site = lambda self: ""
+    cls.size = classmethod(lambda c: 28)
+    cls.nil = classmethod(lambda c: _nil_ref())
+
+
+def _nil_ref() -> Any:
+    raise NotImplementedError("ObjectRef.nil()")
+
+
+def _value_or_error(ref: Any) -> Any:
+    try:
+        return client().get([ref], 0)[0]
+    except BaseException as error:
+        return error
+
+
+def show_deprecation(name: str) -> None:
+    warnings.warn(f"{name} is deprecated", DeprecationWarning, stacklevel=3)

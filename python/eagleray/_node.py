@@ -1,0 +1,179 @@
+"""Starts the programs of a local cluster as children of this process, and ends them. Sockets and logs
+live in a private session directory; nothing listens on the network."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from typing import Any
+
+SESSIONS_KEPT = 10  # older session directories are removed at start
+START_TIMEOUT_S = 30.0
+
+
+def temp_root(temp_dir: str | None) -> str:
+    return temp_dir or os.environ.get("EAGLERAY_TMPDIR") or "/tmp/eagleray"
+
+
+def make_session_dir(temp_dir: str | None) -> str:
+    root = temp_root(temp_dir)
+    os.makedirs(root, mode=0o700, exist_ok=True)
+    info = os.stat(root)
+    if info.st_uid != os.geteuid():
+        raise PermissionError(f"{root} belongs to another user: pass _temp_dir, a directory of yours")
+    stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
+    base = os.path.join(root, f"session_{stamp}_{os.getpid()}")
+    path, n = base, 0
+    while True:
+        try:
+            os.mkdir(path, 0o700)
+            break
+        except FileExistsError:
+            n += 1
+            path = f"{base}_{n}"
+    os.mkdir(os.path.join(path, "logs"), 0o700)
+    link = os.path.join(root, f".latest_{os.getpid()}")
+    try:
+        os.symlink(path, link)
+        os.replace(link, os.path.join(root, "session_latest"))
+    except OSError:
+        pass
+    _remove_old_sessions(root, path)
+    return path
+
+
+def _remove_old_sessions(root: str, current: str) -> None:
+    names = sorted(n for n in os.listdir(root) if n.startswith("session_2"))
+    for name in names[:-SESSIONS_KEPT]:
+        path = os.path.join(root, name)
+        pid = name.rsplit("_", 1)[-1]
+        if path != current and not (pid.isdigit() and os.path.exists(f"/proc/{pid}")):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def node_ip() -> str:
+    return "127.0.0.1"
+
+
+def program() -> str:
+    path = os.path.join(os.path.dirname(__file__), "bin", "eagleray-node")
+    if not os.access(path, os.X_OK):
+        raise RuntimeError(f"{path} is missing: build it with ./dev build, or reinstall the package")
+    return path
+
+
+def default_memory() -> tuple[int, int]:
+    """(memory for tasks, memory for the object store) in bytes: 70 % and 30 % of what is available."""
+    available = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        with open("/proc/meminfo") as file:
+            for line in file:
+                if line.startswith("MemAvailable:"):
+                    available = int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    store = int(available * 0.3)
+    return available - store, store
+
+
+class LocalNode:
+    """The node program of one local cluster."""
+
+    def __init__(
+        self,
+        *,
+        resources: dict[str, int],
+        labels: dict[str, str],
+        store_bytes: int,
+        temp_dir: str | None,
+        owned: bool,
+    ) -> None:
+        self.session_dir = make_session_dir(temp_dir)
+        self.socket_path = os.path.join(self.session_dir, "node.sock")
+        ready_read, ready_write = os.pipe()
+        arguments = [
+            program(),
+            f"--session-dir={self.session_dir}",
+            f"--socket={self.socket_path}",
+            f"--log-dir={os.path.join(self.session_dir, 'logs')}",
+            f"--python={sys.executable}",
+            f"--python-path={_python_path()}",
+            "--resources=" + ",".join(f"{k}={v}" for k, v in resources.items()),
+            "--labels=" + ",".join(f"{k}={v}" for k, v in labels.items()),
+            f"--store-capacity={store_bytes}",
+            f"--node-ip={node_ip()}",
+            f"--host-name={socket.gethostname()}",
+            f"--driver-pid={os.getpid() if owned else 0}",
+            f"--ready-fd={ready_write}",
+        ]
+        log = os.path.join(self.session_dir, "logs", "node.log")
+        with open(log, "ab") as output:
+            self.process = subprocess.Popen(
+                arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=(ready_write,),
+                start_new_session=True,
+            )
+        os.close(ready_write)
+        try:
+            ready, _, _ = select.select([ready_read], [], [], START_TIMEOUT_S)
+            started = bool(ready) and os.read(ready_read, 1) == b"1"
+        finally:
+            os.close(ready_read)
+        if not started:
+            self.stop()
+            with open(log, "rb") as file:
+                tail = file.read()[-2000:].decode(errors="replace")
+            raise RuntimeError(f"the node did not start; its log {log} says:\n{tail}")
+
+    def write_address(self) -> None:
+        path = os.path.join(self.session_dir, "address.json")
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(fd, "w") as file:
+            json.dump({"socket": self.socket_path, "pid": self.process.pid}, file)
+
+    def stop(self) -> None:
+        """Ends it and everything it started; returns when all is gone."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(3)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+def _python_path() -> str:
+    package_root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    paths = [package_root]
+    if os.environ.get("PYTHONPATH"):
+        paths.append(os.environ["PYTHONPATH"])
+    return os.pathsep.join(paths)
+
+
+def find_running(temp_dir: str | None) -> dict[str, Any] | None:
+    """The newest cluster of this user that `eagleray start --head` started and that still runs."""
+    root = temp_root(temp_dir)
+    try:
+        names = sorted((n for n in os.listdir(root) if n.startswith("session_2")), reverse=True)
+    except OSError:
+        return None
+    for name in names:
+        try:
+            with open(os.path.join(root, name, "address.json")) as file:
+                info: dict[str, Any] = json.load(file)
+        except (OSError, ValueError):
+            continue
+        if os.path.exists(info.get("socket", "")) and os.path.exists(f"/proc/{info.get('pid')}"):
+            info["session_dir"] = os.path.join(root, name)
+            return info
+    return None

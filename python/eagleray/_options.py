@@ -1,0 +1,219 @@
+"""Validation of the options of tasks, actors and methods, once for decorators, `.options()` and
+`._remote()`. Names, defaults and messages follow Ray 2.x (docs/user/compatibility.md)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+RESOURCE_UNIT = 10_000  # ten-thousandths, as in src/base/resources.h
+
+_COMMON = {
+    "num_cpus",
+    "num_gpus",
+    "resources",
+    "memory",
+    "accelerator_type",
+    "label_selector",
+    "fallback_strategy",
+    "object_store_memory",
+    "runtime_env",
+    "name",
+    "enable_task_events",
+    "_labels",
+    "scheduling_strategy",
+    "placement_group",
+    "placement_group_bundle_index",
+    "placement_group_capture_child_tasks",
+    "_metadata",
+}
+_TASK = _COMMON | {
+    "num_returns",
+    "max_calls",
+    "max_retries",
+    "retry_exceptions",
+    "_generator_backpressure_num_objects",
+}
+_ACTOR = _COMMON | {
+    "max_restarts",
+    "max_task_retries",
+    "max_pending_calls",
+    "max_concurrency",
+    "concurrency_groups",
+    "lifetime",
+    "namespace",
+    "get_if_exists",
+    "allow_out_of_order_execution",
+    "enable_tensor_transport",
+}
+_METHOD = {
+    "num_returns",
+    "max_task_retries",
+    "retry_exceptions",
+    "concurrency_group",
+    "name",
+    "enable_task_events",
+    "tensor_transport",
+    "_generator_backpressure_num_objects",
+}
+_NOT_IN_OPTIONS = {"task": {"max_calls"}, "actor": {"concurrency_groups"}}
+
+
+def _need(condition: bool, message: str, error: type[Exception] = ValueError) -> None:
+    if not condition:
+        raise error(message)
+
+
+def _amount(name: str, value: Any) -> None:
+    _need(
+        isinstance(value, (int, float)) and not isinstance(value, bool),
+        f"The type of keyword '{name}' must be (<class 'int'>, <class 'float'>, <class 'NoneType'>), but received "
+        f"type {type(value)}",
+        TypeError,
+    )
+    _need(math.isfinite(value) and value >= 0, f"The quantity of resource {name} cannot be negative")
+    scaled = value * RESOURCE_UNIT
+    _need(
+        abs(scaled - round(scaled)) < 1e-6,
+        f"The precision of the fractional quantity of resource {name} cannot go beyond 0.0001",
+    )
+
+
+def _integer(name: str, value: Any, low: int, note: str) -> None:
+    _need(
+        isinstance(value, int) and not isinstance(value, bool),
+        f"The type of keyword '{name}' must be <class 'int'>, but received type {type(value)}",
+        TypeError,
+    )
+    _need(value >= low, f"The keyword '{name}' only accepts {note}")
+
+
+def validate(kind: str, options: dict[str, Any], *, in_options: bool = False) -> None:
+    """Raises ValueError or TypeError for the first option that is unknown or out of range.
+
+    kind: "task", "actor" or "method". in_options: called by `.options()`, where some are refused.
+    """
+    known = {"task": _TASK, "actor": _ACTOR, "method": _METHOD}[kind]
+    for name, value in options.items():
+        _need(
+            name in known,
+            f"Invalid option keyword {name} for {kind}s. Valid ones are {sorted(known)}.",
+        )
+        _need(
+            not (in_options and name in _NOT_IN_OPTIONS.get(kind, ())),
+            f"Setting '{name}' is not supported in '.options()'.",
+        )
+        if value is None:
+            continue
+        if name in ("num_cpus", "num_gpus", "memory", "object_store_memory"):
+            _amount(name, value)
+            if name == "object_store_memory" and kind == "task":
+                raise NotImplementedError(
+                    "Setting 'object_store_memory' is not implemented for tasks"
+                )
+        elif name == "resources":
+            _need(isinstance(value, dict), "The 'resources' option must be a dict", TypeError)
+            for key, amount in value.items():
+                _need(isinstance(key, str), "The names of resources must be strings", TypeError)
+                _need(
+                    key not in ("CPU", "GPU"),
+                    "Use the 'num_cpus' and 'num_gpus' keyword instead of 'CPU' and 'GPU' in 'resources' keyword",
+                )
+                _amount(key, amount)
+        elif name == "num_returns":
+            if isinstance(value, str):
+                _need(
+                    value in ("dynamic", "streaming"),
+                    'The keyword \'num_returns\' only accepts None, a non-negative integer, "streaming" (for '
+                    'generators), or "dynamic"',
+                )
+            else:
+                _integer(name, value, 0, 'None, a non-negative integer, "streaming" or "dynamic"')
+        elif name in ("max_retries", "max_restarts", "max_task_retries", "max_pending_calls"):
+            _integer(name, value, -1, "an integer >= -1, -1 is for no limit")
+        elif name == "max_calls":
+            _integer(name, value, 0, "0 or a positive integer")
+        elif name == "max_concurrency":
+            _integer(name, value, 1, "a positive integer")
+        elif name == "_generator_backpressure_num_objects":
+            _integer(name, value, -1, "a positive integer or -1")
+            _need(value != 0, f"{name}=0 is not allowed: use a value > 0, or -1 for no limit.")
+        elif name == "retry_exceptions":
+            _need(
+                isinstance(value, bool)
+                or (
+                    isinstance(value, (list, tuple))
+                    and all(isinstance(x, type) and issubclass(x, BaseException) for x in value)
+                ),
+                "retry_exceptions must be either a boolean or a list of exceptions",
+                TypeError,
+            )
+        elif name == "name" or name == "namespace":
+            _need(
+                isinstance(value, str),
+                f"The type of keyword '{name}' must be (<class 'str'>, <class 'NoneType'>), but received type "
+                f"{type(value)}",
+                TypeError,
+            )
+            _need(value != "" or kind != "actor", f'"" is not a valid {name}.')
+        elif name == "lifetime":
+            _need(
+                value in ("detached", "non_detached"),
+                "actor `lifetime` argument must be one of 'detached', 'non_detached' and 'None'.",
+            )
+        elif name == "enable_tensor_transport" and value:
+            raise NotImplementedError("enable_tensor_transport (direct transport of GPU tensors)")
+        elif name == "tensor_transport" and value:
+            raise NotImplementedError("tensor_transport (direct transport of GPU tensors)")
+    if options.get("get_if_exists"):
+        _need(bool(options.get("name")), "The actor name must be specified to use `get_if_exists`.")
+
+
+def resources_of(options: dict[str, Any], default_cpus: float) -> dict[str, int]:
+    """Resource names to ten-thousandths, without zeros."""
+    amounts: dict[str, float] = dict(options.get("resources") or {})
+    cpus = options.get("num_cpus")
+    amounts["CPU"] = default_cpus if cpus is None else cpus
+    amounts["GPU"] = options.get("num_gpus") or 0
+    amounts["memory"] = options.get("memory") or 0
+    if options.get("accelerator_type"):
+        amounts[f"accelerator_type:{options['accelerator_type']}"] = 0.001
+    return {name: round(amount * RESOURCE_UNIT) for name, amount in amounts.items() if amount}
+
+
+def strategy_of(options: dict[str, Any]) -> tuple[Any, ...]:
+    """The core's form of `scheduling_strategy` and of the older `placement_group*` options."""
+    strategy = options.get("scheduling_strategy")
+    group = options.get("placement_group")
+    if group is not None and group != "default":
+        _need(
+            strategy is None,
+            "Placement groups should be specified via the scheduling_strategy option. The placement_group option is "
+            "deprecated.",
+        )
+        return ("group", group.id.hex(), options.get("placement_group_bundle_index") or -1)
+    if strategy is None or strategy == "DEFAULT":
+        selector = options.get("label_selector")
+        return ("labels", dict(selector)) if selector else ("default",)
+    if strategy == "SPREAD":
+        return ("spread",)
+    kind = type(strategy).__name__
+    if kind == "PlacementGroupSchedulingStrategy":
+        return ("group", strategy.placement_group.id.hex(), strategy.placement_group_bundle_index)
+    if kind == "NodeAffinitySchedulingStrategy":
+        return ("node", strategy.node_id, bool(strategy.soft))
+    if kind == "NodeLabelSchedulingStrategy":
+        return ("labels", strategy.as_selector())
+    raise TypeError(f"Unsupported scheduling_strategy: {strategy!r}")
+
+
+def returns_of(options: dict[str, Any], is_generator: bool) -> int:
+    """num_returns as the core counts: -1 streaming, -2 dynamic."""
+    value = options.get("num_returns")
+    if value is None:
+        return -1 if is_generator else 1
+    if value == "streaming":
+        return -1
+    if value == "dynamic":
+        return -2
+    return int(value)

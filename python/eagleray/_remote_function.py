@@ -1,0 +1,218 @@
+"""Remote functions. `f.remote` becomes the core's submitter itself after the first call, so that a call
+costs one C function and no Python frame."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+from . import _options
+from ._state import client, state
+
+FUNCTION_BYTES_WARN = 10 << 20
+FUNCTION_BYTES_MAX = 100 << 20
+
+
+def pickle_definition(definition: Any, what: str) -> bytes:
+    """cloudpickle of a function or class, with a hint when that fails and limits on its size."""
+    import cloudpickle
+
+    from ._serialization import _explain
+
+    try:
+        blob: bytes = cloudpickle.dumps(definition, protocol=5)
+    except Exception as error:
+        raise TypeError(f"Could not serialize the {what} {definition!r}. {_explain(definition, error)}") from error
+    if len(blob) > FUNCTION_BYTES_MAX:
+        raise ValueError(
+            f"The {what} {getattr(definition, '__name__', definition)} is too large "
+            f"({len(blob) >> 20} MiB > 100 MiB). Check that it does not capture a large array; use ray.put()."
+        )
+    if len(blob) > FUNCTION_BYTES_WARN:
+        import warnings
+
+        warnings.warn(
+            f"The {what} {getattr(definition, '__name__', definition)} is very large ({len(blob) >> 20} MiB). "
+            "Check that it does not capture a large array; use ray.put().",
+            stacklevel=3,
+        )
+    return blob
+
+
+def _checks_arguments(function: Callable[..., Any]) -> Callable[..., None] | None:
+    """A check of a call's arguments against the signature, or None where everything fits."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return None
+    return lambda args, kwargs: signature.bind(*args, **kwargs) and None
+
+
+def simple_arity(function: Callable[..., Any]) -> tuple[int, int] | None:
+    """(least, most) positional arguments of a call without keywords; None: look at the signature."""
+    code = getattr(function, "__code__", None)
+    if code is None or hasattr(function, "__wrapped__") or code.co_kwonlyargcount:
+        return None
+    most = code.co_argcount if not code.co_flags & 4 else 1 << 30
+    return code.co_argcount - len(function.__defaults__ or ()), most  # type: ignore[attr-defined]
+
+
+class RemoteFunction:
+    """What `@ray.remote` makes of a function. Call it with `.remote(...)`.
+
+    `.remote(*args, **kwargs)` returns an ObjectRef (a list of them for num_returns > 1, None for 0, an
+    ObjectRefGenerator for generators) at once; it never waits. `.options(**options)` gives the same
+    function with other options.
+    """
+
+    def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
+        if inspect.iscoroutinefunction(function):
+            raise ValueError(
+                "'async def' should not be used for remote tasks. You can wrap the async function with "
+                "`asyncio.run(f())`. See more at docs/user/differences.md"
+            )
+        self._function = function
+        self._options = options
+        self._is_generator = inspect.isgeneratorfunction(function)
+        self._exported = (-1, 0)  # session, function id
+        self._arity = simple_arity(function)
+        self._name = getattr(function, "__qualname__", repr(function))
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError(
+            "Remote functions cannot be called directly. Instead of running "
+            f"'{self._name}()', try '{self._name}.remote()'."
+        )
+
+    def remote(self, *args: Any, **kwargs: Any) -> Any:
+        return self._submit(self._options, args, kwargs)
+
+    def _remote(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+        return self.options(**options).remote(*(args or ()), **(kwargs or {}))
+
+    def options(self, **options: Any) -> _OptionsOf:
+        _options.validate("task", options, in_options=True)
+        return _OptionsOf(self, {**self._options, **options})
+
+    def bind(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError("ray.dag (bind and execute)")
+
+    def _check(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if not kwargs and self._arity and self._arity[0] <= len(args) <= self._arity[1]:
+            return
+        check = _checks_arguments(self._function)
+        if check is not None:
+            check(args, kwargs)
+
+    def _submitter(self, options: dict[str, Any]) -> Any:
+        core = client()
+        session, function_id = self._exported
+        if session != state.session:
+            function_id = core.export_function(
+                pickle_definition(self._function, "function"),
+                f"{getattr(self._function, '__module__', '')}.{self._name}",
+            )
+            self._exported = (state.session, function_id)
+        num_returns = _options.returns_of(options, self._is_generator)
+        extra: dict[str, Any] = {}
+        for key in ("retry_exceptions", "max_calls", "_generator_backpressure_num_objects"):
+            if options.get(key):
+                extra[key] = options[key]
+        if options.get("num_gpus") and options.get("max_calls") is None:
+            extra["max_calls"] = 1
+        env = runtime_env_json(options.get("runtime_env"))
+        key = core.intern_key(
+            _options.resources_of(options, 1), _options.strategy_of(options), env
+        )
+        retries = options.get("max_retries")
+        return core.submitter(
+            function_id,
+            key,
+            num_returns,
+            3 if retries is None else retries,
+            options.get("name") or "",
+            _dump_extra(extra),
+        )
+
+    def _submit(self, options: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if state.local_mode is not None:
+            return state.local_mode.call(self._function, args, kwargs, options)
+        self._check(args, kwargs)
+        cached = self.__dict__.get("_cached")
+        if cached is None or cached[0] != state.session or cached[1] is not options:
+            submit = self._submitter(options)
+            cached = (state.session, options, submit)
+            self.__dict__["_cached"] = cached
+        return wrap_stream(cached[2](*args, **kwargs))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            k: v
+            for k, v in self.__dict__.items()
+            if k not in ("_cached", "_exported", "__wrapped__")
+        }
+
+    def __setstate__(self, fields: dict[str, Any]) -> None:
+        self.__dict__.update(fields)
+        self._exported = (-1, 0)
+
+
+class _OptionsOf:
+    """A remote function with options of its own."""
+
+    def __init__(self, function: RemoteFunction, options: dict[str, Any]) -> None:
+        self._of = function
+        self._options = options
+        self._cached: Any = (-1, None)
+
+    def remote(self, *args: Any, **kwargs: Any) -> Any:
+        if state.local_mode is not None:
+            return state.local_mode.call(self._of._function, args, kwargs, self._options)
+        self._of._check(args, kwargs)
+        if self._cached[0] != state.session:
+            submit = self._of._submitter(self._options)
+            self._cached = (state.session, submit)
+        return wrap_stream(self._cached[1](*args, **kwargs))
+
+    def bind(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError("ray.dag (bind and execute)")
+
+
+def _dump_extra(extra: dict[str, Any]) -> bytes:
+    if not extra:
+        return b""
+    try:
+        return pickle.dumps(extra)
+    except Exception:  # exception classes of __main__
+        import cloudpickle
+
+        blob: bytes = cloudpickle.dumps(extra)
+        return blob
+
+
+def wrap_stream(result: Any) -> Any:
+    if type(result).__name__ == "StreamCore":
+        from ._generator import ObjectRefGenerator
+
+        return ObjectRefGenerator(result)
+    return result
+
+
+def runtime_env_json(env: Any) -> str:
+    """The environment of a task or actor merged over the job's, as JSON; "" when empty."""
+    if not env and not state.runtime_env:
+        return ""
+    import json
+
+    from .runtime_env import check_fields
+
+    merged = {**state.runtime_env, **dict(env or {})}
+    variables = {**state.runtime_env.get("env_vars", {}), **dict((env or {}).get("env_vars") or {})}
+    if variables:
+        merged["env_vars"] = variables
+    check_fields(merged)
+    return json.dumps(merged, sort_keys=True) if merged else ""

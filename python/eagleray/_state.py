@@ -1,0 +1,57 @@
+"""The connection of this process, shared by the modules of the package."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._core import Client
+    from ._node import LocalNode
+
+
+class State:
+    def __init__(self) -> None:
+        self.client: Client | None = None
+        self.node: LocalNode | None = None
+        self.is_worker = False
+        self.session = 0  # grows with each connection: what was exported belongs to one
+        self.namespace = ""
+        self.context: Any = None
+        self.lock = threading.RLock()
+        self.runtime_env: dict[str, Any] = {}
+        self.actor: Any = None  # worker: the instance it runs
+        self.actor_spec: dict[str, Any] | None = None
+        self.local_mode: Any = None
+
+
+state = State()
+
+
+def client() -> Client:
+    """The client, connecting first if need be (RAY_ENABLE_AUTO_CONNECT=0 turns that off)."""
+    current = state.client
+    if current is not None:
+        return current
+    if os.environ.get("RAY_ENABLE_AUTO_CONNECT", "") == "0":
+        from .exceptions import RaySystemError
+
+        raise RaySystemError("eagleray is not initialised: call eagleray.init() first")
+    from ._api import init
+
+    init()
+    assert state.client is not None
+    return state.client
+
+
+def _after_fork_in_child() -> None:
+    # The child has none of the parent's threads; it connects anew when it uses the API.
+    if state.client is not None:
+        state.client.after_fork()
+        state.client = None
+        state.node = None
+        state.session += 1
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,329 @@
+"""The Python side of a worker: what runs user code. Plain tasks run inside the core's loop; this module
+takes the rest: options, generators, several returns, actors with a loop of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import sys
+import threading
+from typing import Any
+
+from . import _serialization, exceptions
+from ._state import state
+
+_calls: dict[Any, int] = {}  # runs of functions with max_calls
+
+
+def main(fd: int, token: int) -> int:
+    """Runs until the node says so. Returns the exit status."""
+    import gc
+
+    from . import _core
+    from ._api import _load_function
+
+    gc.unfreeze()
+    sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+    sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+    core = _core.Client.connect_worker(fd, token)
+    state.client = core
+    state.is_worker = True
+    state.session += 1
+    core.set_hooks(
+        _serialization.dumps,
+        _serialization.loads,
+        _serialization.error_from,
+        _first_load(core, _load_function),
+        exceptions.from_system,
+    )
+    core.run_worker(
+        lambda task: run_task(core, task),
+        lambda spec: start_actor(core, spec),
+        lambda task, error: error_of(core, task, error),
+    )
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return 0
+
+
+_prepared = False
+
+
+def _prepare(core: Any) -> None:
+    """Once, before the first user code: the driver's paths, directory and environment."""
+    global _prepared
+    if _prepared:
+        return
+    _prepared = True
+    info = core.info()
+    state.namespace = info["namespace"]
+    config = json.loads(info["job_config"] or "{}")
+    for path in config.get("sys_path", ()):
+        if path not in sys.path:
+            sys.path.append(path)
+    env = json.loads(info.get("runtime_env") or "null") or config.get("runtime_env") or {}
+    apply_runtime_env(env, config.get("cwd"))
+
+
+def apply_runtime_env(env: dict[str, Any], cwd: str | None) -> None:
+    state.runtime_env = env
+    os.environ.update(env.get("env_vars") or {})
+    directory = env.get("working_dir") or cwd
+    if directory:
+        try:
+            os.chdir(directory)
+            if env.get("working_dir"):
+                sys.path.insert(0, directory)
+        except OSError:
+            pass
+    gpus = state.client.assigned_gpus() if state.client is not None else []
+    if gpus:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, gpus))
+
+
+def _first_load(core: Any, load: Any) -> Any:
+    def load_function(blob: bytes, name: str) -> Any:
+        _prepare(core)
+        try:
+            return load(blob, name)
+        except Exception as error:
+            raise RuntimeError(
+                f"The remote function {name} could not be loaded in the worker: {error}. Is its module "
+                "importable there?"
+            ) from error
+
+    return load_function
+
+
+def _options_of(task: Any) -> dict[str, Any]:
+    return pickle.loads(task.extra) if task.extra else {}
+
+
+def _name_of(task: Any) -> str:
+    name: str = task.name or task.function_name
+    if not task.name and not task.is_actor_task:
+        name = name.rsplit(".", 1)[-1] if "<locals>" in name else name.split(".", 1)[-1]
+    if task.is_actor_task and state.actor_spec is not None:
+        return f"{state.actor_spec['class_name']}.{task.function_name}"
+    return name
+
+
+def _actor_repr() -> str | None:
+    if state.actor is None or type(state.actor).__repr__ is object.__repr__:
+        return None
+    try:
+        return repr(state.actor)
+    except Exception:
+        return None
+
+
+def error_of(core: Any, task: Any, error: BaseException) -> Any:
+    """The record to store for an exception of `task` (None: of an actor's constructor)."""
+    if task is None:
+        spec = state.actor_spec or {"class_name": "actor"}
+        record = _serialization.task_error(f"{spec['class_name']}.__init__", error)
+        return exceptions.ActorDiedError(
+            "The actor died because of an error raised in its creation task, "
+            + str(record)
+        )
+    if isinstance(error, SystemExit) and state.actor_spec is not None:
+        core.leaving("exit_actor() was called" if hasattr(state, "actor_exiting") else "sys.exit() was called")
+        return exceptions.ActorDiedError("The actor exited: " + ("exit_actor()" if hasattr(state, "actor_exiting") else "sys.exit()"))
+    if isinstance(error, SystemExit):
+        return exceptions.WorkerCrashedError(f"The worker exited: sys.exit({error.code!r}) was called in the task.")
+    return _serialization.task_error(_name_of(task), error, _actor_repr())
+
+
+def _should_retry(options: dict[str, Any], error: BaseException) -> bool:
+    wanted = options.get("retry_exceptions")
+    if wanted is True:
+        return isinstance(error, Exception)
+    return bool(wanted) and isinstance(error, tuple(wanted))  # type: ignore[arg-type]
+
+
+def _callable_of(task: Any) -> Any:
+    function = task.function
+    if not isinstance(function, str):
+        return function
+    if function == "__ray_ready__":
+        return lambda: True
+    if function == "__ray_call__":
+        return lambda f, *args, **kwargs: f(state.actor, *args, **kwargs)
+    if function == "__ray_terminate__":
+        from ._actor import exit_actor
+
+        return exit_actor
+    return getattr(state.actor, function)
+
+
+def _returns(task: Any, result: Any) -> list[Any]:
+    count = task.num_returns
+    if count == 0:
+        return []
+    if count == 1:
+        return [result]
+    if count == -2:
+        from ._generator import DynamicObjectRefGenerator
+
+        assert state.client is not None
+        return [DynamicObjectRefGenerator([state.client.put(item) for item in result])]
+    values = list(result)
+    if len(values) != count:
+        raise ValueError(f"Task returned {len(values)} objects, but num_returns={count}.")
+    return values
+
+
+def run_task(core: Any, task: Any) -> None:
+    """A task that the core's loop does not run by itself."""
+    options = _options_of(task)
+    try:
+        args, kwargs = task.arguments()
+        function = _callable_of(task)
+        if task.num_returns == -1:
+            ahead = options.get("_generator_backpressure_num_objects") or -1
+            for item in function(*args, **kwargs):
+                if not core.stream_item(task, item, ahead):
+                    break
+            core.finish(task, [])
+        else:
+            core.finish(task, _returns(task, function(*args, **kwargs)))
+    except BaseException as error:
+        record = error_of(core, task, error)
+        core.fail(task, record, _should_retry(options, error))
+        if isinstance(error, SystemExit) and state.actor_spec is not None:
+            _exit_now(core)
+    limit = options.get("max_calls")
+    if limit:
+        _calls[task.function] = _calls.get(task.function, 0) + 1
+        if _calls[task.function] >= limit:
+            core.leaving("max_calls was reached")
+            _exit_now(core)
+
+
+def _exit_now(core: Any) -> None:
+    core.flush()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+# ---- actors ----
+
+
+def start_actor(core: Any, spec: dict[str, Any]) -> tuple[Any, Any]:
+    """Builds the instance; with it the loop of an async or threaded actor, or None."""
+    state.actor_spec = spec
+    _prepare(core)
+    if spec["runtime_env"]:
+        apply_runtime_env(json.loads(spec["runtime_env"]), None)
+    meta = pickle.loads(spec["handle_blob"])
+    spec["async"] = meta["async"]
+    spec["meta"] = meta
+    print(f"\x01eagleray-name:{spec['class_name']}", flush=True)
+    cls = pickle.loads(spec["class_blob"])
+    instance = cls.__new__(cls)
+    state.actor = instance
+    if cls.__init__ is not object.__init__:
+        instance.__init__(*spec["args"], **spec["kwargs"])
+    spec.pop("args")
+    spec.pop("kwargs")
+    custom = _actor_repr()
+    if custom:
+        print(f"\x01eagleray-name:{custom}", flush=True)
+    if meta["async"]:
+        return instance, lambda: _run_async(core, meta)
+    groups = meta["groups"]
+    if meta["max_concurrency"] > 1 or groups:
+        return instance, lambda: _run_threads(core, meta)
+    return instance, None
+
+
+def _run_threads(core: Any, meta: dict[str, Any]) -> None:
+    def serve(names: list[str]) -> None:
+        while True:
+            task = core.next_task(names)
+            if task is None:
+                return
+            core.enter_task(task)
+            run_task(core, task)
+            core.enter_task(None)
+
+    pools = {"": meta["max_concurrency"], **meta["groups"]}
+    default_of = {
+        name: m.get("concurrency_group") or "" for name, m in meta["methods"].items()
+    }
+    threads = []
+    for group, size in pools.items():
+        # A method's own group applies where the call names none: the handle sends it along.
+        for _ in range(size):
+            thread = threading.Thread(target=serve, args=([group],), daemon=True)
+            thread.start()
+            threads.append(thread)
+    del default_of
+    for thread in threads:
+        thread.join()
+
+
+def _run_async(core: Any, meta: dict[str, Any]) -> None:
+    import asyncio
+    import inspect
+
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    limits = {"": asyncio.Semaphore(meta["max_concurrency"])}
+    for group, size in meta["groups"].items():
+        limits[group] = asyncio.Semaphore(size)
+    running: dict[Any, Any] = {}
+
+    async def run(task: Any) -> None:
+        options = _options_of(task)
+        limit = limits.get(task.group, limits[""])
+        async with limit:
+            try:
+                args, kwargs = task.arguments()
+                function = _callable_of(task)
+                if inspect.isasyncgenfunction(function):
+                    async for item in function(*args, **kwargs):
+                        if not core.stream_item(task, item, -1):
+                            break
+                    core.finish(task, [])
+                    return
+                result = function(*args, **kwargs)
+                if inspect.isawaitable(result):
+                    result = await result
+                if task.num_returns == -1:
+                    for item in result:
+                        if not core.stream_item(task, item, -1):
+                            break
+                    core.finish(task, [])
+                else:
+                    core.finish(task, _returns(task, result))
+            except asyncio.CancelledError:
+                core.fail(task, exceptions.TaskCancelledError(task.task_id.hex()), False)
+            except BaseException as error:
+                leaves = isinstance(error, (SystemExit, exceptions.AsyncioActorExit))
+                if leaves:
+                    error = SystemExit(0)
+                core.fail(task, error_of(core, task, error), _should_retry(options, error))
+                if leaves:
+                    _exit_now(core)
+            finally:
+                running.pop(task.task_id, None)
+
+    def take() -> None:
+        core.clear_task_fd()
+        while True:
+            task = core.try_next_task()
+            if task is None:
+                break
+            running[task.task_id] = (task, loop.create_task(run(task)))
+        for task, job in list(running.values()):
+            if core.is_cancelled(task):
+                job.cancel()
+        if core.exiting():
+            loop.stop()
+
+    loop.add_reader(core.task_fd(), take)
+    loop.call_soon(take)
+    loop.run_forever()

@@ -1,0 +1,135 @@
+"""The zygote: one single-threaded process per node that has Python and the core loaded and forks
+workers in about 2 ms. Started by eagleray-node with a packet socket as descriptor 3. A request is a
+token with three descriptors (the worker's socket, its stdout, its stderr); it answers with the pid and
+later with the exit status. It never starts a thread and never runs user code.
+"""
+
+from __future__ import annotations
+
+import array
+import gc
+import os
+import signal
+import socket
+import struct
+import sys
+
+_REPORT = struct.Struct("<QIiI4x")  # as ZygoteReport in src/shell/node_shell.cc
+
+
+def _child(packet_socket: socket.socket, wake: tuple[int, int], fds: list[int], token: int) -> None:
+    """Runs in the forked worker; never returns."""
+    from eagleray import _core
+
+    _core.set_parent_death_signal(signal.SIGKILL)
+    os.setsid()
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    packet_socket.close()
+    os.close(wake[0])
+    os.close(wake[1])
+    os.dup2(fds[1], 1)
+    os.dup2(fds[2], 2)
+    os.close(fds[1])
+    os.close(fds[2])
+    status = 1
+    try:
+        from eagleray import _worker
+
+        status = _worker.main(fds[0], token)
+    except BaseException:  # the last line of defence: the traceback goes to the log
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(status)
+
+
+def _end_children(children: set[int]) -> None:
+    for pid in children:
+        for target in (-pid, pid):
+            try:
+                os.kill(target, signal.SIGKILL)
+            except OSError:
+                pass
+
+
+def main() -> None:
+    from eagleray import _core
+
+    _core.set_parent_death_signal(signal.SIGTERM)
+    # What a worker needs at once, so that each fork has it already.
+    import asyncio  # noqa: F401
+    import traceback  # noqa: F401
+
+    import cloudpickle  # noqa: F401
+
+    import eagleray  # noqa: F401
+    from eagleray import _worker  # noqa: F401
+
+    node = socket.socket(fileno=3)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    wake = os.pipe()
+    for fd in wake:
+        os.set_blocking(fd, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wake[1], warn_on_full_buffer=False)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    children: set[int] = set()
+
+    def on_term(*_: object) -> None:
+        _end_children(children)
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, on_term)
+    gc.collect()
+    gc.freeze()
+    import select
+
+    poll = select.poll()
+    poll.register(node, select.POLLIN)
+    poll.register(wake[0], select.POLLIN)
+    while True:
+        for fd, _ in poll.poll():
+            if fd == wake[0]:
+                try:
+                    os.read(fd, 4096)
+                except BlockingIOError:
+                    pass
+                while True:
+                    try:
+                        pid, status = os.waitpid(-1, os.WNOHANG)
+                    except ChildProcessError:
+                        break
+                    if pid == 0:
+                        break
+                    children.discard(pid)
+                    node.send(_REPORT.pack(0, pid, status, ord("X")))
+                continue
+            space = socket.CMSG_SPACE(3 * array.array("i").itemsize)
+            data, ancillary, _flags, _address = node.recvmsg(8, space)
+            if not data:
+                on_term()
+            fds = array.array("i")
+            for _level, _kind, payload in ancillary:
+                fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
+            (token,) = struct.unpack("<Q", data)
+            pid = os.fork()
+            if pid == 0:
+                _child(node, wake, list(fds), token)
+            children.add(pid)
+            for handed in fds:
+                os.close(handed)
+            node.send(_REPORT.pack(token, pid, 0, ord("S")))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""`get_runtime_context()`: who and where the calling code is."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ._state import client, state
+
+
+class RuntimeContext:
+    """Ids are hexadecimal strings, None where they make no sense (a driver has no actor)."""
+
+    def _task(self) -> Any:
+        return client().current_task()
+
+    def get_job_id(self) -> str:
+        number: int = client().info()["job_id"]
+        return number.to_bytes(4, "little").hex()
+
+    def get_node_id(self) -> str:
+        node: str = client().info()["node_id"]
+        return node
+
+    def get_worker_id(self) -> str:
+        worker: str = client().info()["worker_id"]
+        return worker
+
+    def get_task_id(self) -> str | None:
+        task = self._task()
+        return None if task is None else task.task_id.hex()
+
+    def get_task_name(self) -> str | None:
+        from ._worker import _name_of
+
+        task = self._task()
+        return None if task is None else _name_of(task)
+
+    def get_task_function_name(self) -> str | None:
+        task = self._task()
+        return None if task is None else task.function_name
+
+    def get_actor_id(self) -> str | None:
+        spec = state.actor_spec
+        return None if spec is None else spec["actor_id"].hex()
+
+    def get_actor_name(self) -> str | None:
+        spec = state.actor_spec
+        return None if spec is None else spec["name"]
+
+    def get_assigned_resources(self) -> dict[str, float]:
+        from ._api import _amounts
+
+        return _amounts(state.actor_spec["resources"]) if state.actor_spec else {}
+
+    def get_placement_group_id(self) -> str | None:
+        return None
+
+    def get_runtime_env_string(self) -> str:
+        return json.dumps(state.runtime_env)
+
+    def get_accelerator_ids(self) -> dict[str, list[str]]:
+        from ._api import get_gpu_ids
+
+        return {"GPU": [str(i) for i in get_gpu_ids()]}
+
+    def get_node_labels(self) -> dict[str, str]:
+        labels: dict[str, str] = client().info()["labels"]
+        return labels
+
+    def get_session_name(self) -> str:
+        session: str = client().info()["session_dir"]
+        return session.rsplit("/", 1)[-1]
+
+    def get_temp_dir(self) -> str:
+        session: str = client().info()["session_dir"]
+        return session.rsplit("/", 1)[0]
+
+    def is_canceled(self) -> bool:
+        task = self._task()
+        if task is None:
+            raise RuntimeError("This method is only available in a task.")
+        return bool(client().is_cancelled(task))
+
+    @property
+    def namespace(self) -> str:
+        client()
+        return state.namespace
+
+    @property
+    def was_current_actor_reconstructed(self) -> bool:
+        return bool(state.actor_spec and state.actor_spec["incarnation"] > 0)
+
+    @property
+    def runtime_env(self) -> dict[str, Any]:
+        return state.runtime_env
+
+    @property
+    def gcs_address(self) -> str:
+        return str(client().info()["session_dir"])
+
+    @property
+    def current_actor(self) -> Any:
+        from . import _core
+        from ._actor import ActorHandle
+
+        spec = state.actor_spec
+        if spec is None:
+            raise RuntimeError("This method is only available in an actor.")
+        meta = spec["meta"]
+        core = _core._actor_from_wire(
+            spec["actor_id"], spec["owner"], True, meta["ordered"], meta["max_pending_calls"]
+        )
+        return ActorHandle(core, meta)
+
+    @property
+    def should_capture_child_tasks_in_placement_group(self) -> bool:
+        return False
+
+    def get(self) -> dict[str, Any]:
+        return {
+            "job_id": self.get_job_id(),
+            "node_id": self.get_node_id(),
+            "task_id": self.get_task_id(),
+            "actor_id": self.get_actor_id(),
+            "namespace": self.namespace,
+        }
+
+
+def get_runtime_context() -> RuntimeContext:
+    """The context of the calling task, actor or driver. Connects if need be."""
+    client()
+    return RuntimeContext()

@@ -1,0 +1,5 @@
+"""Types for annotations."""
+
+from ._core import ObjectRef
+
+__all__ = ["ObjectRef"]

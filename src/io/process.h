@@ -1,0 +1,31 @@
+// Processes as the node's shell needs them: starting one, watching one, ending what is left.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "io/fd.h"
+
+namespace eagleray {
+
+// Starts `arguments[0]` (an absolute path) with `handed` as its descriptor 3 and nothing else open
+// beyond stdio. `environment` entries ("NAME=value") are added to this process's own.
+Result<pid_t> spawn(const std::vector<std::string>& arguments,
+                    const std::vector<std::string>& environment, int handed);
+
+Result<Fd> open_pidfd(pid_t pid);
+void become_subreaper();
+
+// Kills every descendant of this process, adopted orphans included, and reaps them; gives up after
+// `patience`.
+void end_descendants(Duration patience);
+
+struct Pipe {
+  Fd read, write;
+};
+Result<Pipe> make_pipe();  // read end non-blocking
+
+}  // namespace eagleray

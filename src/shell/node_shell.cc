@@ -1,0 +1,490 @@
+#include "shell/node_shell.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <thread>
+
+#include "store/doorbell.h"
+#include "store/link_layout.h"
+#include "store/segment_allocator.h"
+#include "wire/codec.h"
+
+namespace eagleray {
+namespace {
+
+constexpr size_t kTailBytes = 4096;
+constexpr uint64_t kLogBytesMax = 64u << 20;  // of one worker's stream; then it starts anew
+constexpr Duration kEndPatience = Duration::from_s(1);
+
+// What the zygote says: a worker was forked ('S') or has ended ('X', with its wait status).
+struct ZygoteReport {
+  uint64_t token = 0;
+  uint32_t pid = 0;
+  int32_t status = 0;
+  uint32_t kind = 0;
+};
+static_assert(sizeof(ZygoteReport) == 24, "packed by _zygote.py as <QIiI4x");
+
+}  // namespace
+
+NodeShell::NodeShell(Options options)
+    : options_(std::move(options)),
+      loop_(std::move(EventLoop::open()).value()),
+      node_([&] {
+        NodeSettings settings;
+        settings.store_capacity = options_.store_capacity;
+        return settings;
+      }(), options_.info),
+      control_(options_.seed) {}
+
+Result<std::unique_ptr<NodeShell>> NodeShell::open(Options options) {
+  std::unique_ptr<NodeShell> shell(new NodeShell(std::move(options)));
+  Result<Ok> started = shell->start();
+  if (!started.ok()) return started.error();
+  return shell;
+}
+
+Result<Ok> NodeShell::start() {
+  become_subreaper();
+  ::signal(SIGPIPE, SIG_IGN);
+  sigset_t ours;
+  sigemptyset(&ours);
+  sigaddset(&ours, SIGTERM);
+  sigaddset(&ours, SIGINT);
+  sigprocmask(SIG_BLOCK, &ours, nullptr);
+  Result<Ok> zygote = start_zygote();
+  if (!zygote.ok()) return zygote;
+  signals_ = Fd(::signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK));
+  Result<Ok> added = loop_.add(signals_.get(), EPOLLIN, [this](uint32_t) { ending_ = true; });
+  if (!added.ok()) return added;
+  if (options_.driver_pid != 0) {
+    Result<Fd> driver = open_pidfd(options_.driver_pid);
+    if (!driver.ok()) return driver.error();
+    driver_ = std::move(driver).value();
+    added = loop_.add(driver_.get(), EPOLLIN, [this](uint32_t) { ending_ = true; });
+    if (!added.ok()) return added;
+  }
+  Result<Fd> page = make_memfd("eagleray-node", kPageBytes);
+  if (!page.ok()) return page.error();
+  node_page_fd_ = std::move(page).value();
+  Result<Mapping> mapped = Mapping::map(node_page_fd_.get(), kPageBytes, Mapping::Access::kReadWrite);
+  if (!mapped.ok()) return mapped.error();
+  node_page_ = std::move(mapped).value();
+  reinterpret_cast<NodePage*>(node_page_.data())
+      ->cores.store(static_cast<int32_t>(std::max(1u, std::thread::hardware_concurrency())));
+
+  ControlEffects effects;
+  NodeHello hello;
+  hello.info = node_.info();
+  index_ = control_.on_node_hello(hello, effects);
+  node_.on_accepted(index_);
+
+  Result<Fd> listener = listen_unix(options_.socket_path);
+  if (!listener.ok()) return listener.error();
+  listener_ = std::move(listener).value();
+  added = loop_.add(listener_.get(), EPOLLIN, [this](uint32_t) { accept_clients(); });
+  if (!added.ok()) return added;
+  if (options_.ready_fd >= 0) {
+    [[maybe_unused]] const ssize_t n = ::write(options_.ready_fd, "1", 1);
+    ::close(options_.ready_fd);
+  }
+  return Ok{};
+}
+
+Result<Ok> NodeShell::start_zygote() {
+  int fds[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0) {
+    return system_error("socketpair", errno);
+  }
+  zygote_ = Fd(fds[0]);
+  Fd theirs(fds[1]);
+  ::fcntl(zygote_.get(), F_SETFL, O_NONBLOCK);
+  std::vector<std::string> environment{"PYTHONPATH=" + options_.python_path};
+  if (!::getenv("OMP_NUM_THREADS")) environment.push_back("OMP_NUM_THREADS=1");
+  Result<pid_t> pid =
+      spawn({options_.python, "-m", "eagleray._zygote"}, environment, theirs.get());
+  if (!pid.ok()) return pid.error();
+  zygote_pid_ = pid.value();
+  return loop_.add(zygote_.get(), EPOLLIN, [this](uint32_t) { on_zygote(); });
+}
+
+void NodeShell::run() {
+  while (!ending_) {
+    const Instant next = node_.next_deadline();
+    int timeout = -1;
+    if (next != Instant::never()) {
+      timeout = static_cast<int>(std::max<int64_t>(0, (next - monotonic_now()).us / 1000 + 1));
+    }
+    if (!loop_.run_once(timeout).ok()) break;
+    while (::waitpid(-1, nullptr, WNOHANG) > 0) {  // adopted orphans that ended
+    }
+    NodeEffects effects;
+    node_.tick(monotonic_now(), effects);
+    apply(effects);
+  }
+  for (auto& [pid, process] : processes_) {
+    ::kill(-pid, SIGKILL);
+    ::kill(pid, SIGKILL);
+  }
+  end_descendants(kEndPatience);
+  // What the workers printed last still lies in their pipes.
+  std::vector<pid_t> pids;
+  for (const auto& [pid, process] : processes_) pids.push_back(pid);
+  for (pid_t pid : pids) {
+    read_output(pid, false);
+    read_output(pid, true);
+  }
+  ::unlink(options_.socket_path.c_str());
+}
+
+void NodeShell::accept_clients() {
+  for (;;) {
+    Result<Fd> socket = accept_same_user(listener_.get());
+    if (!socket.ok() || !socket.value().valid()) return;
+    add_connection(std::move(socket).value(), 0);
+  }
+}
+
+void NodeShell::add_connection(Fd socket, pid_t pid) {
+  const int fd = socket.get();
+  auto connection = std::make_unique<Connection>(
+      Connection{FrameSocket(std::move(socket)), ProcId{}, pid, Fd(), Fd(), Fd(), Mapping()});
+  connections_[fd] = std::move(connection);
+  const Result<Ok> added =
+      loop_.add(fd, EPOLLIN, [this, fd](uint32_t events) { on_readable(fd, events); });
+  if (!added.ok()) connections_.erase(fd);
+}
+
+void NodeShell::on_readable(int fd, uint32_t events) {
+  const auto it = connections_.find(fd);
+  if (it == connections_.end()) return;
+  if (events & EPOLLOUT) {
+    if (!it->second->socket.flush().ok()) return close_connection(fd);
+    if (!it->second->socket.wants_write()) loop_.set_events(fd, EPOLLIN);
+  }
+  std::vector<Frame> frames;
+  const Result<Ok> received = it->second->socket.receive(frames);
+  for (Frame& frame : frames) {
+    if (!connections_.contains(fd)) return;
+    on_frame(fd, std::move(frame));
+  }
+  if (!received.ok() && connections_.contains(fd)) close_connection(fd);
+}
+
+void NodeShell::on_frame(int fd, Frame&& frame) {
+  Connection& connection = *connections_.at(fd);
+  Result<ClientToNode> message = decode<ClientToNode>(frame.bytes);
+  if (!message.ok()) return close_connection(fd);
+  NodeEffects effects;
+  if (auto* hello = std::get_if<Register>(&message.value())) {
+    if (connection.proc || frame.fds.size() != 3 || hello->version != kLocalVersion) {
+      std::string refused;
+      encode(NodeToClient{Refused{"versions differ, or it registered twice"}}, refused);
+      (void)connection.socket.send(refused).ok();
+      return close_connection(fd);
+    }
+    Result<Mapping> page =
+        Mapping::map(frame.fds[2].get(), kPageBytes, Mapping::Access::kReadWrite);
+    if (!page.ok()) return close_connection(fd);
+    connection.background_bell = std::move(frame.fds[0]);
+    connection.waiter_bell = std::move(frame.fds[1]);
+    connection.page_fd = std::move(frame.fds[2]);
+    connection.page = std::move(page).value();
+    if (connection.pid != 0) {
+      hello->kind = ClientKind::kWorker;
+      hello->pid = static_cast<uint32_t>(connection.pid);
+    } else {
+      hello->kind = ClientKind::kDriver;  // only the zygote's children are workers
+    }
+    // The id is fixed before its effects are carried out: Registered is among them.
+    connection.proc = node_.on_register(*hello, monotonic_now(), effects);
+    by_proc_[connection.proc] = fd;
+  } else if (connection.proc) {
+    node_.on_client(connection.proc, message.value(), monotonic_now(), effects);
+  }
+  apply(effects);
+}
+
+void NodeShell::close_connection(int fd) {
+  const auto it = connections_.find(fd);
+  if (it == connections_.end()) return;
+  const pid_t pid = it->second->pid;
+  const ProcId proc = it->second->proc;
+  if (pid != 0) {
+    // A worker without its node is of no use. Its death is what counts, and the zygote reports it.
+    loop_.remove(fd);
+    ::kill(-pid, SIGKILL);
+    ::kill(pid, SIGKILL);
+    return;
+  }
+  loop_.remove(fd);
+  auto* page = reinterpret_cast<DoorbellPage*>(it->second->page.data());
+  if (page && page->counted_running.exchange(0) != 0) {
+    reinterpret_cast<NodePage*>(node_page_.data())->running.fetch_sub(1);
+  }
+  connections_.erase(it);
+  if (!proc) return;
+  by_proc_.erase(proc);
+  NodeEffects effects;
+  std::map<SegmentId, uint32_t> live;
+  for (SegmentId segment : node_.segments_of(proc)) live[segment] = 0;
+  ExitInfo exit;
+  exit.reason = "the driver has ended";
+  node_.on_client_gone(proc, exit, live, monotonic_now(), effects);
+  apply(effects);
+}
+
+// ---- workers ----
+
+void NodeShell::start_worker(uint64_t token) {
+  Starting starting;
+  Result<SocketPair> sockets = make_socket_pair();
+  Result<Pipe> out = make_pipe();
+  Result<Pipe> err = make_pipe();
+  NodeEffects effects;
+  if (!sockets.ok() || !out.ok() || !err.ok()) {
+    node_.on_worker_start_failed(token, monotonic_now(), effects);
+    return apply(effects);
+  }
+  starting.socket = std::move(sockets.value().ours);
+  starting.out.pipe = std::move(out.value().read);
+  starting.err.pipe = std::move(err.value().read);
+  const int fds[3] = {sockets.value().theirs.get(), out.value().write.get(), err.value().write.get()};
+  iovec part{&token, sizeof token};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fds)] = {};
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof fds);
+  std::memcpy(CMSG_DATA(header), fds, sizeof fds);
+  if (::sendmsg(zygote_.get(), &message, MSG_NOSIGNAL) < 0) {
+    node_.on_worker_start_failed(token, monotonic_now(), effects);
+    return apply(effects);
+  }
+  starting_[token] = std::move(starting);
+}
+
+void NodeShell::on_zygote() {
+  for (;;) {
+    ZygoteReport report;
+    const ssize_t n = ::recv(zygote_.get(), &report, sizeof report, MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (n != sizeof report) {  // the zygote died, and its workers with it
+      ending_ = true;
+      loop_.remove(zygote_.get());
+      return;
+    }
+    const auto pid = static_cast<pid_t>(report.pid);
+    if (report.kind == 'X') {
+      on_worker_exit(pid, report.status);
+      continue;
+    }
+    const auto it = starting_.find(report.token);
+    if (it == starting_.end()) continue;
+    WorkerProcess& process = processes_[pid];
+    process.out = std::move(it->second.out);
+    process.err = std::move(it->second.err);
+    process.connection = it->second.socket.get();
+    const std::string base = options_.log_dir + "/worker-" + std::to_string(pid);
+    process.out.file = Fd(::open((base + ".out").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+    process.err.file = Fd(::open((base + ".err").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+    (void)loop_.add(process.out.pipe.get(), EPOLLIN, [this, pid](uint32_t) { read_output(pid, false); }).ok();
+    (void)loop_.add(process.err.pipe.get(), EPOLLIN, [this, pid](uint32_t) { read_output(pid, true); }).ok();
+    add_connection(std::move(it->second.socket), pid);
+    starting_.erase(it);
+  }
+}
+
+void NodeShell::on_worker_exit(pid_t pid, int status) {
+  const auto it = processes_.find(pid);
+  if (it == processes_.end()) return;
+  ::kill(-pid, SIGKILL);  // what it left in its process group
+  read_output(pid, false);
+  read_output(pid, true);
+  ExitInfo exit;
+  if (WIFSIGNALED(status)) {
+    exit.signal = WTERMSIG(status);
+    exit.reason = "worker process " + std::to_string(pid) + " died";
+  } else {
+    exit.exit_code = WEXITSTATUS(status);
+    exit.reason = "worker process " + std::to_string(pid) + " exited with status " +
+                  std::to_string(exit.exit_code);
+  }
+  WorkerProcess& process = it->second;
+  exit.stderr_tail = process.err.tail;
+  for (Output* output : {&process.out, &process.err}) {
+    if (!output->line.empty()) emit(pid, output == &process.err, output->line + "\n");
+    loop_.remove(output->pipe.get());
+  }
+  const int fd = process.connection;
+  processes_.erase(it);
+  const auto connection = connections_.find(fd);
+  if (connection == connections_.end() || connection->second->pid != pid) return;
+  // Its last messages count.
+  std::vector<Frame> frames;
+  (void)connection->second->socket.receive(frames).ok();
+  for (Frame& frame : frames) on_frame(fd, std::move(frame));
+  const ProcId proc = connection->second->proc;
+  auto* page = reinterpret_cast<DoorbellPage*>(connection->second->page.data());
+  if (page && page->counted_running.exchange(0) != 0) {
+    reinterpret_cast<NodePage*>(node_page_.data())->running.fetch_sub(1);
+  }
+  loop_.remove(fd);
+  connections_.erase(fd);
+  NodeEffects effects;
+  if (!proc) {
+    node_.on_worker_start_failed(0, monotonic_now(), effects);
+    return apply(effects);
+  }
+  by_proc_.erase(proc);
+  std::map<SegmentId, uint32_t> live;
+  for (SegmentId segment : node_.segments_of(proc)) {
+    Result<Mapping> header =
+        Mapping::map(segments_.at(segment).get(), kPageBytes, Mapping::Access::kRead);
+    const auto* first =
+        header.ok() ? reinterpret_cast<const SegmentHeader*>(header.value().data()) : nullptr;
+    live[segment] = first && first->magic == kSegmentMagic ? first->live : 0;
+  }
+  node_.on_client_gone(proc, exit, live, monotonic_now(), effects);
+  apply(effects);
+}
+
+void NodeShell::read_output(pid_t pid, bool error) {
+  const auto it = processes_.find(pid);
+  if (it == processes_.end()) return;
+  Output& output = error ? it->second.err : it->second.out;
+  char buffer[64 << 10];
+  for (;;) {
+    const ssize_t n = ::read(output.pipe.get(), buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) continue;
+    if (n == 0) loop_.remove(output.pipe.get());
+    if (n <= 0) return;
+    const std::string_view text(buffer, static_cast<size_t>(n));
+    if (output.written > kLogBytesMax && ::ftruncate(output.file.get(), 0) == 0) output.written = 0;
+    output.written += text.size();
+    [[maybe_unused]] const ssize_t written = ::write(output.file.get(), buffer, text.size());
+    if (error) {
+      output.tail.append(text);
+      if (output.tail.size() > kTailBytes) output.tail.erase(0, output.tail.size() - kTailBytes);
+    }
+    output.line.append(text);
+    const size_t end = output.line.rfind('\n');
+    if (end == std::string::npos) continue;
+    emit(pid, error, output.line.substr(0, end + 1));
+    output.line.erase(0, end + 1);
+  }
+}
+
+void NodeShell::emit(pid_t pid, bool error, std::string text) {
+  const auto process = processes_.find(pid);
+  if (process == processes_.end()) return;
+  const auto connection = connections_.find(process->second.connection);
+  if (connection == connections_.end()) return;
+  const ProcId driver = node_.driver_of(node_.job_of_proc(connection->second->proc));
+  if (driver) send(driver, LogLines{static_cast<uint32_t>(pid), error, std::move(text)});
+}
+
+// ---- effects ----
+
+NodeShell::Connection* NodeShell::find(ProcId proc) {
+  const auto it = by_proc_.find(proc);
+  if (it == by_proc_.end()) return nullptr;
+  const auto connection = connections_.find(it->second);
+  return connection == connections_.end() ? nullptr : connection->second.get();
+}
+
+void NodeShell::send(ProcId to, const NodeToClient& message, const int* fds, size_t count) {
+  Connection* connection = find(to);
+  if (!connection) return;
+  std::string bytes;
+  encode(message, bytes);
+  // A failure shows as the end of the stream, which the loop handles.
+  if (connection->socket.send(bytes, fds, count).ok() && connection->socket.wants_write()) {
+    loop_.set_events(connection->socket.fd(), EPOLLIN | EPOLLOUT);
+  }
+}
+
+void NodeShell::apply(NodeEffects& effects) {
+  for (size_t i = 0; i < effects.list.size(); ++i) {
+    NodeEffects::Effect& effect = effects.list[i];
+    if (auto* out = std::get_if<NodeEffects::ToClient>(&effect)) {
+      if (auto* registered = std::get_if<Registered>(&out->message)) {
+        registered->session_dir = options_.session_dir;
+        const int page = node_page_fd_.get();
+        send(out->to, out->message, &page, 1);
+      } else {
+        send(out->to, out->message);
+      }
+    } else if (auto* link = std::get_if<NodeEffects::MakeLink>(&effect)) {
+      make_link(link->a, link->b);
+    } else if (auto* worker = std::get_if<NodeEffects::StartWorker>(&effect)) {
+      start_worker(worker->token);
+    } else if (auto* kill = std::get_if<NodeEffects::Kill>(&effect)) {
+      ::kill(-static_cast<pid_t>(kill->pid), SIGKILL);
+      ::kill(static_cast<pid_t>(kill->pid), SIGKILL);
+    } else if (auto* make = std::get_if<NodeEffects::MakeSegment>(&effect)) {
+      Result<Fd> segment = make_memfd("eagleray-segment", make->bytes);
+      if (!segment.ok()) {
+        send(make->to, SegmentDenied{make->request, false, segment.error().message});
+        continue;
+      }
+      const int fd = segment.value().get();
+      segments_[make->segment] = std::move(segment).value();
+      send(make->to, SegmentGranted{make->request, make->segment, make->bytes}, &fd, 1);
+    } else if (auto* share = std::get_if<NodeEffects::ShareSegment>(&effect)) {
+      const auto it = segments_.find(share->segment);
+      const Result<uint64_t> bytes =
+          it == segments_.end() ? Result<uint64_t>(uint64_t{0}) : size_of(it->second.get());
+      const bool found = it != segments_.end() && bytes.ok();
+      const int fd = found ? it->second.get() : -1;
+      send(share->to, SegmentOpened{share->request, share->segment, found, found ? bytes.value() : 0},
+           &fd, found ? 1 : 0);
+    } else if (auto* drop = std::get_if<NodeEffects::DropSegment>(&effect)) {
+      segments_.erase(drop->segment);
+    } else if (auto* control = std::get_if<NodeToControl>(&effect)) {
+      to_control(*control);
+    }
+  }
+  effects.list.clear();
+}
+
+void NodeShell::to_control(const NodeToControl& message) {
+  ControlEffects said;
+  control_.on_node(index_, message, said);
+  NodeEffects effects;
+  for (const ControlEffects::ToNode& out : said.list) {
+    node_.on_control(out.message, monotonic_now(), effects);
+  }
+  apply(effects);
+}
+
+void NodeShell::make_link(ProcId a, ProcId b) {
+  Connection* first = find(a);
+  Connection* second = find(b);
+  if (!first || !second) return;  // one has died: PeerLost is on its way
+  Result<Fd> rings = make_memfd("eagleray-link", kLinkBytes);
+  if (!rings.ok()) return;
+  auto hand = [&](ProcId to, ProcId peer, const Connection& from, bool is_first) {
+    const int fds[] = {rings.value().get(), from.background_bell.get(), from.waiter_bell.get(),
+                       from.page_fd.get()};
+    send(to, PeerLinked{peer, is_first, from.pid != 0}, fds, 4);
+  };
+  hand(a, b, *second, true);
+  hand(b, a, *first, false);
+}
+
+}  // namespace eagleray

@@ -1,0 +1,99 @@
+// NodeShell: the node's one thread. It owns the loop, the sockets of clients, the zygote, the pipes of
+// the workers' output and the segments' descriptors; NodeMachine and ControlMachine decide. Control
+// lives in this process for now and is spoken to by the same messages that will go over a socket.
+#pragma once
+
+#include <sys/types.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "control/control_machine.h"
+#include "io/event_loop.h"
+#include "io/frame_socket.h"
+#include "io/process.h"
+#include "node/node_machine.h"
+
+namespace eagleray {
+
+class NodeShell {
+ public:
+  struct Options {
+    std::string session_dir;
+    std::string socket_path;
+    std::string log_dir;
+    std::string python;
+    std::string python_path;
+    pid_t driver_pid = 0;   // 0: a daemon
+    int ready_fd = -1;      // one byte is written when clients may connect
+    NodeInfo info;
+    uint64_t store_capacity = 0;
+    uint64_t seed = 0;
+  };
+  static Result<std::unique_ptr<NodeShell>> open(Options options);
+  // Until SIGTERM, SIGINT or the driver's end; then ends every process it started.
+  void run();
+
+ private:
+  struct Connection {
+    FrameSocket socket;
+    ProcId proc;
+    pid_t pid = 0;             // worker: known before it registers
+    Fd background_bell, waiter_bell, page_fd;
+    Mapping page;
+  };
+  struct Output {              // one of a worker's two pipes
+    Fd pipe;
+    Fd file;
+    uint64_t written = 0;
+    std::string line;          // not yet ended
+    std::string tail;          // stderr: the last lines
+  };
+  struct WorkerProcess {
+    Output out, err;
+    int connection = -1;
+  };
+
+  explicit NodeShell(Options options);
+  Result<Ok> start();
+  Result<Ok> start_zygote();
+  void accept_clients();
+  void add_connection(Fd socket, pid_t pid);
+  void on_readable(int fd, uint32_t events);
+  void on_frame(int fd, Frame&& frame);
+  void close_connection(int fd);
+  void on_zygote();
+  void on_worker_exit(pid_t pid, int status);
+  void start_worker(uint64_t token);
+  void read_output(pid_t pid, bool error);
+  void emit(pid_t pid, bool error, std::string text);
+  void apply(NodeEffects& effects);
+  void to_control(const NodeToControl& message);
+  void make_link(ProcId a, ProcId b);
+  void send(ProcId to, const NodeToClient& message, const int* fds = nullptr, size_t count = 0);
+  Connection* find(ProcId proc);
+
+  Options options_;
+  EventLoop loop_;
+  NodeMachine node_;
+  ControlMachine control_;
+  NodeIndex index_;
+  Fd listener_, signals_, driver_, zygote_;
+  pid_t zygote_pid_ = 0;
+  Fd node_page_fd_;
+  Mapping node_page_;
+  std::map<int, std::unique_ptr<Connection>> connections_;
+  std::map<ProcId, int> by_proc_;
+  std::map<pid_t, WorkerProcess> processes_;
+  struct Starting {
+    Fd socket;
+    Output out, err;
+  };
+  std::map<uint64_t, Starting> starting_;
+  std::map<SegmentId, Fd> segments_;
+  bool ending_ = false;
+};
+
+}  // namespace eagleray
