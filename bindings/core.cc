@@ -198,17 +198,16 @@ nb::object actor_from_wire(nb::bytes id, uint64_t owner, bool weak, bool ordered
   return wrap_actor(peer, handle);
 }
 
-nb::object reduce_actor(ActorCore& core) {
+// What a pickled handle needs; inside a value the handle is lent along with it.
+nb::object lend_actor(ActorCore& core) {
   if (core.handle) {
     ClientShell::Access machine = core.owner->access();
     machine->pin(core.handle);
     if (nested_being_collected()) nested_being_collected()->push_back(core.handle);
   }
   const std::string_view id = core.peer->actor.view();
-  return nb::make_tuple(
-      nb::module_::import_("eagleray._core").attr("_actor_from_wire"),
-      nb::make_tuple(nb::bytes(id.data(), id.size()), core.handle ? core.handle->owner.value : 0,
-                     core.handle == nullptr, core.peer->ordered, core.peer->max_pending));
+  return nb::make_tuple(nb::bytes(id.data(), id.size()), core.handle ? core.handle->owner.value : 0,
+                        core.handle == nullptr, core.peer->ordered, core.peer->max_pending);
 }
 
 // ---- submitters: what `f.remote` is. One Python call, one lock, one record. ----
@@ -949,8 +948,8 @@ NB_MODULE(_core, m) {
   nb::class_<ActorCore>(m, "ActorCore")
       .def("actor_id", [](ActorCore& a) { return nb::bytes(a.peer->actor.view().data(), ActorId::kSize); })
       .def("weak", [](ActorCore& a) { return a.handle == nullptr; })
-      .def("__reduce__", &reduce_actor);
-  m.def("_actor_from_wire", &actor_from_wire);
+      .def("lend", &lend_actor);
+  m.def("actor_from_wire", &actor_from_wire);
 
   nb::class_<Task>(m, "Task", nb::dynamic_attr())
       .def_prop_ro("task_id", [](Task& t) { return nb::bytes(t.exec->push.task.view().data(), TaskId::kSize); })
@@ -1029,7 +1028,7 @@ NB_MODULE(_core, m) {
              return make_submitter(intern(function, key, num_returns, max_retries, std::move(name),
                                           extra, ""), nullptr, nb::handle());
            })
-      .def("put", &put)
+      .def("put", &put, nb::arg("value").none())
       .def("get", &get, nb::arg("refs"), nb::arg("timeout").none())
       .def("wait", &wait, nb::arg("refs"), nb::arg("num_returns"), nb::arg("timeout").none(),
            nb::arg("fetch_local"))
@@ -1130,7 +1129,7 @@ NB_MODULE(_core, m) {
              answer_error(task.exec, error, retry, false);
              task.answered = true;
            })
-      .def("stream_item", &stream_item)
+      .def("stream_item", &stream_item, nb::arg("task"), nb::arg("value").none(), nb::arg("ahead_max"))
       .def("current_task", [](Client&) { return executing ? wrap_task(executing) : nb::none(); })
       .def("enter_task",
            [](Client&, nb::object task) {

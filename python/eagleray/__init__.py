@@ -71,7 +71,7 @@ _LAZY = {
         )
     },
 }
-_SUBMODULES = {"util", "exceptions", "actor", "runtime_context", "runtime_env", "cloudpickle", "types"}
+_SUBMODULES = {"util", "exceptions", "actor", "runtime_context", "runtime_env", "cloudpickle", "types", "internal"}
 _NOT_YET = {
     "ClientBuilder": "the ray:// client protocol",
     "Language": "calls across languages",
@@ -88,7 +88,6 @@ _NOT_YET = {
     "rllib": "eagleray.rllib",
     "serve": "eagleray.serve",
     "dag": "eagleray.dag",
-    "internal": "eagleray.internal",
     "job_config": "eagleray.job_config",
     "experimental": "eagleray.experimental",
 }

@@ -239,7 +239,14 @@ class ActorHandle:
         return hash(self._core.actor_id())
 
     def __reduce__(self) -> Any:
-        return (ActorHandle, (self._core, self._meta))
+        return (_rebuild_handle, (self._core.lend(), self._meta))
+
+
+def _rebuild_handle(lent: tuple[Any, ...], meta: dict[str, Any]) -> ActorHandle:
+    from . import _core
+
+    client()
+    return ActorHandle(_core.actor_from_wire(*lent), meta)
 
 
 _BUILTIN_METHODS = {"__ray_ready__", "__ray_call__", "__ray_terminate__"}

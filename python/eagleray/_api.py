@@ -525,7 +525,7 @@ def get_actor(name: str, namespace: str | None = None) -> Any:
         )
     actor_id, blob = found
     meta = pickle.loads(blob)
-    handle = _core._actor_from_wire(actor_id, 0, True, meta["ordered"], meta["max_pending_calls"])
+    handle = _core.actor_from_wire(actor_id, 0, True, meta["ordered"], meta["max_pending_calls"])
     return ActorHandle(handle, meta)
 
 
@@ -631,7 +631,7 @@ def _make_remote(target: Any, options: dict[str, Any]) -> Any:
 
 # ---- call-backs and futures of references ----
 
-_callbacks: dict[bytes, list[Callable[[Any], None]]] = {}
+_callbacks: dict[Any, list[Callable[[Any], None]]] = {}  # the key keeps the reference
 _callback_lock = threading.Lock()
 _callback_thread: tuple[int, threading.Thread] | None = None
 
@@ -640,7 +640,7 @@ def _run_callbacks(core: Any, session: int) -> None:
     while state.session == session and not core.exiting():
         for ref in core.take_notifications(200):
             with _callback_lock:
-                waiting = _callbacks.pop(ref.binary(), [])
+                waiting = _callbacks.pop(ref, [])
             for callback in waiting:
                 try:
                     callback(ref)
@@ -659,10 +659,10 @@ def _when_ready(ref: Any, callback: Callable[[Any], None]) -> None:
             )
             _callback_thread = (state.session, thread)
             thread.start()
-        _callbacks.setdefault(ref.binary(), []).append(callback)
+        _callbacks.setdefault(ref, []).append(callback)
     if core.want_notification(ref):
         with _callback_lock:
-            waiting = _callbacks.pop(ref.binary(), [])
+            waiting = _callbacks.pop(ref, [])
         for each in waiting:
             each(ref)
 

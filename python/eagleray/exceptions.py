@@ -54,7 +54,8 @@ class RayTaskError(RayError):
         self.pid = pid
         self.ip = ip
         self.actor_repr = actor_repr
-        super().__init__(function_name, traceback_str)
+        # Not super(): in a dual class the next in line is the user's, with arguments of its own.
+        Exception.__init__(self, function_name, traceback_str)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (

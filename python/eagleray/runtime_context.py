@@ -108,7 +108,7 @@ class RuntimeContext:
         if spec is None:
             raise RuntimeError("This method is only available in an actor.")
         meta = spec["meta"]
-        core = _core._actor_from_wire(
+        core = _core.actor_from_wire(
             spec["actor_id"], spec["owner"], True, meta["ordered"], meta["max_pending_calls"]
         )
         return ActorHandle(core, meta)

@@ -162,6 +162,7 @@ void ClientMachine::on_actor_update(const ActorStatus& status, Effects& out) {
   if (it == actors_.end()) return;
   ActorPeer& actor = *it->second;
   if (actor.phase == ActorPhase::kDead) return;
+  actor.awaits_word = false;
   switch (status.state) {
     case ActorState::kPending:
       break;
@@ -171,7 +172,10 @@ void ClientMachine::on_actor_update(const ActorStatus& status, Effects& out) {
       actor.phase = ActorPhase::kAlive;
       actor.proc = status.proc;
       actor.incarnation = status.incarnation;
-      if (peer(actor.proc).lost) actor.phase = ActorPhase::kRestarting;  // died already: wait for word
+      if (peer(actor.proc).lost) {  // died already
+        actor.phase = ActorPhase::kRestarting;
+        actor.awaits_word = true;
+      }
       break;
     case ActorState::kRestarting:
       actor.phase = ActorPhase::kRestarting;
@@ -218,7 +222,17 @@ void ClientMachine::lost_actor_process(ProcId proc, const ExitInfo& exit) {
   for (auto& [id, actor] : actors_) {
     if (actor->proc != proc || actor->phase != ActorPhase::kAlive) continue;
     actor->phase = ActorPhase::kRestarting;
+    actor->awaits_word = true;
     actor->death = Failure{FailureKind::kActorUnavailable, describe(exit)};
+  }
+}
+
+// Control's word may come before the node's about the process.
+void ClientMachine::settle_late_losses(Effects& out) {
+  for (auto& [id, actor] : actors_) {
+    if (actor->lost.empty() || actor->awaits_word) continue;
+    settle_lost(*actor, out);
+    flush_actor(*actor, out);
   }
 }
 

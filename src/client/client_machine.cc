@@ -115,6 +115,7 @@ void ClientMachine::on_peer_lost(ProcId proc, const ExitInfo& exit, uint64_t run
   if (lost.lease) drop_lease(lost.lease);
   lost_actor_process(proc, exit);
   lost_tasks(lost, running_token, out);
+  settle_late_losses(out);
   lost_caller(proc, out);
   lost_references(proc, out);
   for (auto& key : keys_) dispatch(*key, out);

@@ -141,6 +141,7 @@ struct ActorPeer {
   uint32_t incarnation = 0;
   bool ordered = true;
   int32_t max_pending = -1;
+  bool awaits_word = false;         // its process died and control has not said yet what that means
   uint32_t unfinished = 0;          // submitted and not answered
   Object* handle = nullptr;         // not pinned: the language's handle pins it
   Failure death;                    // kDead
@@ -256,6 +257,7 @@ class ClientMachine {
     KeyId key;
     uint32_t in_flight = 0;
     bool revoked = false;
+    bool stalled = false;  // it gave work back: nothing is queued behind what it runs
     Instant idle_since;
   };
   struct Key {
@@ -326,6 +328,7 @@ class ClientMachine {
   void fail_creation(TaskRecord* task, const Value& error, Effects& out);
   void settle_lost(ActorPeer& actor, Effects& out);
   void lost_actor_process(ProcId proc, const ExitInfo& exit);
+  void settle_late_losses(Effects& out);
   void start_creation(TaskRecord* task, Effects& out);
 
   // references.cc

@@ -143,7 +143,7 @@ void ClientMachine::dispatch(Key& key, Effects& out) {
   if (key.queue.empty()) return;
   const uint32_t limit = window(key);
   for (Lease* lease : key.leases) {
-    if (lease->revoked) continue;
+    if (lease->revoked || (lease->stalled && lease->in_flight > 0)) continue;
     while (lease->in_flight < limit && !key.queue.empty()) {
       TaskRecord* task = key.queue.front();
       key.queue.pop_front();
@@ -292,6 +292,7 @@ void ClientMachine::on_done(ProcId from, TaskDone&& message, Effects& out) {
   Lease* lease = task->actor ? nullptr : worker.lease;
   if (lease) {
     --lease->in_flight;
+    lease->stalled = false;
     Key& key = *keys_[lease->key.value - 1];
     const auto run_us = static_cast<double>(message.run_us);
     key.run_us = key.run_us < 0 ? run_us : key.run_us * 0.8 + run_us * 0.2;
@@ -352,7 +353,10 @@ void ClientMachine::on_returned(ProcId from, const TasksReturned& message, Effec
     TaskRecord* task = task_of_token(*it);
     if (!task || task->state != TaskState::kPushed || task->worker != from || task->actor) continue;
     unlink_task(worker, task);
-    if (worker.lease) --worker.lease->in_flight;
+    if (worker.lease) {
+      --worker.lease->in_flight;
+      worker.lease->stalled = true;
+    }
     key = keys_[task->form->key.value - 1].get();
     // What runs there is long: do not queue behind it again before it has been measured.
     key->run_us = std::max(key->run_us, static_cast<double>(settings_.pipeline_us_max));

@@ -579,11 +579,15 @@ void ClientShell::run_background() {
       continue;
     }
     if (exiting() && !worked) next = std::min(next, monotonic_now() + Duration::from_ms(100));
-    doorbell().background_sleeps.store(1, std::memory_order_seq_cst);
     {
+      // Under the lock: whoever takes the seat from here on rings this thread when leaving it.
       std::lock_guard lock(mutex_);
-      if (seat_taken_ || rings_ready()) {
+      if (seat_taken_) continue;
+      background_parked_.store(true, std::memory_order_seq_cst);
+      doorbell().background_sleeps.store(1, std::memory_order_seq_cst);
+      if (rings_ready()) {
         doorbell().background_sleeps.store(0, std::memory_order_relaxed);
+        background_parked_.store(false, std::memory_order_relaxed);
         continue;
       }
     }
@@ -592,6 +596,7 @@ void ClientShell::run_background() {
     int wait_ms = timeout_ms(next, monotonic_now());
     if (limit_ms >= 0 && (wait_ms < 0 || wait_ms > limit_ms)) wait_ms = limit_ms;
     ::poll(fds, exiting() ? 1 : 2, wait_ms);
+    background_parked_.store(false, std::memory_order_seq_cst);
     doorbell().background_sleeps.store(0, std::memory_order_relaxed);
     if (fds[0].revents) clear_eventfd(background_bell_.get());
   }

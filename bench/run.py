@@ -1,0 +1,91 @@
+"""Runs the core benchmark: ours, and with --peer ray the identical program on Ray (in .venv-ray), in
+alternation, each in a fresh process. Prints figures, their ratio, and the bound to reach.
+
+    python bench/run.py [ROW ...] [--peer ray] [--repeat 3] [--smoke]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def side(name, rows, scale):
+    """In the fresh process: measures and prints one JSON line."""
+    sys.path.insert(0, HERE)
+    import core_rows
+
+    start = time.perf_counter()
+    if name == "ray":
+        import ray
+    else:
+        import eagleray as ray
+    figures = {"import_s": time.perf_counter() - start}
+    start = time.perf_counter()
+    ray.init(num_cpus=4, object_store_memory=2 << 30, log_to_driver=False)
+    figures["init_s"] = time.perf_counter() - start
+    start = time.perf_counter()
+    ray.get(ray.remote(lambda: 1).remote())
+    figures["first_task_s"] = time.perf_counter() - start
+    for row in core_rows.ROWS:
+        if not rows or row.__name__ in rows:
+            figures.update(row(ray, scale))
+    start = time.perf_counter()
+    ray.shutdown()
+    figures["shutdown_s"] = time.perf_counter() - start
+    print(json.dumps(figures))
+
+
+def run_side(name, rows, scale):
+    python = sys.executable
+    if name == "ray":
+        python = os.path.join(os.path.dirname(HERE), ".venv-ray", "bin", "python")
+    command = [python, os.path.abspath(__file__), "--side", name, "--scale", str(scale), *rows]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=600, check=True)
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("rows", nargs="*", help="names of functions in core_rows.py; all by default")
+    parser.add_argument("--peer", choices=["ray"])
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--smoke", action="store_true", help="tiny input; only that it runs")
+    parser.add_argument("--scale", type=float, default=1.0, help=argparse.SUPPRESS)
+    parser.add_argument("--side", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.side:
+        side(options.side, options.rows, options.scale)
+        return
+    from core_rows import REACH
+
+    scale = 0.01 if options.smoke else options.scale
+    ours, theirs = [], []
+    for _ in range(1 if options.smoke else options.repeat):
+        ours.append(run_side("eagleray", options.rows, scale))
+        if options.peer:
+            theirs.append(run_side(options.peer, options.rows, scale))
+    print(f"{'measure':28}{'ours':>14}{options.peer or '':>14}{'times better':>14}{'reach':>12}")
+    for name, (bound, higher) in REACH.items():
+        if name not in ours[0]:
+            continue
+        mine = statistics.median(run[name] for run in ours)
+        met = "" if options.smoke else (" ok" if (mine >= bound) == higher or mine == bound else " no")
+        line = f"{name:28}{mine:14,.4g}"
+        if theirs:
+            peer = statistics.median(run[name] for run in theirs)
+            line += f"{peer:14,.4g}{(mine / peer if higher else peer / mine):14,.1f}"
+        else:
+            line += " " * 28
+        print(line + f"{bound:>12,}{met}")
+
+
+if __name__ == "__main__":
+    main()

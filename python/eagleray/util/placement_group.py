@@ -1,0 +1,130 @@
+"""Placement groups: bundles of resources that are reserved all together or not at all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._ids import PlacementGroupID
+from .._options import RESOURCE_UNIT
+from .._state import client
+
+_STRATEGIES = ("PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD")
+
+
+class PlacementGroup:
+    """A reservation. `ready()` is a reference that is ready when it is made, `wait(seconds)` waits."""
+
+    def __init__(self, group_id: PlacementGroupID, bundles: list[dict[str, float]]) -> None:
+        self.id = group_id
+        self.bundle_specs = bundles
+
+    @property
+    def bundle_count(self) -> int:
+        return len(self.bundle_specs)
+
+    def ready(self) -> Any:
+        """A reference whose value is this group, ready when the reservation is made."""
+        import eagleray as ray
+
+        from .scheduling_strategies import PlacementGroupSchedulingStrategy
+
+        group = self
+
+        def is_ready() -> PlacementGroup:
+            return group
+
+        return (
+            ray.remote(is_ready)
+            .options(num_cpus=0, scheduling_strategy=PlacementGroupSchedulingStrategy(self))
+            .remote()
+        )
+
+    def wait(self, timeout_seconds: float = 30) -> bool:
+        """True when the reservation is made within the time."""
+        return client().wait_group(self.id.hex(), timeout_seconds)
+
+    def __reduce__(self) -> Any:
+        return (PlacementGroup, (self.id, self.bundle_specs))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PlacementGroup) and self.id == other.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+
+def placement_group(
+    bundles: list[dict[str, float]],
+    strategy: str = "PACK",
+    name: str = "",
+    lifetime: str | None = None,
+    _soft_target_node_id: str | None = None,
+    bundle_label_selector: Any = None,
+) -> PlacementGroup:
+    """Asks for a group and returns at once.
+
+    bundles: resource name to amount, each not empty. strategy: PACK, SPREAD, STRICT_PACK (one node),
+    STRICT_SPREAD (a node each). lifetime: "detached" outlives the job. ValueError for bad arguments.
+    """
+    if not isinstance(bundles, list):
+        raise ValueError(f"Placement group bundles must be a list, got {type(bundles)}.")
+    if not bundles:
+        raise ValueError("Bundles must be a non-empty list of resource dictionaries.")
+    for bundle in bundles:
+        if not isinstance(bundle, dict) or not bundle or all(v == 0 for v in bundle.values()):
+            raise ValueError(
+                f"Bundles cannot be an empty dictionary or resources with only 0 values. Bundles: {bundles}"
+            )
+        if any(v < 0 for v in bundle.values()):
+            raise ValueError(f"Amounts in a bundle cannot be negative: {bundle}")
+    if strategy not in _STRATEGIES:
+        raise ValueError(f"Invalid strategy type {strategy}, choose one of {_STRATEGIES}.")
+    if lifetime not in (None, "detached"):
+        raise ValueError("Placement group `lifetime` argument must be either `None` or 'detached'.")
+    if bundle_label_selector:
+        raise NotImplementedError("bundle_label_selector")
+    amounts = [{k: round(v * RESOURCE_UNIT) for k, v in b.items()} for b in bundles]
+    group = client().create_group(amounts, strategy, name, lifetime == "detached")
+    return PlacementGroup(PlacementGroupID.from_hex(group), bundles)
+
+
+def remove_placement_group(placement_group: PlacementGroup) -> None:
+    """Gives the resources back and ends the tasks and actors inside."""
+    client().remove_group(placement_group.id.hex())
+
+
+def get_placement_group(placement_group_name: str) -> PlacementGroup:
+    """The group of that name. ValueError when there is none."""
+    if not placement_group_name:
+        raise ValueError("Please supply a non-empty value to get_placement_group")
+    rows = client().group_table("", placement_group_name)
+    if not rows:
+        raise ValueError(f"Failed to look up placement group with name: {placement_group_name}")
+    bundles = [{k: v / RESOURCE_UNIT for k, v in b.items()} for b in rows[0]["bundles"]]
+    return PlacementGroup(PlacementGroupID.from_hex(rows[0]["group"]), bundles)
+
+
+def placement_group_table(placement_group: PlacementGroup | None = None) -> dict[str, Any]:
+    """Facts about one group, or about all by id."""
+    rows = client().group_table(placement_group.id.hex() if placement_group else "", "")
+    table = {
+        row["group"]: {
+            "placement_group_id": row["group"],
+            "name": row["name"],
+            "bundles": {
+                i: {k: v / RESOURCE_UNIT for k, v in b.items()} for i, b in enumerate(row["bundles"])
+            },
+            "bundles_to_node_id": dict(enumerate(row["nodes"])),
+            "strategy": row["strategy"],
+            "state": "PENDING" if row["state"] == "INFEASIBLE" else row["state"],
+        }
+        for row in rows
+    }
+    if placement_group is None:
+        return table
+    return table.get(placement_group.id.hex(), {"state": "REMOVED"})
+
+
+def get_current_placement_group() -> PlacementGroup | None:
+    """The group that the calling task or actor runs in; None outside of one."""
+    return None

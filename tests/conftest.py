@@ -1,0 +1,19 @@
+"""One cluster of 4 CPUs a module."""
+
+import pytest
+from _support import PEER, ray
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    ray.init(num_cpus=4, resources={"custom": 2})
+    yield ray
+    ray.shutdown()
+
+
+def pytest_collection_modifyitems(items):
+    if PEER:
+        skip = pytest.mark.skip(reason="not part of Ray's contract")
+        for item in items:
+            if "only_eagleray" in item.keywords:
+                item.add_marker(skip)

@@ -1,0 +1,351 @@
+import asyncio
+import os
+import signal
+import threading
+
+import pytest
+from _support import alive, ray, wait_for
+
+pytestmark = pytest.mark.usefixtures("cluster")
+
+
+@ray.remote
+class Counter:
+    def __init__(self, start=0):
+        self.value = start
+
+    def increment(self, by=1):
+        self.value += by
+        return self.value
+
+    def pid(self):
+        return os.getpid()
+
+    def fail(self):
+        raise ValueError("no")
+
+    def die(self):
+        os._exit(1)
+
+    def leave(self):
+        ray.actor.exit_actor()
+
+
+def test_state_and_order():
+    counter = Counter.remote(5)
+    assert ray.get([counter.increment.remote() for _ in range(100)]) == list(range(6, 106))
+
+
+def test_direct_calls_are_refused():
+    with pytest.raises(TypeError):
+        Counter()
+    with pytest.raises(TypeError):
+        Counter.remote().increment()
+    with pytest.raises(AttributeError):
+        Counter.remote().missing  # noqa: B018
+
+
+def test_order_holds_when_an_early_argument_is_late(tmp_path):
+    flag = tmp_path / "flag"
+
+    @ray.remote
+    def late():
+        wait_for(flag.exists, 30)
+        return 10
+
+    counter = Counter.remote()
+    first = counter.increment.remote(late.remote())
+    second = counter.increment.remote(1)
+    flag.touch()
+    assert ray.get([first, second]) == [10, 11]
+
+
+def test_an_exception_leaves_the_actor_alive():
+    counter = Counter.remote()
+    with pytest.raises(ValueError):
+        ray.get(counter.fail.remote())
+    assert ray.get(counter.increment.remote()) == 1
+
+
+def test_a_failed_constructor_is_seen_by_calls():
+    @ray.remote
+    class Broken:
+        def __init__(self):
+            raise RuntimeError("cannot be built")
+
+        def ping(self):
+            return 1
+
+    with pytest.raises(ray.exceptions.ActorDiedError, match="cannot be built"):
+        ray.get(Broken.remote().ping.remote())
+
+
+def test_handles_travel():
+    @ray.remote
+    def use(box):
+        return ray.get(box["counter"].increment.remote())
+
+    counter = Counter.remote()
+    assert ray.get([use.remote({"counter": counter}) for _ in range(5)]) is not None
+    assert ray.get(counter.increment.remote()) == 6
+
+
+def test_an_actor_ends_with_its_last_handle():
+    counter = Counter.remote()
+    pid = ray.get(counter.pid.remote())
+    assert alive(pid)
+    del counter
+    wait_for(lambda: not alive(pid))
+
+
+def test_calls_in_flight_finish_when_the_handle_goes():
+    counter = Counter.remote()
+    ref = counter.increment.remote(7)
+    del counter
+    assert ray.get(ref) == 7
+
+
+def test_death_is_an_error_and_names_the_actor():
+    counter = Counter.remote()
+    with pytest.raises(ray.exceptions.RayActorError):
+        ray.get(counter.die.remote())
+    with pytest.raises(ray.exceptions.ActorDiedError):
+        ray.get(counter.increment.remote())
+
+
+def test_kill():
+    counter = Counter.remote()
+    pid = ray.get(counter.pid.remote())
+    ray.kill(counter)
+    with pytest.raises(ray.exceptions.RayActorError):
+        ray.get(counter.increment.remote())
+    wait_for(lambda: not alive(pid))
+    with pytest.raises(ValueError):
+        ray.kill("nothing")
+
+
+def test_exit_actor():
+    counter = Counter.remote()
+    with pytest.raises(ray.exceptions.RayActorError):
+        ray.get(counter.leave.remote())
+    with pytest.raises(ray.exceptions.RayActorError):
+        ray.get(counter.increment.remote())
+
+
+def test_restart():
+    counter = Counter.options(max_restarts=1, max_task_retries=-1).remote()
+    ray.get(counter.increment.remote())
+    pid = ray.get(counter.pid.remote())
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not alive(pid))
+    assert ray.get(counter.increment.remote()) == 1
+    assert ray.get(counter.pid.remote()) != pid
+    os.kill(ray.get(counter.pid.remote()), signal.SIGKILL)
+    with pytest.raises(ray.exceptions.RayActorError):
+        for _ in range(100):
+            ray.get(counter.increment.remote())
+
+
+def test_calls_are_at_most_once_by_default(tmp_path):
+    path = tmp_path / "runs"
+
+    @ray.remote(max_restarts=1)
+    class Once:
+        def run(self):
+            with open(path, "a") as file:
+                file.write("x")
+            os._exit(1)
+
+    with pytest.raises(ray.exceptions.RayActorError):
+        ray.get(Once.remote().run.remote())
+    assert path.stat().st_size == 1
+
+
+def test_named_actors():
+    counter = Counter.options(name="named-one").remote()
+    ray.get(counter.increment.remote())
+    assert ray.get(ray.get_actor("named-one").increment.remote()) == 2
+    with pytest.raises(ValueError):
+        Counter.options(name="named-one").remote()
+    same = Counter.options(name="named-one", get_if_exists=True).remote()
+    assert ray.get(same.increment.remote()) == 3
+    with pytest.raises(ValueError):
+        ray.get_actor("nobody")
+    ray.kill(counter)
+    wait_for(lambda: _gone("named-one"))
+
+
+def _gone(name):
+    try:
+        ray.get_actor(name)
+    except ValueError:
+        return True
+    return False
+
+
+def test_detached_actors_outlive_their_handles():
+    Counter.options(name="detached-one", lifetime="detached").remote()
+    counter = ray.get_actor("detached-one")
+    assert ray.get(counter.increment.remote()) == 1
+    del counter
+    assert ray.get(ray.get_actor("detached-one").increment.remote()) == 2
+    ray.kill(ray.get_actor("detached-one"))
+
+
+def test_threaded_actor():
+    @ray.remote(max_concurrency=3)
+    class Meeting:
+        def __init__(self):
+            self.barrier = threading.Barrier(3)
+
+        def meet(self):
+            self.barrier.wait(20)
+            return True
+
+    meeting = Meeting.remote()
+    assert ray.get([meeting.meet.remote() for _ in range(3)]) == [True] * 3
+
+
+def test_async_actor():
+    @ray.remote
+    class Async:
+        def __init__(self):
+            self.event = asyncio.Event()
+
+        async def wait(self):
+            await self.event.wait()
+            return "woken"
+
+        async def wake(self):
+            self.event.set()
+
+        async def fail(self):
+            raise KeyError("k")
+
+    actor = Async.remote()
+    waiting = actor.wait.remote()
+    ray.get(actor.wake.remote())
+    assert ray.get(waiting) == "woken"
+    with pytest.raises(KeyError):
+        ray.get(actor.fail.remote())
+
+
+def test_async_actor_awaits_tasks():
+    @ray.remote
+    def one():
+        return 1
+
+    @ray.remote
+    class Async:
+        async def total(self):
+            return sum([await one.remote() for _ in range(3)])
+
+    assert ray.get(Async.remote().total.remote()) == 3
+
+
+def test_concurrency_groups():
+    @ray.remote(concurrency_groups={"io": 2})
+    class Grouped:
+        def __init__(self):
+            self.barrier = threading.Barrier(2)
+
+        @ray.method(concurrency_group="io")
+        def meet(self):
+            self.barrier.wait(20)
+            return threading.current_thread().name
+
+        def plain(self):
+            return "plain"
+
+    actor = Grouped.remote()
+    assert len(ray.get([actor.meet.remote() for _ in range(2)])) == 2
+    assert ray.get(actor.plain.remote()) == "plain"
+
+
+def test_method_options():
+    @ray.remote
+    class Pair:
+        @ray.method(num_returns=2)
+        def both(self):
+            return 1, 2
+
+        def stream(self):
+            yield from range(3)
+
+    pair = Pair.remote()
+    assert ray.get(list(pair.both.remote())) == [1, 2]
+    assert [ray.get(ref) for ref in pair.stream.remote()] == [0, 1, 2]
+
+
+def test_builtin_methods():
+    counter = Counter.remote()
+    ray.get(counter.__ray_ready__.remote())
+    assert ray.get(counter.__ray_call__.remote(lambda self, x: self.value + x, 5)) == 5
+
+
+def test_max_pending_calls():
+    @ray.remote(max_pending_calls=2)
+    class Slow:
+        def block(self, path):
+            wait_for(lambda: os.path.exists(path), 30)
+
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, "go")
+        slow = Slow.remote()
+        refs = [slow.block.remote(path) for _ in range(2)]
+        with pytest.raises(ray.exceptions.PendingCallsLimitExceeded):
+            slow.block.remote(path)
+        open(path, "w").close()
+        ray.get(refs)
+
+
+def test_inheritance():
+    class Base:
+        def who(self):
+            return "base"
+
+    @ray.remote
+    class Child(Base):
+        def also(self):
+            return super().who() + "+child"
+
+    child = Child.remote()
+    assert ray.get([child.who.remote(), child.also.remote()]) == ["base", "base+child"]
+    with pytest.raises(TypeError):
+
+        class Wrong(Child):
+            pass
+
+
+def test_trees_of_actors():
+    @ray.remote(num_cpus=0)
+    class Parent:
+        def __init__(self, depth):
+            self.children = [Parent.remote(depth - 1) for _ in range(2)] if depth else []
+
+        def count(self):
+            return 1 + sum(ray.get([c.count.remote() for c in self.children]))
+
+    assert ray.get(Parent.remote(2).count.remote()) == 7
+
+
+def test_actor_arguments_by_reference():
+    import numpy as np
+
+    @ray.remote
+    class Holder:
+        def __init__(self, array, box):
+            self.array, self.box = array, box
+
+        def total(self):
+            return int(self.array.sum()) + ray.get(self.box[0])
+
+    holder = Holder.remote(ray.put(np.ones(100_000)), [ray.put(5)])
+    assert ray.get(holder.total.remote()) == 100_005
+
+
+def test_many_actors():
+    counters = [Counter.options(num_cpus=0).remote(i) for i in range(20)]
+    assert ray.get([c.increment.remote() for c in counters]) == list(range(1, 21))
