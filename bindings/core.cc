@@ -532,8 +532,7 @@ nb::object get(Client& client, nb::list refs, std::optional<double> timeout) {
 nb::tuple wait(Client& client, nb::list refs, size_t wanted, std::optional<double> timeout, bool) {
   const size_t count = nb::len(refs);
   std::vector<Object*> objects(count);
-  std::unordered_map<Object*, bool> seen;
-  seen.reserve(count);
+  bool duplicate = false;
   for (size_t i = 0; i < count; ++i) {
     PyObject* ref = PyList_GET_ITEM(refs.ptr(), static_cast<Py_ssize_t>(i));
     if (!is_ref(ref)) {
@@ -541,10 +540,16 @@ nb::tuple wait(Client& client, nb::list refs, size_t wanted, std::optional<doubl
       throw nb::python_error();
     }
     objects[i] = reinterpret_cast<RefObject*>(ref)->object;
-    if (!seen.emplace(objects[i], true).second) {
-      throw nb::value_error("Wait requires a list of unique object refs.");
+  }
+  {
+    ClientShell::Access machine = client.core->access();
+    const uint32_t mark = machine->next_mark();
+    for (Object* object : objects) {
+      duplicate |= object->mark == mark;
+      object->mark = mark;
     }
   }
+  if (duplicate) throw nb::value_error("Wait requires a list of unique object refs.");
   auto enough = [&] {
     size_t ready = 0;
     for (Object* object : objects) {

@@ -175,9 +175,11 @@ bool encode_pickled(PyObject* pickled, Value& value) {
 
 // ---- decoding ----
 
+// pickle.loads(view, buffers=buffers)
 PyObject* call_loads(PyObject* view, PyObject* buffers) {
-  PyObject* result = PyObject_CallFunctionObjArgs(runtime().loads, view, buffers, nullptr);
-  return result;
+  static PyObject* names = Py_BuildValue("(s)", "buffers");
+  PyObject* arguments[] = {view, buffers};
+  return PyObject_Vectorcall(runtime().loads, arguments, 1, names);
 }
 
 PyObject* decode_bytes(std::string_view bytes, const Payload* payload,

@@ -2,7 +2,7 @@
 model and predict the next value. First as a plain loop, then as one task per prefix; the results must
 be equal. The series are the ten baseline measures of scikit-learn's diabetes patients, in order.
 
-    python examples/prefix_fit.py [--series 3] [--length 160]
+    python examples/prefix_fit.py [--series 10] [--length 440]
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def predict_next_task(series, end):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--series", type=int, default=3)
-    parser.add_argument("--length", type=int, default=160)
+    parser.add_argument("--series", type=int, default=10)
+    parser.add_argument("--length", type=int, default=440)
     options = parser.parse_args()
     data = load_diabetes().data[: options.length]
     all_series = [np.ascontiguousarray(data[:, i]) for i in range(options.series)]
@@ -48,7 +48,8 @@ def main():
     plain_seconds = time.perf_counter() - start
 
     with ray.init():
-        ray.get(predict_next_task.remote(all_series[0], 2 * LAGS))
+        cpus = int(ray.cluster_resources()["CPU"])
+        ray.get([predict_next_task.remote(all_series[0], 2 * LAGS) for _ in range(cpus)])
         start = time.perf_counter()
         refs = []
         for series in all_series:

@@ -13,6 +13,8 @@ import cloudpickle
 
 from . import exceptions
 
+loads = pickle.loads  # called by the core as loads(view, buffers=views)
+
 _custom: dict[type, tuple[Any, Any]] = {}
 
 
@@ -48,10 +50,6 @@ def dumps(value: Any) -> tuple[bytes, list[Any]]:
     except (TypeError, pickle.PicklingError, AttributeError, RecursionError) as error:
         raise TypeError(_explain(value, error)) from error
     return out.getvalue(), buffers
-
-
-def loads(data: memoryview, buffers: list[memoryview] | None) -> Any:
-    return pickle.loads(data, buffers=buffers or ())
 
 
 def _picklable(value: Any) -> Exception | None:

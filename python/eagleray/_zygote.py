@@ -64,10 +64,7 @@ def main() -> None:
     from eagleray import _core
 
     _core.set_parent_death_signal(signal.SIGTERM)
-    # What a worker needs at once, so that each fork has it already.
-    import asyncio  # noqa: F401
-    import traceback  # noqa: F401
-
+    # What a worker needs at once, so that each fork has it already; the rest follows when it is quiet.
     import cloudpickle  # noqa: F401
 
     import eagleray  # noqa: F401
@@ -97,8 +94,18 @@ def main() -> None:
     poll = select.poll()
     poll.register(node, select.POLLIN)
     poll.register(wake[0], select.POLLIN)
+    warm = False
     while True:
-        for fd, _ in poll.poll():
+        ready = poll.poll(None if warm else 50)
+        if not ready:
+            import asyncio  # noqa: F401
+            import inspect  # noqa: F401
+            import traceback  # noqa: F401
+
+            gc.collect()
+            gc.freeze()
+            warm = True
+        for fd, _ in ready:
             if fd == wake[0]:
                 try:
                     os.read(fd, 4096)

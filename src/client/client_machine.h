@@ -213,6 +213,7 @@ class ClientMachine {
   void pin(Object* object) { ++object->refs; }
   void unpin(Object* object, Effects& out);
   void want(Object* object, Effects& out);  // borrowed and pending: ask its owner
+  uint32_t next_mark() { return ++last_mark_; }
   void want_notification(Object* object) { object->extra().notify = true; }
   // A reference that came by a way the core does not know (an out-of-band pickle). Pinned once.
   Object* adopt_stray(const ObjectId& id, ProcId owner, Effects& out);
@@ -374,6 +375,7 @@ class ClientMachine {
   bool actor_worker_ = false;
   uint64_t last_counter_ = 0;
   uint64_t last_request_ = 0;
+  uint32_t last_mark_ = 0;
 
   ObjectIndex index_;
   std::unordered_map<ProcId, Peer, IdHash> peers_;

@@ -39,6 +39,7 @@ struct Object {
   bool requested = false;             // borrowed: the owner was asked for the value
   uint32_t refs = 0;                  // references of this process, and pins by the machine
   uint32_t credits = 0;               // borrowed: how often it was handed to this process
+  uint32_t mark = 0;                  // of the last wait() that listed it, to find duplicates
   ProcId owner;
   TaskRecord* task = nullptr;         // owned and pending: who makes it
   Payload bytes;                      // kInline, kError, kSystemError

@@ -127,7 +127,7 @@ void ClientShell::close() {
 }
 
 void ClientShell::count_running(int32_t change) {
-  if ((change > 0) == counted_) return;
+  if ((change > 0) == counted_ || (change > 0 && event_loop_)) return;
   counted_ = change > 0;
   doorbell().counted_running.store(counted_ ? 1 : 0, std::memory_order_relaxed);
   node_page().running.fetch_add(change, std::memory_order_relaxed);
@@ -793,6 +793,9 @@ int ClientShell::task_eventfd() {
   if (!task_bell_.valid()) {
     Result<Fd> bell = make_eventfd();
     if (bell.ok()) task_bell_ = std::move(bell).value();
+    // Its main thread sleeps in an event loop that this shell does not see.
+    count_running(-1);
+    event_loop_ = true;
   }
   return task_bell_.get();
 }

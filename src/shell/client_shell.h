@@ -219,6 +219,7 @@ class ClientShell {
   std::atomic<uint64_t> seat_changes_{0};
   std::atomic<bool> background_parked_{false};
   bool counted_ = false;
+  bool event_loop_ = false;        // an async actor: never counted as running
 
   std::mutex notify_mutex_;        // guards the two queues below; never held with mutex_ wanted
   std::condition_variable notified_;

@@ -1,0 +1,5 @@
+"""`python -m eagleray`."""
+
+from ._cli import main
+
+main()

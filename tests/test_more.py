@@ -1,0 +1,164 @@
+"""Cancellation, placement groups, utilities, the runtime context, options, local mode."""
+
+import os
+import time
+
+import pytest
+from _support import ray, wait_for
+
+pytestmark = pytest.mark.usefixtures("cluster")
+
+
+def test_cancel_pending_and_running(tmp_path):
+    started = tmp_path / "started"
+
+    @ray.remote
+    def sleep():
+        started.touch()
+        time.sleep(1000)
+
+    ref = sleep.remote()
+    wait_for(started.exists)
+    ray.cancel(ref)
+    with pytest.raises(ray.exceptions.TaskCancelledError):
+        ray.get(ref, timeout=20)
+
+    blocked = [sleep.remote() for _ in range(8)]
+    ray.cancel(blocked[-1])
+    with pytest.raises(ray.exceptions.TaskCancelledError):
+        ray.get(blocked[-1], timeout=20)
+    for each in blocked[:-1]:
+        ray.cancel(each, force=True)
+    for each in blocked[:-1]:
+        with pytest.raises((ray.exceptions.TaskCancelledError, ray.exceptions.WorkerCrashedError)):
+            ray.get(each, timeout=20)
+
+
+def test_cancel_of_a_finished_task_does_nothing():
+    @ray.remote
+    def one():
+        return 1
+
+    ref = one.remote()
+    assert ray.get(ref) == 1
+    ray.cancel(ref)
+    assert ray.get(ref) == 1
+
+
+def test_placement_groups():
+    group = ray.util.placement_group([{"CPU": 1}, {"CPU": 1}], strategy="PACK")
+    assert group.wait(10)
+    strategy = ray.util.scheduling_strategies.PlacementGroupSchedulingStrategy(group, 0)
+
+    @ray.remote(num_cpus=1)
+    def inside():
+        return 1
+
+    assert ray.get(inside.options(scheduling_strategy=strategy).remote()) == 1
+    ray.get(group.ready())
+    assert ray.util.placement_group_table(group)["state"] == "CREATED"
+    free = ray.available_resources().get("CPU", 0)
+    ray.util.remove_placement_group(group)
+    wait_for(lambda: ray.available_resources().get("CPU", 0) > free)
+
+
+def test_an_impossible_group_stays_pending():
+    group = ray.util.placement_group([{"CPU": 1000}])
+    assert not group.wait(0.1)
+    ray.util.remove_placement_group(group)
+    with pytest.raises(ValueError):
+        ray.util.placement_group([])
+    with pytest.raises(ValueError):
+        ray.util.placement_group([{"CPU": 1}], strategy="WRONG")
+
+
+def test_actor_pool():
+    @ray.remote(num_cpus=0)
+    class Doubler:
+        def double(self, x):
+            return 2 * x
+
+    pool = ray.util.ActorPool([Doubler.remote() for _ in range(2)])
+    assert list(pool.map(lambda a, v: a.double.remote(v), range(6))) == [0, 2, 4, 6, 8, 10]
+    assert sorted(pool.map_unordered(lambda a, v: a.double.remote(v), range(4))) == [0, 2, 4, 6]
+
+
+def test_queue():
+    from importlib import import_module
+
+    queue_module = import_module(ray.__name__ + ".util.queue")
+    queue = queue_module.Queue(maxsize=2)
+    queue.put(1)
+    queue.put(2)
+    with pytest.raises(queue_module.Full):
+        queue.put_nowait(3)
+    assert queue.full() and queue.size() == 2
+    assert [queue.get(), queue.get()] == [1, 2]
+    with pytest.raises(queue_module.Empty):
+        queue.get(timeout=0.01)
+    queue.shutdown(force=True)
+
+
+def test_runtime_context():
+    context = ray.get_runtime_context()
+    assert len(context.get_job_id()) == 8 and context.get_actor_id() is None
+
+    @ray.remote
+    class Who:
+        def ids(self):
+            inner = ray.get_runtime_context()
+            return inner.get_actor_id(), inner.get_task_id(), inner.get_node_id()
+
+    who = Who.remote()
+    actor_id, task_id, node_id = ray.get(who.ids.remote())
+    assert actor_id == who._actor_id.hex() and len(task_id) == 48
+    assert node_id == context.get_node_id()
+
+
+def test_cluster_resources():
+    assert ray.cluster_resources()["CPU"] == 4
+    assert len(ray.nodes()) == 1 and ray.nodes()[0]["Alive"]
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"num_cpus": -1}, ValueError),
+        ({"num_cpus": 0.00001}, ValueError),
+        ({"unknown": 1}, ValueError),
+        ({"num_returns": -3}, ValueError),
+        ({"resources": {"CPU": 1}}, ValueError),
+        ({"max_retries": -2}, ValueError),
+    ],
+)
+def test_bad_options(options, error):
+    with pytest.raises(error):
+        ray.remote(**options)(lambda: 1)
+
+
+def test_workers_share_the_working_directory():
+    assert ray.get(ray.remote(lambda: os.getcwd()).remote()) == os.getcwd()
+
+
+@pytest.mark.only_eagleray
+def test_what_waits_is_explained():
+    @ray.remote(resources={"custom": 100})
+    def never():
+        return 1
+
+    ref = never.remote()
+    reason = wait_for(
+        lambda: "no node can ever" in ray._state.client().wait_reason(ref)
+        and ray._state.client().wait_reason(ref)
+    )
+    assert "custom: 100" in reason
+    ray.cancel(ref)
+
+
+def test_exceptions_pickle():
+    import pickle
+
+    error = ray.exceptions.RayTaskError("f", "traceback", ValueError("x"), pid=1, ip="i")
+    dual = error.as_instanceof_cause()
+    again = pickle.loads(pickle.dumps(dual))
+    assert isinstance(again, ValueError) and isinstance(again, ray.exceptions.RayTaskError)

@@ -1,0 +1,239 @@
+"""What needs processes of its own: start, end, logs, signals, forks, the command line."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from _support import PEER, alive, wait_for
+
+pytestmark = pytest.mark.skipif(PEER, reason="looks at our processes")
+
+
+def python(code, **kwargs):
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **kwargs,
+    )
+
+
+def session_processes(marker):
+    """Processes, workers included, that carry our marker in their environment."""
+    found = []
+    for name in os.listdir("/proc"):
+        if not name.isdigit() or int(name) == os.getpid():
+            continue
+        try:
+            with open(f"/proc/{name}/environ", "rb") as file:
+                if marker.encode() in file.read() and alive(int(name)):
+                    found.append(int(name))
+        except OSError:
+            pass
+    return found
+
+
+ENDINGS = {
+    "normal": "",
+    "exception": "raise RuntimeError('end')",
+    "os_exit": "import os; os._exit(3)",
+    "sigkill": "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+    "sigterm": "import os, signal; os.kill(os.getpid(), signal.SIGTERM)",
+    "sigint": "import os, signal; os.kill(os.getpid(), signal.SIGINT)",
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_nothing_is_left_behind(ending, tmp_path):
+    marker = f"EAGLERAY_MARK={tmp_path.name}-{os.getpid()}"
+    name, value = marker.split("=")
+    code = f"""
+        import subprocess, eagleray as ray
+        ray.init(num_cpus=2)
+
+        @ray.remote
+        def child():
+            # Double-forked, in a session of its own: as hard to find as it gets.
+            return subprocess.run(["sh", "-c", "setsid sleep 1000 & echo $!"], capture_output=False,
+                                  stdout=subprocess.DEVNULL).returncode
+
+        @ray.remote
+        class Actor:
+            def ping(self):
+                return 1
+
+        actor = Actor.remote()
+        ray.get([child.remote(), actor.ping.remote()])
+        hanging = [ray.remote(lambda: __import__("time").sleep(1000)).remote() for _ in range(3)]
+        {ENDINGS[ending]}
+    """
+    process = python(code, env={**os.environ, name: value, "PYTHONPATH": "python"})
+    process.communicate(timeout=60)
+    wait_for(lambda: not session_processes(marker), 5)
+
+
+def test_a_killed_node_is_a_typed_error():
+    process = python(
+        """
+        import os, signal, eagleray as ray
+        ray.init(num_cpus=1)
+        ref = ray.remote(lambda: __import__("time").sleep(1000)).remote()
+        os.kill(ray._state.state.node.process.pid, signal.SIGKILL)
+        try:
+            ray.get(ref)
+        except ray.exceptions.LocalRayletDiedError:
+            print("typed")
+        """,
+        env={**os.environ, "PYTHONPATH": "python"},
+    )
+    out, err = process.communicate(timeout=60)
+    assert "typed" in out, err
+
+
+def test_worker_output_reaches_the_terminal():
+    process = python(
+        """
+        import sys, eagleray as ray
+        ray.init(num_cpus=1)
+
+        @ray.remote
+        def speak():
+            print("to stdout")
+            print("to stderr", file=sys.stderr)
+
+        ray.get(speak.remote())
+        """,
+        env={**os.environ, "PYTHONPATH": "python"},
+    )
+    out, err = process.communicate(timeout=60)
+    assert "to stdout" in out and "pid=" in out
+    assert "to stderr" in err
+
+
+def test_ctrl_c_interrupts_a_get():
+    process = python(
+        """
+        import sys, eagleray as ray
+        ray.init(num_cpus=1)
+        ref = ray.remote(lambda: __import__("time").sleep(1000)).remote()
+        try:
+            print("waiting", flush=True)
+            ray.get(ref)
+        except KeyboardInterrupt:
+            print("interrupted")
+        """,
+        env={**os.environ, "PYTHONPATH": "python"},
+    )
+    assert process.stdout.readline().strip() == "waiting"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert "interrupted" in out, err
+
+
+def test_nothing_listens_on_the_network():
+    process = python(
+        """
+        import os, eagleray as ray
+        ray.init(num_cpus=1)
+        pids = ray.get(ray.remote(lambda: os.getpid()).remote()), os.getpid(), ray._state.state.node.process.pid
+        inodes = set()
+        for pid in pids:
+            for fd in os.listdir(f"/proc/{pid}/fd"):
+                try:
+                    inodes.add(os.readlink(f"/proc/{pid}/fd/{fd}"))
+                except OSError:
+                    pass
+        bound = [line.split() for f in ("tcp", "tcp6") for line in open(f"/proc/net/{f}").readlines()[1:]]
+        assert not [b for b in bound if f"socket:[{b[9]}]" in inodes]
+        print("silent")
+        """,
+        env={**os.environ, "PYTHONPATH": "python"},
+    )
+    out, err = process.communicate(timeout=60)
+    assert "silent" in out, err
+
+
+def test_a_fork_reconnects():
+    process = python(
+        """
+        import os, eagleray as ray
+        ray.init(num_cpus=2)
+        f = ray.remote(lambda x: x + 1)
+        assert ray.get(f.remote(1)) == 2
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0 if not ray.is_initialized() else 1)
+        assert os.waitpid(pid, 0)[1] == 0
+        assert ray.get(f.remote(2)) == 3
+        print("fine")
+        """,
+        env={**os.environ, "PYTHONPATH": "python"},
+    )
+    out, err = process.communicate(timeout=60)
+    assert "fine" in out, err
+
+
+def test_init_twice():
+    process = python(
+        """
+        import eagleray as ray
+        ray.init(num_cpus=1)
+        ray.init(ignore_reinit_error=True)
+        try:
+            ray.init()
+        except RuntimeError:
+            print("refused")
+        ray.shutdown()
+        ray.shutdown()
+        ray.init(num_cpus=1)
+        assert ray.get(ray.remote(lambda: 1).remote()) == 1
+        print("again")
+        """,
+        env={**os.environ, "PYTHONPATH": "python"},
+    )
+    out, err = process.communicate(timeout=60)
+    assert "refused" in out and "again" in out, err
+
+
+def test_command_line_cluster(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": "python", "EAGLERAY_TMPDIR": str(tmp_path)}
+
+    def command(*arguments):
+        done = subprocess.run(
+            [sys.executable, "-m", "eagleray", *arguments],
+            capture_output=True,
+            text=True,
+            env=environment,
+            timeout=60,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    try:
+        assert command("start", "--head", "--num-cpus", "3")[0] == 0
+        assert command("start", "--head")[0] != 0
+        status, text = command("status")
+        assert status == 0 and "3 of 3 free" in text
+        script = tmp_path / "program.py"
+        script.write_text(
+            "import ray\nray.init(address='auto')\n"
+            "print('answer', ray.get(ray.remote(lambda: 42).remote()))\n"
+        )
+        assert "answer 42" in command("run", str(script))[1]
+    finally:
+        assert "ended" in command("stop")[1]
+    assert "nothing runs" in command("stop")[1]
+
+
+@pytest.mark.parametrize("command", [[], ["start"], ["stop"], ["status"], ["doctor"], ["run"]])
+def test_help_teaches(command):
+    done = subprocess.run(
+        [sys.executable, "-m", "eagleray", *command, "--help"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": "python"},
+    )
+    assert done.returncode == 0 and "Usage" in done.stdout
