@@ -232,7 +232,7 @@ PyObject* submit(PyObject* self, PyObject* const* args, size_t flagged, PyObject
   const auto count = static_cast<size_t>(PyVectorcall_NARGS(flagged));
   ClientMachine::Call call;
   call.form = submitter->form;
-  call.parent = executing;
+  call.parent = executing ? executing->serial : 0;
   if ((count > 0 || names) && !encode_arguments(args, count, names, nullptr, call)) return nullptr;
   ClientMachine::Submitted submitted;
   {

@@ -199,6 +199,24 @@ std::string ClientMachine::wait_reason(const Object* object) const {
   return "its task waits for a worker";
 }
 
+std::string ClientMachine::describe_objects() const {
+  std::string text;
+  index_.for_each([&](const Object* object) {
+    text += object->id.hex().substr(0, 16) + (object->owned ? " owned" : " borrowed") + " kind " +
+            std::to_string(static_cast<int>(object->kind)) + " refs " + std::to_string(object->refs) +
+            " credits " + std::to_string(object->credits);
+    if (object->more) {
+      for (const auto& [proc, credits] : object->more->borrowers) {
+        text += " lent to " + std::to_string(proc & 0xFFFFFFFF) + " x" + std::to_string(credits);
+      }
+      if (!object->more->actor.is_zero()) text += " (actor)";
+      if (object->more->acks_awaited) text += " acks " + std::to_string(object->more->acks_awaited);
+    }
+    text += "\n";
+  });
+  return text;
+}
+
 void ClientMachine::check_invariants() const {
   size_t tasks = 0;
   for (const TaskRecord* task : task_slots_) tasks += task != nullptr;

@@ -85,7 +85,7 @@ struct TaskRecord {
   Object* output = nullptr;   // first return; null when nobody wants it any more
   std::vector<Object*> more_outputs;
   std::shared_ptr<Stream> stream;  // shared with the language's iterator, which may outlive the task
-  const void* parent = nullptr;    // the ExecTask that submitted it, for recursive cancel
+  uint64_t parent = 0;             // serial of the ExecTask that submitted it, for recursive cancel
   Object* actor_pin = nullptr;     // the actor's handle, kept while the call is in flight
   uint64_t order = 0;              // submission order among the calls of one actor
   bool maybe_started = false;      // its worker died while it may have been running
@@ -95,6 +95,7 @@ struct TaskRecord {
 
 // A task that this process runs or will run for `caller`.
 struct ExecTask {
+  uint64_t serial = 0;          // of this process, never repeated
   ProcId caller;
   PushTask push;
   std::vector<Object*> pinned;  // borrowed for its arguments
@@ -190,7 +191,7 @@ class ClientMachine {
     Payload arguments;
     std::vector<ArgumentRef> refs;
     std::vector<Object*> nested;
-    const void* parent = nullptr;
+    uint64_t parent = 0;  // ExecTask::serial, or 0
   };
   Submitted submit(Call&& call, Instant now, Effects& out);
   Submitted submit_to_actor(ActorPeer* actor, Call&& call, Instant now, Effects& out);
@@ -246,6 +247,7 @@ class ClientMachine {
   ProcId proc() const { return proc_; }
   JobId job() const { return job_; }
   RequestId next_request() { return RequestId{++last_request_}; }
+  std::string describe_objects() const;  // one line each, for a simulator's trace
   size_t object_count() const { return index_.size(); }
   size_t task_count() const { return task_count_; }
   std::string wait_reason(const Object* object) const;
@@ -318,7 +320,7 @@ class ClientMachine {
   void unlink_task(Peer& peer, TaskRecord* task);
   TaskRecord* task_of_token(uint64_t token) const;
   void cancel_task(TaskRecord* task, bool force, bool recursive, Effects& out);
-  void cancel_children(const ExecTask* parent, bool force, Effects& out);
+  void cancel_children(uint64_t parent, bool force, Effects& out);
   void remove_from_queue(TaskRecord* task);
   void lost_tasks(Peer& worker, uint64_t running_token, Effects& out);
 
@@ -376,6 +378,7 @@ class ClientMachine {
   uint64_t last_counter_ = 0;
   uint64_t last_request_ = 0;
   uint32_t last_mark_ = 0;
+  uint64_t last_exec_ = 0;
 
   ObjectIndex index_;
   std::unordered_map<ProcId, Peer, IdHash> peers_;

@@ -8,6 +8,7 @@ namespace eagleray {
 
 void ClientMachine::on_push(ProcId from, PushTask&& message, Effects& out) {
   auto* task = new ExecTask;
+  task->serial = ++last_exec_;
   task->caller = from;
   task->push = std::move(message);
   const Adoption how{false, task, nullptr};
@@ -86,7 +87,13 @@ std::vector<NestedRef> ClientMachine::lend_for_answer(const std::vector<Object*>
 }
 
 void ClientMachine::answer(ExecTask* task, Effects& out) {
-  if (!peer(task->caller).lost) send(task->caller, std::move(task->answer), out);
+  if (!peer(task->caller).lost) {
+    send(task->caller, std::move(task->answer), out);
+  } else {  // nobody will own the results
+    for (const Value& value : task->answer.returns) {
+      if (value.kind == ValueKind::kStored) free_extent(value.location, out);
+    }
+  }
   drop_exec(task, out);
 }
 
@@ -137,7 +144,7 @@ void ClientMachine::on_cancel(ProcId from, const CancelTask& message, Effects& o
   const auto it = exec_.find({from.value, message.token});
   if (it == exec_.end()) return;  // already answered
   ExecTask* task = it->second;
-  if (message.recursive) cancel_children(task, message.force, out);
+  if (message.recursive) cancel_children(task->serial, message.force, out);
   if (task->started) {
     task->cancelled = true;
     if (!task->finished) out.interrupt.push_back(task);

@@ -251,6 +251,9 @@ void ClientMachine::on_lease(const LeaseGranted& message, Effects& out) {
                  : nullptr;
   if (!key || peer(message.proc).lost) {
     out.to_node.push_back(ReturnLease{message.lease, false});
+    if (!key) return;
+    if (key->asked > 0) --key->asked;  // as the node counts
+    dispatch(*key, out);
     return;
   }
   key->waits_for.clear();
@@ -273,7 +276,9 @@ void ClientMachine::lease_idle(Lease* lease, Effects& out) {
 
 void ClientMachine::return_lease(Lease* lease, bool discard, Effects& out) {
   out.to_node.push_back(ReturnLease{lease->id, discard});
+  Key& key = *keys_[lease->key.value - 1];
   drop_lease(lease);
+  dispatch(key, out);  // what waits must be asked for anew
 }
 
 void ClientMachine::drop_lease(Lease* lease) {
@@ -542,7 +547,7 @@ void ClientMachine::cancel_task(TaskRecord* task, bool force, bool recursive, Ef
   fail(task, FailureKind::kCancelled, "the task was cancelled before it started", out);
 }
 
-void ClientMachine::cancel_children(const ExecTask* parent, bool force, Effects& out) {
+void ClientMachine::cancel_children(uint64_t parent, bool force, Effects& out) {
   std::vector<uint64_t> children;
   for (TaskRecord* task : task_slots_) {
     if (task && task->parent == parent) children.push_back(task->token);

@@ -213,11 +213,12 @@ void NodeMachine::give(const ResourceMap& held, const Strategy& strategy, Worker
   worker.gpu_amount = 0;
 }
 
+// Not `asker`: a worker whose own task has ended may still want leases for what that task left behind.
 NodeMachine::Worker* NodeMachine::idle_worker(JobId job, const std::string& runtime_env,
-                                              ProcId& proc) {
+                                              ProcId asker, ProcId& proc) {
   Worker* fresh = nullptr;
   for (auto& [id, worker] : workers_) {
-    if (worker.state != WorkerState::kIdle) continue;
+    if (worker.state != WorkerState::kIdle || id == asker) continue;
     if (worker.assigned) {
       if (clients_[id].job != job || worker.runtime_env != runtime_env) continue;
       proc = id;
@@ -255,7 +256,7 @@ bool NodeMachine::grant(Demand& demand, ResourceMap& tentative, uint32_t& worker
   }
   const JobId job = clients_[demand.client].job;
   ProcId proc;
-  Worker* worker = idle_worker(job, request.runtime_env, proc);
+  Worker* worker = idle_worker(job, request.runtime_env, demand.client, proc);
   if (!worker) {
     if (request.strategy.kind != StrategyKind::kGroup) subtract(tentative, request.resources);
     ++workers_wanted;
@@ -287,7 +288,7 @@ bool NodeMachine::place(const PendingActor& pending, ResourceMap& tentative,
   if (!can_take(spec.placement_resources, spec.strategy, free_)) return false;
   if (!in_group && !covers(tentative, spec.placement_resources)) return false;
   ProcId proc;
-  Worker* worker = idle_worker(spec.job, spec.runtime_env, proc);
+  Worker* worker = idle_worker(spec.job, spec.runtime_env, ProcId{}, proc);
   if (!in_group) subtract(tentative, spec.resources);
   if (!worker) {
     ++workers_wanted;
@@ -396,11 +397,19 @@ void NodeMachine::on_client_gone(ProcId proc, const ExitInfo& seen,
   const Client client = it->second;
   ExitInfo exit = seen;
   const auto worker = workers_.find(proc);
+  if (worker != workers_.end() && worker->second.intended) {
+    exit.intended = true;
+    exit.reason = worker->second.intent;
+  }
+  // Peers hear of it before control does, so that they know what was lost before they hear of an
+  // actor's next life: calls keep their order.
+  for (uint64_t peer : client.linked) {
+    const auto other = clients_.find(ProcId{peer});
+    if (other == clients_.end()) continue;
+    other->second.linked.erase(proc.value);
+    send(ProcId{peer}, PeerLost{proc, exit}, out);
+  }
   if (worker != workers_.end()) {
-    if (worker->second.intended) {
-      exit.intended = true;
-      exit.reason = worker->second.intent;
-    }
     if (worker->second.lease) end_lease(leases_.at(worker->second.lease), out);
     if (!worker->second.actor.is_zero()) {
       give(worker->second.actor_held, worker->second.actor_strategy, worker->second);
@@ -409,13 +418,7 @@ void NodeMachine::on_client_gone(ProcId proc, const ExitInfo& seen,
     }
     workers_.erase(worker);
   }
-  clients_.erase(it);
-  for (uint64_t peer : client.linked) {
-    const auto other = clients_.find(ProcId{peer});
-    if (other == clients_.end()) continue;
-    other->second.linked.erase(proc.value);
-    send(ProcId{peer}, PeerLost{proc, exit}, out);
-  }
+  clients_.erase(proc);
   // What it had borrowed: the workers may be running its tasks.
   std::vector<LeaseId> borrowed;
   for (const auto& [id, lease] : leases_) {

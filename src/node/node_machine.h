@@ -155,7 +155,7 @@ class NodeMachine {
   bool place(const PendingActor& pending, ResourceMap& tentative, uint32_t& workers_wanted,
              NodeEffects& out);
   void revoke_for(const Demand* demand, NodeEffects& out);
-  Worker* idle_worker(JobId job, const std::string& runtime_env, ProcId& proc);
+  Worker* idle_worker(JobId job, const std::string& runtime_env, ProcId asker, ProcId& proc);
   void assign(ProcId proc, Worker& worker, JobId job, const std::string& env, NodeEffects& out);
   bool can_take(const ResourceMap& want, const Strategy& strategy, const ResourceMap& free) const;
   void take(const ResourceMap& want, Strategy& strategy, Worker& worker);

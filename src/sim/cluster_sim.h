@@ -1,0 +1,126 @@
+// ClusterSim: a whole cluster on one thread in virtual time. The real NodeMachine, ControlMachine and
+// ClientMachines run a random program; a seed decides the program, the interleaving of every message
+// and which processes die when. After each step the machines check themselves; at the end, with no
+// more faults, everything must come to rest: each reference has the right value or a typed error,
+// nothing is leaked, all resources are free. docs/design/simulator.md says what is not modelled.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "client/client_machine.h"
+#include "control/control_machine.h"
+#include "node/node_machine.h"
+
+namespace eagleray {
+
+struct SimOutcome {
+  uint64_t trace_hash = 0;
+  uint64_t events = 0;
+  uint64_t tasks = 0;
+  uint64_t kills = 0;
+  std::string failure;  // empty: all checks held
+};
+
+class ClusterSim {
+ public:
+  struct Options {
+    uint64_t seed = 0;
+    bool print_trace = false;
+  };
+  explicit ClusterSim(const Options& options);
+  ~ClusterSim();
+  SimOutcome run();
+
+ private:
+  struct Expected {
+    int64_t number = 0;      // the right value, where the call succeeds
+    bool may_fail = false;   // a fault or cancel may have taken it
+  };
+  struct Held {
+    Object* object = nullptr;
+    Expected expected;
+  };
+  struct Running {
+    ExecTask* task = nullptr;
+    Instant ends;
+    std::vector<Held> children;  // refs that the task itself made
+  };
+  struct Process {
+    ProcId id;
+    uint64_t token = 0;  // worker: of its start
+    bool worker = false;
+    bool alive = true;
+    bool registered = false;
+    bool ending = false;
+    std::unique_ptr<ClientMachine> machine;
+    Effects effects;
+    std::deque<ClientToNode> to_node;
+    std::deque<NodeToClient> from_node;
+    std::vector<Held> held;
+    std::vector<ActorPeer*> actors;
+    std::vector<Object*> handles;
+    Running running;
+    std::map<uint64_t, uint64_t> running_token;  // by caller
+    bool is_actor = false;
+    ActorId actor;
+    uint32_t incarnation = 0;
+    std::map<uint64_t, int64_t> last_sequence;   // actor: by caller
+    KeyId key;
+    const TaskTemplate* once = nullptr;          // max_retries = 0
+    const TaskTemplate* retried = nullptr;       // max_retries = 3
+    const TaskTemplate* method = nullptr;
+    int64_t next_sequence = 0;
+    uint32_t calls_left = 0;
+  };
+
+  Process& spawn(bool worker, uint64_t token);
+  void kill(Process& process);
+  void apply(Process& process);
+  void apply(NodeEffects& effects);
+  void control(const NodeToControl& message);
+  bool step();
+  void deliver_to_node(Process& process);
+  void deliver_from_node(Process& process);
+  void deliver_link(uint64_t from, uint64_t to);
+  void act(Process& driver);
+  void submit(Process& process, uint32_t depth);
+  void work(Process& worker);
+  void finish(Process& worker);
+  Value make_value(Process& process, ProcId owner, int64_t number, bool stored);
+  static Payload encode(int64_t number, uint32_t depth);
+  void tick_all();
+  void drop_all(Process& process);
+  void check(bool condition, const std::string& what);
+  void check_values();
+  void note(const std::string& what, uint64_t a, uint64_t b);
+  Process* find(ProcId id);
+
+  const Options options_;
+  Random random_;
+  Instant now_;
+  NodeMachine node_;
+  ControlMachine control_;
+  NodeIndex node_index_;
+  std::vector<std::unique_ptr<Process>> processes_;
+  std::map<uint64_t, Process*> by_id_;
+  std::map<std::pair<uint64_t, uint64_t>, std::deque<PeerMessage>> links_;
+  std::vector<uint64_t> starting_;
+  std::map<std::string, uint32_t> starts_;  // tasks without retries: how often begun
+  struct Extent {
+    ProcId writer, owner;
+  };
+  std::map<uint64_t, Extent> live_extents_;  // by offset
+  std::set<uint64_t> dead_extents_;          // whose writer or owner died
+  uint64_t last_extent_ = 0;
+  bool faults_ = true;
+  SimOutcome outcome_;
+};
+
+}  // namespace eagleray
