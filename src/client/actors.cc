@@ -162,6 +162,12 @@ void ClientMachine::on_actor_update(const ActorStatus& status, Effects& out) {
   if (it == actors_.end()) return;
   ActorPeer& actor = *it->second;
   if (actor.phase == ActorPhase::kDead) return;
+  const bool moved = actor.proc && (status.state != ActorState::kAlive || status.proc != actor.proc);
+  if (moved && peer(actor.proc).first && !peer(actor.proc).lost) {
+    actor.deferred = std::make_unique<ActorStatus>(status);
+    actor.phase = ActorPhase::kRestarting;  // nothing more goes there
+    return;
+  }
   actor.awaits_word = false;
   switch (status.state) {
     case ActorState::kPending:
@@ -230,6 +236,11 @@ void ClientMachine::lost_actor_process(ProcId proc, const ExitInfo& exit) {
 // Control's word may come before the node's about the process.
 void ClientMachine::settle_late_losses(Effects& out) {
   for (auto& [id, actor] : actors_) {
+    if (actor->deferred && peer(actor->proc).lost) {
+      const std::unique_ptr<ActorStatus> status = std::move(actor->deferred);
+      on_actor_update(*status, out);
+      continue;
+    }
     if (actor->lost.empty() || actor->awaits_word) continue;
     settle_lost(*actor, out);
     flush_actor(*actor, out);

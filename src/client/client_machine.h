@@ -143,6 +143,9 @@ struct ActorPeer {
   bool ordered = true;
   int32_t max_pending = -1;
   bool awaits_word = false;         // its process died and control has not said yet what that means
+  // Control's word about a process whose loss the node has not told yet: calls caught there must be
+  // sorted out first, or newer ones would overtake them.
+  std::unique_ptr<ActorStatus> deferred;
   uint32_t unfinished = 0;          // submitted and not answered
   Object* handle = nullptr;         // not pinned: the language's handle pins it
   Failure death;                    // kDead
