@@ -103,6 +103,7 @@ struct ExecTask {
   bool started = false;
   bool cancelled = false;
   bool finished = false;
+  bool held = false;            // finished, and its answer waits for acks
   TaskDone answer;
   std::vector<Object*> answer_pins;  // references inside the answer, kept until it is sent
   Instant started_at;
@@ -244,6 +245,7 @@ class ClientMachine {
   const Payload* function_blob(ProcId caller, FunctionId function, std::string& name) const;
   void set_actor_worker() { actor_worker_ = true; }
   bool has_runnable() const { return !runnable_.empty(); }
+  bool may_run() const { return !runnable_.empty() && held_answers_ == 0; }
   size_t running() const { return running_; }
 
   // ---- views ----
@@ -415,6 +417,7 @@ class ClientMachine {
   std::map<std::pair<uint64_t, uint64_t>, ExecTask*> exec_;  // by (caller, token)
   std::map<std::pair<uint64_t, uint64_t>, uint32_t> consumed_;
   size_t running_ = 0;
+  uint32_t held_answers_ = 0;
 };
 
 }  // namespace eagleray

@@ -39,8 +39,10 @@ ExecTask* ClientMachine::started(ExecTask* task, Instant now) {
   return task;
 }
 
+// While an answer is held back nothing new begins: if this process died then, its callers could not
+// tell the task that has run from those that have not (they know one running token).
 ExecTask* ClientMachine::take_task(Instant now) {
-  if (runnable_.empty()) return nullptr;
+  if (runnable_.empty() || held_answers_ > 0) return nullptr;
   ExecTask* task = runnable_.front();
   runnable_.pop_front();
   return started(task, now);
@@ -68,7 +70,9 @@ void ClientMachine::finish(ExecTask* task, TaskDone&& done, std::vector<std::vec
     task->answer.returns[i].nested = lend_for_answer(nested[i], task, out);
     task->answer_pins.insert(task->answer_pins.end(), nested[i].begin(), nested[i].end());
   }
-  if (task->acks_awaited == 0) answer(task, out);
+  if (task->acks_awaited == 0) return answer(task, out);
+  ++held_answers_;
+  task->held = true;
 }
 
 // Makes the caller a borrower of each at its owner before it hears of them; where that is a third
@@ -87,6 +91,10 @@ std::vector<NestedRef> ClientMachine::lend_for_answer(const std::vector<Object*>
 }
 
 void ClientMachine::answer(ExecTask* task, Effects& out) {
+  if (task->held) {
+    --held_answers_;
+    if (!runnable_.empty()) ++out.runnable;
+  }
   if (!peer(task->caller).lost) {
     send(task->caller, std::move(task->answer), out);
   } else {  // nobody will own the results

@@ -413,13 +413,14 @@ bool ClusterSim::step() {
     if (!process->from_node.empty()) choices.push_back({2, process, {}});
     if (!process->registered) continue;
     if (!process->worker && process->calls_left > 0) choices.push_back({3, process, {}});
-    if (process->worker && !process->running.task && process->machine->has_runnable()) {
+    if (process->worker && !process->running.task && process->machine->may_run()) {
       choices.push_back({4, process, {}});
     }
     if (process->running.task && process->running.ends <= now_) choices.push_back({5, process, {}});
   }
   for (const auto& [ends, link] : links_) {
-    if (link.empty() || !find(ProcId{ends.second}) || !find(ProcId{ends.first})) continue;
+    const Process* reader = find(ProcId{ends.second});
+    if (link.empty() || !reader || !reader->registered || !find(ProcId{ends.first})) continue;
     choices.push_back({6, nullptr, ends});
   }
   if (!starting_.empty()) choices.push_back({7, nullptr, {}});
