@@ -109,9 +109,15 @@ def actors(ray, n):
     return {
         "actor_sync_p50_us": p50,
         "actor_sync_p99_us": p99,
-        "actor_batch_per_s": _rate(batch, lambda: ray.get([actor.ok.remote() for _ in range(batch)]), 5),
-        "async_actor_batch_per_s": _rate(batch, lambda: ray.get([slow.ok.remote() for _ in range(batch)]), 5),
-        "actor_256k_ref_per_s": _rate(batch, lambda: ray.get([actor.take.remote(ref) for _ in range(batch)])),
+        "actor_batch_per_s": _rate(
+            batch, lambda: ray.get([actor.ok.remote() for _ in range(batch)]), 5
+        ),
+        "async_actor_batch_per_s": _rate(
+            batch, lambda: ray.get([slow.ok.remote() for _ in range(batch)]), 5
+        ),
+        "actor_256k_ref_per_s": _rate(
+            batch, lambda: ray.get([actor.take.remote(ref) for _ in range(batch)])
+        ),
     }
 
 

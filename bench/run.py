@@ -54,7 +54,9 @@ def run_side(name, rows, scale):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("rows", nargs="*", help="names of functions in core_rows.py; all by default")
+    parser.add_argument(
+        "rows", nargs="*", help="names of functions in core_rows.py; all by default"
+    )
     parser.add_argument("--peer", choices=["ray"])
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--smoke", action="store_true", help="tiny input; only that it runs")
@@ -77,7 +79,11 @@ def main():
         if name not in ours[0]:
             continue
         mine = statistics.median(run[name] for run in ours)
-        met = "" if options.smoke else (" ok" if (mine >= bound) == higher or mine == bound else " no")
+        met = (
+            ""
+            if options.smoke
+            else (" ok" if (mine >= bound) == higher or mine == bound else " no")
+        )
         line = f"{name:28}{mine:14,.4g}"
         if theirs:
             peer = statistics.median(run[name] for run in theirs)

@@ -176,7 +176,8 @@ nb::object wrap_actor(ActorPeer* peer, Object* handle) {
   return nb::cast(core, nb::rv_policy::take_ownership);
 }
 
-nb::object actor_from_wire(nb::bytes id, uint64_t owner, bool weak, bool ordered, int32_t max_pending) {
+nb::object actor_from_wire(nb::bytes id, uint64_t owner, bool weak, bool ordered,
+                           int32_t max_pending) {
   const ActorId actor = ActorId::from(std::string_view(id.c_str(), id.size()));
   ActorPeer* peer = nullptr;
   Object* handle = nullptr;
@@ -213,8 +214,7 @@ nb::object lend_actor(ActorCore& core) {
 // ---- submitters: what `f.remote` is. One Python call, one lock, one record. ----
 
 struct SubmitterObject {
-  PyObject_HEAD
-  vectorcallfunc vectorcall;
+  PyObject_HEAD vectorcallfunc vectorcall;
   const TaskTemplate* form;
   ActorPeer* actor;      // null: a task
   PyObject* keep_actor;  // its ActorCore
@@ -324,7 +324,7 @@ struct FunctionKeyHash {
 struct LoadedFunction {
   PyObject* callable = nullptr;  // bound method for an actor
   std::string name;
-  PyObject* error = nullptr;     // loading failed
+  PyObject* error = nullptr;  // loading failed
 };
 std::unordered_map<FunctionKey, LoadedFunction, FunctionKeyHash>& loaded_functions() {
   static auto* functions = new std::unordered_map<FunctionKey, LoadedFunction, FunctionKeyHash>;
@@ -352,16 +352,17 @@ LoadedFunction* function_of(const ExecTask* task) {
     }
     Py_XDECREF(name);
   } else {
-    loaded.callable = PyObject_CallFunction(runtime().load_function, "y#s", blob.data(),
-                                            static_cast<Py_ssize_t>(blob.size()), loaded.name.c_str());
+    loaded.callable =
+        PyObject_CallFunction(runtime().load_function, "y#s", blob.data(),
+                              static_cast<Py_ssize_t>(blob.size()), loaded.name.c_str());
   }
   return loaded.callable ? &loaded : nullptr;
 }
 
 TaskDone done_of(const ExecTask* task) {
   TaskDone done;
-  done.run_us = static_cast<uint32_t>(
-      std::min<int64_t>((monotonic_now() - task->started_at).us, UINT32_MAX));
+  done.run_us =
+      static_cast<uint32_t>(std::min<int64_t>((monotonic_now() - task->started_at).us, UINT32_MAX));
   return done;
 }
 
@@ -420,7 +421,8 @@ struct Client {
   ClientShell* core = nullptr;
 };
 
-Client connect(Fd socket, ClientKind kind, uint64_t token, std::string name_space, std::string config) {
+Client connect(Fd socket, ClientKind kind, uint64_t token, std::string name_space,
+               std::string config) {
   ClientShell::Options options;
   options.socket = std::move(socket);
   options.kind = kind;
@@ -446,7 +448,8 @@ Client connect_driver(const std::string& path, std::string name_space, std::stri
     PyErr_SetString(PyExc_ConnectionError, socket.error().message.c_str());
     throw nb::python_error();
   }
-  return connect(std::move(socket).value(), ClientKind::kDriver, 0, std::move(name_space), std::move(config));
+  return connect(std::move(socket).value(), ClientKind::kDriver, 0, std::move(name_space),
+                 std::move(config));
 }
 
 nb::dict info(Client& client) {
@@ -457,7 +460,8 @@ nb::dict info(Client& client) {
   dict["node_id"] = registered.node.node.hex();
   std::string worker = registered.node.node.hex().substr(0, 40);
   char proc[17];
-  std::snprintf(proc, sizeof proc, "%016llx", static_cast<unsigned long long>(registered.proc.value));
+  std::snprintf(proc, sizeof proc, "%016llx",
+                static_cast<unsigned long long>(registered.proc.value));
   dict["worker_id"] = worker + proc;
   dict["job_id"] = job.job.value;
   dict["namespace"] = job.name_space;
@@ -613,8 +617,9 @@ Answer ask(ControlCall call, Instant deadline = Instant::never()) {
   if (answer.ok()) {
     if (auto* wanted = std::get_if<Answer>(&answer.value())) return std::move(*wanted);
   }
-  PyErr_SetString(deadline == Instant::never() ? PyExc_ConnectionError : PyExc_TimeoutError,
-                  answer.ok() ? "control gave an unexpected answer" : answer.error().message.c_str());
+  PyErr_SetString(
+      deadline == Instant::never() ? PyExc_ConnectionError : PyExc_TimeoutError,
+      answer.ok() ? "control gave an unexpected answer" : answer.error().message.c_str());
   throw nb::python_error();
 }
 
@@ -742,7 +747,8 @@ bool run_creation(const StartActor& start, nb::callable start_actor, nb::callabl
       }
     }
     PyObject *args = nullptr, *kwargs = nullptr;
-    if (!decode_arguments(arguments.value().arguments.view(), arguments.value().refs, args, kwargs)) {
+    if (!decode_arguments(arguments.value().arguments.view(), arguments.value().refs, args,
+                          kwargs)) {
       throw nb::python_error();
     }
     nb::object owned_args = nb::steal(args);
@@ -848,7 +854,8 @@ bool stream_item(Client& client, Task& task, nb::handle object, int64_t ahead_ma
   if (!encode_value(object.ptr(), value, nested)) throw nb::python_error();
   {
     ClientShell::Access machine = client.core->access();
-    machine->stream_item(task.exec, task.items++, std::move(value), std::move(nested), machine.effects());
+    machine->stream_item(task.exec, task.items++, std::move(value), std::move(nested),
+                         machine.effects());
   }
   ClientMachine* machine = nullptr;
   {
@@ -856,10 +863,12 @@ bool stream_item(Client& client, Task& task, nb::handle object, int64_t ahead_ma
     machine = access.operator->();
   }
   if (ahead_max > 0) {
-    wait_for([&] {
-      const uint32_t consumed = machine->consumed(task.exec);
-      return consumed == UINT32_MAX || task.items - consumed < static_cast<uint64_t>(ahead_max);
-    }, Instant::never(), false);
+    wait_for(
+        [&] {
+          const uint32_t consumed = machine->consumed(task.exec);
+          return consumed == UINT32_MAX || task.items - consumed < static_cast<uint64_t>(ahead_max);
+        },
+        Instant::never(), false);
   }
   ClientShell::Access access = client.core->access();
   return access->consumed(task.exec) != UINT32_MAX;
@@ -873,7 +882,8 @@ std::string group_state(GroupState state) {
 std::string create_group(Client& client, nb::list bundles, const std::string& strategy,
                          std::string name, bool detached) {
   GroupSpec spec;
-  for (nb::handle bundle : bundles) spec.bundles.push_back(resources_of(nb::cast<nb::dict>(bundle)));
+  for (nb::handle bundle : bundles)
+    spec.bundles.push_back(resources_of(nb::cast<nb::dict>(bundle)));
   spec.strategy = strategy == "SPREAD"          ? GroupStrategy::kSpread
                   : strategy == "STRICT_PACK"   ? GroupStrategy::kStrictPack
                   : strategy == "STRICT_SPREAD" ? GroupStrategy::kStrictSpread
@@ -951,35 +961,41 @@ NB_MODULE(_core, m) {
       .def("has_next", &StreamCore::has_next);
 
   nb::class_<ActorCore>(m, "ActorCore")
-      .def("actor_id", [](ActorCore& a) { return nb::bytes(a.peer->actor.view().data(), ActorId::kSize); })
+      .def("actor_id",
+           [](ActorCore& a) { return nb::bytes(a.peer->actor.view().data(), ActorId::kSize); })
       .def("weak", [](ActorCore& a) { return a.handle == nullptr; })
       .def("lend", &lend_actor);
   m.def("actor_from_wire", &actor_from_wire);
 
   nb::class_<Task>(m, "Task", nb::dynamic_attr())
-      .def_prop_ro("task_id", [](Task& t) { return nb::bytes(t.exec->push.task.view().data(), TaskId::kSize); })
-      .def_prop_ro("actor_id", [](Task& t) {
-        const ActorId id = actor_of(t.exec->push.task);
-        return nb::bytes(id.view().data(), ActorId::kSize);
-      })
+      .def_prop_ro(
+          "task_id",
+          [](Task& t) { return nb::bytes(t.exec->push.task.view().data(), TaskId::kSize); })
+      .def_prop_ro("actor_id",
+                   [](Task& t) {
+                     const ActorId id = actor_of(t.exec->push.task);
+                     return nb::bytes(id.view().data(), ActorId::kSize);
+                   })
       .def_prop_ro("name", [](Task& t) { return t.exec->push.name; })
-      .def_prop_ro("function", [](Task& t) {
-        if (t.function.is_valid()) return t.function;
-        LoadedFunction* function = function_of(t.exec);
-        if (!function) throw nb::python_error();
-        return nb::borrow<nb::object>(function->callable);
-      })
-      .def_prop_ro("function_name", [](Task& t) {
-        std::string name;
-        ClientShell::Access machine = shell().access();
-        machine->function_blob(t.exec->caller, t.exec->push.function, name);
-        return name;
-      })
+      .def_prop_ro("function",
+                   [](Task& t) {
+                     if (t.function.is_valid()) return t.function;
+                     LoadedFunction* function = function_of(t.exec);
+                     if (!function) throw nb::python_error();
+                     return nb::borrow<nb::object>(function->callable);
+                   })
+      .def_prop_ro("function_name",
+                   [](Task& t) {
+                     std::string name;
+                     ClientShell::Access machine = shell().access();
+                     machine->function_blob(t.exec->caller, t.exec->push.function, name);
+                     return name;
+                   })
       .def_prop_ro("num_returns", [](Task& t) { return t.exec->push.num_returns; })
       .def_prop_ro("attempt", [](Task& t) { return t.exec->push.attempt; })
-      .def_prop_ro("extra", [](Task& t) {
-        return nb::bytes(t.exec->push.extra.data(), t.exec->push.extra.size());
-      })
+      .def_prop_ro(
+          "extra",
+          [](Task& t) { return nb::bytes(t.exec->push.extra.data(), t.exec->push.extra.size()); })
       .def_prop_ro("group", [](Task& t) { return t.exec->push.group; })
       .def_prop_ro("caller", [](Task& t) { return t.exec->caller.value; })
       .def_prop_ro("is_actor_task", [](Task& t) { return t.exec->push.actor_task; })
@@ -1017,8 +1033,10 @@ NB_MODULE(_core, m) {
       .def("export_function",
            [](Client& c, nb::bytes blob, std::string name) {
              ClientShell::Access machine = c.core->access();
-             return machine->define_function(
-                 Payload::copy_of(std::string_view(blob.c_str(), blob.size())), std::move(name)).value;
+             return machine
+                 ->define_function(Payload::copy_of(std::string_view(blob.c_str(), blob.size())),
+                                   std::move(name))
+                 .value;
            })
       .def("intern_key",
            [](Client& c, nb::dict resources, nb::tuple strategy, const std::string& env) {
@@ -1030,8 +1048,9 @@ NB_MODULE(_core, m) {
       .def("submitter",
            [](Client&, int32_t function, uint32_t key, int32_t num_returns, int32_t max_retries,
               std::string name, nb::bytes extra) {
-             return make_submitter(intern(function, key, num_returns, max_retries, std::move(name),
-                                          extra, ""), nullptr, nb::handle());
+             return make_submitter(
+                 intern(function, key, num_returns, max_retries, std::move(name), extra, ""),
+                 nullptr, nb::handle());
            })
       .def("put", &put, nb::arg("value").none())
       .def("get", &get, nb::arg("refs"), nb::arg("timeout").none())
@@ -1063,7 +1082,8 @@ NB_MODULE(_core, m) {
              ClientShell::Access machine = c.core->access();
              for (nb::handle ref : refs) {
                if (is_ref(ref.ptr())) {
-                 machine->free_value(reinterpret_cast<RefObject*>(ref.ptr())->object, machine.effects());
+                 machine->free_value(reinterpret_cast<RefObject*>(ref.ptr())->object,
+                                     machine.effects());
                }
              }
            })
@@ -1100,18 +1120,21 @@ NB_MODULE(_core, m) {
       .def("list_actors",
            [](Client&, bool all, std::string name_space) {
              nb::list list;
-             for (const ActorListEntry& e : ask<ActorList>(ListActors{all, std::move(name_space)}).actors) {
+             for (const ActorListEntry& e :
+                  ask<ActorList>(ListActors{all, std::move(name_space)}).actors) {
                list.append(nb::make_tuple(e.name, e.name_space, e.class_name, e.actor.hex()));
              }
              return list;
            })
       .def("kill_actor",
            [](Client&, nb::bytes actor, bool no_restart) {
-             ask_done(KillActor{ActorId::from(std::string_view(actor.c_str(), actor.size())), no_restart});
+             ask_done(KillActor{ActorId::from(std::string_view(actor.c_str(), actor.size())),
+                                no_restart});
            })
       .def("run_worker", &run_worker)
       .def("next_task", &next_task, nb::arg("groups").none())
-      .def("try_next_task", [](Client& c) -> nb::object {
+      .def("try_next_task",
+           [](Client& c) -> nb::object {
              ExecTask* task = c.core->try_next_task();
              return task ? wrap_task(task) : nb::none();
            })
@@ -1134,23 +1157,28 @@ NB_MODULE(_core, m) {
              answer_error(task.exec, error, retry, false);
              task.answered = true;
            })
-      .def("stream_item", &stream_item, nb::arg("task"), nb::arg("value").none(), nb::arg("ahead_max"))
+      .def("stream_item", &stream_item, nb::arg("task"), nb::arg("value").none(),
+           nb::arg("ahead_max"))
       .def("current_task", [](Client&) { return executing ? wrap_task(executing) : nb::none(); })
-      .def("enter_task",
-           [](Client&, nb::object task) {
-             executing = task.is_none() ? nullptr : nb::cast<Task&>(task).exec;
-           }, nb::arg("task").none())
+      .def(
+          "enter_task",
+          [](Client&, nb::object task) {
+            executing = task.is_none() ? nullptr : nb::cast<Task&>(task).exec;
+          },
+          nb::arg("task").none())
       .def("is_cancelled", [](Client&, Task& task) { return task.exec->cancelled; })
       .def("flush",
            [](Client& c) {
              nb::gil_scoped_release release;
              c.core->flush();
            })
-      .def("leaving", [](Client& c, std::string reason) { c.core->send_to_node(Leaving{std::move(reason)}); })
+      .def("leaving",
+           [](Client& c, std::string reason) { c.core->send_to_node(Leaving{std::move(reason)}); })
       .def("assigned_gpus", [](Client& c) { return c.core->gpus(); })
       .def("kv_put",
            [](Client&, std::string space, nb::bytes key, nb::bytes value, bool overwrite) {
-             const Done done = ask_done(KvPut{std::move(space), bytes_of(key), bytes_of(value), overwrite});
+             const Done done =
+                 ask_done(KvPut{std::move(space), bytes_of(key), bytes_of(value), overwrite});
              if (done.error_code == 1 + static_cast<uint8_t>(ErrorCode::kExists)) return false;
              if (done.error_code != 0) throw nb::value_error(done.message.c_str());
              return true;
@@ -1168,7 +1196,8 @@ NB_MODULE(_core, m) {
       .def("kv_list",
            [](Client&, std::string space, nb::bytes prefix) {
              nb::list list;
-             for (const std::string& key : ask<KvKeys>(KvList{std::move(space), bytes_of(prefix)}).keys) {
+             for (const std::string& key :
+                  ask<KvKeys>(KvList{std::move(space), bytes_of(prefix)}).keys) {
                list.append(nb::bytes(key.data(), key.size()));
              }
              return list;
@@ -1179,34 +1208,36 @@ NB_MODULE(_core, m) {
            [](Client&, const std::string& group) {
              ask_done(RemoveGroup{id_from_hex<PlacementGroupId>(group)});
            })
-      .def("wait_group",
-           [](Client&, const std::string& group, std::optional<double> timeout) {
-             try {
-               return ask<GroupStatus>(WaitGroup{id_from_hex<PlacementGroupId>(group)},
-                                       deadline_of(timeout)).state == GroupState::kCreated;
-             } catch (nb::python_error& error) {
-               if (!error.matches(PyExc_TimeoutError)) throw;
-               return false;
-             }
-           }, nb::arg("group"), nb::arg("timeout").none())
-      .def("group_table", [](Client&, const std::string& group, std::string name) {
-             return group_table(group, std::move(name));
-           })
+      .def(
+          "wait_group",
+          [](Client&, const std::string& group, std::optional<double> timeout) {
+            try {
+              return ask<GroupStatus>(WaitGroup{id_from_hex<PlacementGroupId>(group)},
+                                      deadline_of(timeout))
+                         .state == GroupState::kCreated;
+            } catch (nb::python_error& error) {
+              if (!error.matches(PyExc_TimeoutError)) throw;
+              return false;
+            }
+          },
+          nb::arg("group"), nb::arg("timeout").none())
+      .def("group_table", [](Client&, const std::string& group,
+                             std::string name) { return group_table(group, std::move(name)); })
       .def("take_log_lines", [](Client& c) {
-             std::vector<ClientShell::LogChunk> chunks;
-             {
-               nb::gil_scoped_release release;
-               chunks = c.core->take_logs(200);
-             }
-             nb::list list;
-             for (const auto& chunk : chunks) {
-               list.append(nb::make_tuple(chunk.pid, chunk.error,
-                                          nb::steal(PyUnicode_DecodeUTF8(
-                                              chunk.text.data(), static_cast<Py_ssize_t>(chunk.text.size()),
-                                              "replace"))));
-             }
-             return list;
-           });
+        std::vector<ClientShell::LogChunk> chunks;
+        {
+          nb::gil_scoped_release release;
+          chunks = c.core->take_logs(200);
+        }
+        nb::list list;
+        for (const auto& chunk : chunks) {
+          list.append(nb::make_tuple(
+              chunk.pid, chunk.error,
+              nb::steal(PyUnicode_DecodeUTF8(
+                  chunk.text.data(), static_cast<Py_ssize_t>(chunk.text.size()), "replace"))));
+        }
+        return list;
+      });
 
   m.def("set_parent_death_signal", [](int number) { ::prctl(PR_SET_PDEATHSIG, number); });
   m.def("set_process_title", [](const std::string& title) { ::prctl(PR_SET_NAME, title.c_str()); });

@@ -142,7 +142,8 @@ PyObject* make_ref(Object* object) {
 
 bool init_refs(PyObject* module) {
   ref_type = reinterpret_cast<PyTypeObject*>(PyType_FromModuleAndSpec(module, &ref_spec, nullptr));
-  if (!ref_type || PyModule_AddObjectRef(module, "ObjectRef", reinterpret_cast<PyObject*>(ref_type))) {
+  if (!ref_type ||
+      PyModule_AddObjectRef(module, "ObjectRef", reinterpret_cast<PyObject*>(ref_type))) {
     return false;
   }
   PyObject* name = PyUnicode_FromString("eagleray._core");

@@ -24,9 +24,8 @@ constexpr size_t aligned(size_t at) { return (at + 63) & ~size_t{63}; }
 // ---- a buffer that Python may look at for as long as it likes ----
 
 struct BufferObject {
-  PyObject_HEAD
-  Payload payload;                    // inline values
-  std::shared_ptr<Mapping> mapping;   // stored ones
+  PyObject_HEAD Payload payload;     // inline values
+  std::shared_ptr<Mapping> mapping;  // stored ones
   ClientShell* shell;
   Object* keep;
   const char* data;
@@ -102,7 +101,8 @@ char* reserve(Value& value, size_t size) {
     PyObject* record = PyObject_CallFunction(runtime().system_error, "ssy#", "store_full",
                                              room.error().message.c_str(), "", Py_ssize_t{0});
     if (record) {
-      PyObject* error = PyObject_CallFunctionObjArgs(runtime().error_from, record, Py_None, nullptr);
+      PyObject* error =
+          PyObject_CallFunctionObjArgs(runtime().error_from, record, Py_None, nullptr);
       Py_DECREF(record);
       if (error) {
         PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error)), error);
@@ -249,8 +249,9 @@ PyObject* decode_bytes(std::string_view bytes, const Payload* payload,
     Py_DECREF(view);
   }
   if (!list) return nullptr;
-  PyObject* view = PyMemoryView_FromMemory(const_cast<char*>(bytes.data() + pickle_at),
-                                           static_cast<Py_ssize_t>(header.pickle_bytes), PyBUF_READ);
+  PyObject* view =
+      PyMemoryView_FromMemory(const_cast<char*>(bytes.data() + pickle_at),
+                              static_cast<Py_ssize_t>(header.pickle_bytes), PyBUF_READ);
   PyObject* result = view ? call_loads(view, list) : nullptr;
   Py_XDECREF(view);
   Py_DECREF(list);
@@ -330,17 +331,18 @@ PyObject* decode_value(const Value& value, Object* keep) {
 }
 
 void raise_failure(const Value& value, PyObject* ref) {
-  static constexpr const char* kKinds[] = {
-      "worker_crashed", "worker_oom", "actor_died",   "actor_unavailable", "owner_died", "object_lost",
-      "object_freed",   "cancelled",  "store_full",   "unschedulable",     "node_died",  "group_removed"};
+  static constexpr const char* kKinds[] = {"worker_crashed",    "worker_oom", "actor_died",
+                                           "actor_unavailable", "owner_died", "object_lost",
+                                           "object_freed",      "cancelled",  "store_full",
+                                           "unschedulable",     "node_died",  "group_removed"};
   PyObject* record = nullptr;
   if (value.kind == ValueKind::kSystemError) {
     const Failure failure = failure_from(value.bytes.view());
     std::string id;
     if (ref) id = reinterpret_cast<RefObject*>(ref)->object->id.view();
-    record = PyObject_CallFunction(runtime().system_error, "ssy#",
-                                   kKinds[static_cast<size_t>(failure.kind)], failure.message.c_str(),
-                                   id.data(), static_cast<Py_ssize_t>(id.size()));
+    record = PyObject_CallFunction(
+        runtime().system_error, "ssy#", kKinds[static_cast<size_t>(failure.kind)],
+        failure.message.c_str(), id.data(), static_cast<Py_ssize_t>(id.size()));
   } else {
     record = decode_bytes(value.bytes.view(), &value.bytes, nullptr, nullptr);
   }
@@ -353,8 +355,8 @@ void raise_failure(const Value& value, PyObject* ref) {
   Py_DECREF(error);
 }
 
-// ---- arguments: u32 positional count, items; u32 keyword count, (name, item) pairs. An item is one
-// byte (0: value, 1: hole) and for a value its length and bytes. ----
+// ---- arguments: u32 positional count, items; u32 keyword count, (name, item) pairs. An item is
+// one byte (0: value, 1: hole) and for a value its length and bytes. ----
 
 namespace {
 
@@ -506,7 +508,8 @@ bool decode_arguments(std::string_view bytes, const std::vector<RefArgument>& re
   kwargs = PyDict_New();
   for (uint32_t i = 0; kwargs && i < named; ++i) {
     const std::string_view name = reader.take(reader.u32());
-    PyObject* key = PyUnicode_DecodeUTF8(name.data(), static_cast<Py_ssize_t>(name.size()), nullptr);
+    PyObject* key =
+        PyUnicode_DecodeUTF8(name.data(), static_cast<Py_ssize_t>(name.size()), nullptr);
     PyObject* item = key ? decode_item(reader, position++, refs) : nullptr;
     if (!item || PyDict_SetItem(kwargs, key, item) != 0) Py_CLEAR(kwargs);
     Py_XDECREF(key);
@@ -517,7 +520,8 @@ bool decode_arguments(std::string_view bytes, const std::vector<RefArgument>& re
 }
 
 bool init_values(PyObject* module) {
-  buffer_type = reinterpret_cast<PyTypeObject*>(PyType_FromModuleAndSpec(module, &buffer_spec, nullptr));
+  buffer_type =
+      reinterpret_cast<PyTypeObject*>(PyType_FromModuleAndSpec(module, &buffer_spec, nullptr));
   return buffer_type != nullptr;
 }
 

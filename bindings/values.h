@@ -34,7 +34,8 @@ bool encode_value(PyObject* object, Value& value, std::vector<Object*>& nested);
 // The language's value, or null with a Python error set. `keep` is pinned by views into the store.
 PyObject* decode_value(const Value& value, Object* keep);
 
-// An argument list. Arguments that are ObjectRefs become holes; large ones are put and become holes.
+// An argument list. Arguments that are ObjectRefs become holes; large ones are put and become
+// holes.
 bool encode_arguments(PyObject* const* args, size_t count, PyObject* names, PyObject* kwargs,
                       ClientMachine::Call& call);
 // New references: a tuple and a dict or null. False with a Python error set, which for a failed
@@ -49,8 +50,7 @@ bool init_values(PyObject* module);
 
 // ---- references (refs.cc) ----
 struct RefObject {
-  PyObject_HEAD
-  Object* object;
+  PyObject_HEAD Object* object;
   ClientShell* shell;
   PyObject* weak;
 };

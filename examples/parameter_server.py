@@ -11,11 +11,10 @@ import argparse
 import os
 import time
 
+import eagleray as ray
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
-
-import eagleray as ray
 
 HIDDEN = 512
 LEARNING_RATE = 0.3

@@ -11,11 +11,10 @@ import argparse
 import os
 import time
 
+import eagleray as ray
 import numpy as np
 from sklearn.datasets import load_diabetes
 from sklearn.linear_model import ElasticNet
-
-import eagleray as ray
 
 LAGS = 8
 
@@ -62,8 +61,10 @@ def main():
         seconds = time.perf_counter() - start
     if spread != plain:
         raise SystemExit("the tasks gave other results than the loop")
-    print(f"plain loop: {plain_seconds:.2f} s   tasks: {seconds:.2f} s   "
-          f"speed-up: {plain_seconds / seconds:.2f}x on {os.cpu_count()} cores, equal results")
+    print(
+        f"plain loop: {plain_seconds:.2f} s   tasks: {seconds:.2f} s   "
+        f"speed-up: {plain_seconds / seconds:.2f}x on {os.cpu_count()} cores, equal results"
+    )
 
 
 if __name__ == "__main__":

@@ -148,8 +148,10 @@ def test_what_waits_is_explained():
 
     ref = never.remote()
     reason = wait_for(
-        lambda: "no node can ever" in ray._state.client().wait_reason(ref)
-        and ray._state.client().wait_reason(ref)
+        lambda: (
+            "no node can ever" in ray._state.client().wait_reason(ref)
+            and ray._state.client().wait_reason(ref)
+        )
     )
     assert "custom: 100" in reason
     ray.cancel(ref)

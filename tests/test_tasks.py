@@ -29,8 +29,24 @@ class Plain:
 
 @pytest.mark.parametrize(
     "value",
-    [None, True, False, 0, -5, 2**70, 1.5, "text", "\ud800", b"bytes", (1, "a"), [1, [2]], {"k": {1, 2}},
-     Plain(3), "x" * 300_000, b"y" * 300_000],
+    [
+        None,
+        True,
+        False,
+        0,
+        -5,
+        2**70,
+        1.5,
+        "text",
+        "\ud800",
+        b"bytes",
+        (1, "a"),
+        [1, [2]],
+        {"k": {1, 2}},
+        Plain(3),
+        "x" * 300_000,
+        b"y" * 300_000,
+    ],
     ids=lambda v: f"{type(v).__name__}-{len(repr(v))}",
 )
 def test_values_come_back(value):

@@ -71,7 +71,16 @@ _LAZY = {
         )
     },
 }
-_SUBMODULES = {"util", "exceptions", "actor", "runtime_context", "runtime_env", "cloudpickle", "types", "internal"}
+_SUBMODULES = {
+    "util",
+    "exceptions",
+    "actor",
+    "runtime_context",
+    "runtime_env",
+    "cloudpickle",
+    "types",
+    "internal",
+}
 _NOT_YET = {
     "ClientBuilder": "the ray:// client protocol",
     "Language": "calls across languages",

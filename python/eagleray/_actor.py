@@ -158,7 +158,9 @@ class ActorClass:
             "runtime_env": options.get("runtime_env"),
         }
         held = _options.resources_of(options, 0)
-        explicit = any(options.get(k) is not None for k in ("num_cpus", "num_gpus", "resources", "memory"))
+        explicit = any(
+            options.get(k) is not None for k in ("num_cpus", "num_gpus", "resources", "memory")
+        )
         placement = held if explicit else {"CPU": _options.RESOURCE_UNIT}
         try:
             actor = core.create_actor(

@@ -319,7 +319,9 @@ def _configure_logging(level: Any, fmt: str | None) -> None:
     if not logger.handlers:
         handler = logging.StreamHandler()
         handler.setFormatter(
-            logging.Formatter(fmt or "%(asctime)s\t%(levelname)s %(filename)s:%(lineno)s -- %(message)s")
+            logging.Formatter(
+                fmt or "%(asctime)s\t%(levelname)s %(filename)s:%(lineno)s -- %(message)s"
+            )
         )
         logger.addHandler(handler)
         logger.propagate = False
@@ -433,7 +435,9 @@ def _get_explaining(core: Any, refs: list[Any]) -> list[Any]:
     except TimeoutError as error:
         if isinstance(error, exceptions.RayError):
             raise
-    print(f"eagleray: get() has waited {WAIT_EXPLAIN_S:g} s: {_reason(core, refs)}", file=sys.stderr)
+    print(
+        f"eagleray: get() has waited {WAIT_EXPLAIN_S:g} s: {_reason(core, refs)}", file=sys.stderr
+    )
     values = core.get(refs, None)
     return values
 
@@ -471,9 +475,11 @@ def wait(
     if not object_refs:
         return [], []
     if num_returns <= 0:
-        raise ValueError("Invalid number of objects to return %d." % num_returns)
+        raise ValueError(f"Invalid number of objects to return {num_returns}.")
     if num_returns > len(object_refs):
-        raise ValueError("num_returns cannot be greater than the number of objects provided to ray.wait")
+        raise ValueError(
+            "num_returns cannot be greater than the number of objects provided to ray.wait"
+        )
     return client().wait(object_refs, num_returns, timeout, fetch_local)
 
 
@@ -655,7 +661,10 @@ def _when_ready(ref: Any, callback: Callable[[Any], None]) -> None:
     with _callback_lock:
         if _callback_thread is None or _callback_thread[0] != state.session:
             thread = threading.Thread(
-                target=_run_callbacks, args=(core, state.session), daemon=True, name="eagleray-callbacks"
+                target=_run_callbacks,
+                args=(core, state.session),
+                daemon=True,
+                name="eagleray-callbacks",
             )
             _callback_thread = (state.session, thread)
             thread.start()

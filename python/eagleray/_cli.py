@@ -23,7 +23,9 @@ def cli() -> None:
 @click.option("--num-gpus", type=float, help="GPUs to offer.")
 @click.option("--resources", help="Custom resources as JSON, e.g. '{\"disk\": 2}'.")
 @click.option("--labels", help="Node labels as key=value,key=value.")
-@click.option("--object-store-memory", type=int, help="Bytes of the object store (30 % of free memory).")
+@click.option(
+    "--object-store-memory", type=int, help="Bytes of the object store (30 % of free memory)."
+)
 @click.option("--temp-dir", help="Where session directories live (/tmp/eagleray).")
 @click.option("--block", is_flag=True, help="Stay in the foreground until the node ends.")
 def start(

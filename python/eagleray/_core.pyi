@@ -29,6 +29,7 @@ class ActorCore:
 
 class Task:
     """A task that this worker executes or is about to."""
+
     task_id: bytes
     actor_id: bytes  # 16 bytes, all 0xFF first 12 for a normal task
     job_id: int
@@ -55,37 +56,42 @@ class Client:
     def info(self) -> dict[str, Any]: ...
     # proc:int node_id:str(hex) worker_id:str(hex 28 bytes) job_id:int namespace:str job_config:str(JSON) session_dir:str node_ip:str
     # node_resources: dict[str,int] labels: dict[str,str] store_capacity:int  connected: bool
-
     # -- hooks (once, before use) --
     def set_hooks(
         self,
         dumps: Callable[[Any], tuple[bytes, list[Any]]],  # -> pickle bytes, PickleBuffers
         loads: Callable[[Any, list[Any]], Any],  # (memoryview, memoryviews) -> value
-        error_from: Callable[[Any, ObjectRef | None], BaseException],  # loaded error record -> exception for get() to raise
+        error_from: Callable[
+            [Any, ObjectRef | None], BaseException
+        ],  # loaded error record -> exception for get() to raise
         load_function: Callable[[bytes, str], Any],  # blob, name -> function
-        system_error: Callable[[str, str, bytes], Any],  # (kind, message, id) -> error record; kinds below
+        system_error: Callable[
+            [str, str, bytes], Any
+        ],  # (kind, message, id) -> error record; kinds below
         handle_from: Callable[[ActorCore, bytes], Any],  # unpickled actor handle -> ActorHandle
     ) -> None: ...
     # system_error kinds: worker_crashed, worker_oom, actor_died, actor_unavailable, owner_died, object_lost, object_freed, cancelled,
     # store_full, unschedulable, node_died, group_removed
-
     # -- tasks --
     def export_function(self, blob: bytes, name: str) -> int: ...
-    def intern_key(self, resources: dict[str, int], strategy: tuple[Any, ...], runtime_env: str) -> int: ...
+    def intern_key(
+        self, resources: dict[str, int], strategy: tuple[Any, ...], runtime_env: str
+    ) -> int: ...
     # strategy: ("default",) ("spread",) ("node", hex, soft) ("labels", dict) ("group", hex, bundle_index)
     def submitter(
         self, function: int, key: int, num_returns: int, max_retries: int, name: str, extra: bytes
     ) -> Callable[..., Any]: ...
     # the callable takes the user's (*args, **kwargs) and returns ObjectRef (num_returns 1), list[ObjectRef], None (0) or
     # StreamCore (num_returns -1). Signature checks are the caller's.
-
     # -- objects --
     def put(self, value: Any) -> ObjectRef: ...
     def get(self, refs: list[ObjectRef], timeout: float | None) -> list[Any]: ...
     # raises TimeoutError (plain) when time is up; the exception made by error_from for the first failed ref
     def wait(
         self, refs: list[ObjectRef], num_returns: int, timeout: float | None, fetch_local: bool
-    ) -> tuple[list[ObjectRef], list[ObjectRef]]: ...  # ValueError on duplicates, TypeError on a non-ref
+    ) -> tuple[
+        list[ObjectRef], list[ObjectRef]
+    ]: ...  # ValueError on duplicates, TypeError on a non-ref
     def on_ready(self, ref: ObjectRef, callback: Callable[[], None]) -> None: ...
     # called on the callback thread (starts lazily) or at once if ready
     def free(self, refs: list[ObjectRef]) -> None: ...
@@ -112,15 +118,30 @@ class Client:
         max_pending_calls: int,
         ordered: bool,  # False for async and threaded actors
         detached: bool,
-    ) -> ActorCore: ...  # ValueError when the name is taken (waits for control's answer only if named)
+    ) -> (
+        ActorCore
+    ): ...  # ValueError when the name is taken (waits for control's answer only if named)
     def actor_submitter(
-        self, actor: ActorCore, method: str, num_returns: int, max_retries: int, name: str, extra: bytes, group: str
+        self,
+        actor: ActorCore,
+        method: str,
+        num_returns: int,
+        max_retries: int,
+        name: str,
+        extra: bytes,
+        group: str,
     ) -> Callable[..., Any]: ...  # as submitter(); raises _core.PendingCallsLimit
-    def find_actor(self, name: str, namespace: str) -> tuple[ActorCore, bytes] | None: ...  # handle_blob
-    def list_actors(self, all_namespaces: bool, namespace: str) -> list[tuple[str, str, str, str]]: ...
+    def find_actor(
+        self, name: str, namespace: str
+    ) -> tuple[ActorCore, bytes] | None: ...  # handle_blob
+    def list_actors(
+        self, all_namespaces: bool, namespace: str
+    ) -> list[tuple[str, str, str, str]]: ...
     # name, namespace, class name, actor id hex
     def kill_actor(self, actor: ActorCore, no_restart: bool) -> None: ...
-    def actor_state(self, actor: ActorCore) -> str: ...  # "pending" "alive" "restarting" "dead" as this process knows
+    def actor_state(
+        self, actor: ActorCore
+    ) -> str: ...  # "pending" "alive" "restarting" "dead" as this process knows
 
     # -- worker side --
     def run_worker(
@@ -135,32 +156,57 @@ class Client:
     # args kwargs incarnation name namespace job gpus, and returns (instance, None), or (instance, loop) for an async or threaded
     # actor: then C++ reports the actor as started and calls loop(), which serves tasks by next_task/try_next_task until None.
     # An exception from start_actor is given to error_of(None, exc) and reported as the constructor's failure.
-    def next_task(self, groups: list[str] | None) -> Task | None: ...  # blocks; None when the worker is to exit
+    def next_task(
+        self, groups: list[str] | None
+    ) -> Task | None: ...  # blocks; None when the worker is to exit
     def try_next_task(self) -> Task | None: ...  # for an event loop, never blocks
-    def task_fd(self) -> int: ...  # eventfd, readable when try_next_task may have something (async actors); arms the background thread
-    def finish(self, task: Task, values: Sequence[Any]) -> None: ...  # one per return; raises on unserialisable (then call fail)
-    def fail(self, task: Task, error: Any, retry: bool) -> None: ...  # error record; retry: retry_exceptions matched
-    def stream_item(self, task: Task, value: Any) -> bool: ...  # next item of a generator; blocks for back-pressure; False: consumer gone
+    def task_fd(
+        self,
+    ) -> int: ...  # eventfd, readable when try_next_task may have something (async actors); arms the background thread
+    def finish(
+        self, task: Task, values: Sequence[Any]
+    ) -> None: ...  # one per return; raises on unserialisable (then call fail)
+    def fail(
+        self, task: Task, error: Any, retry: bool
+    ) -> None: ...  # error record; retry: retry_exceptions matched
+    def stream_item(
+        self, task: Task, value: Any
+    ) -> bool: ...  # next item of a generator; blocks for back-pressure; False: consumer gone
     def current_task(self) -> Task | None: ...  # of this thread (set by C++ and by enter_task)
     def enter_task(self, task: Task | None) -> None: ...
     def is_cancelled(self, task: Task) -> bool: ...
-    def leaving(self, reason: str) -> None: ...  # tell the node that this worker exits by its own decision
-    def assigned(self) -> dict[str, Any]: ...  # resources / gpus of the lease or actor this worker serves
+    def leaving(
+        self, reason: str
+    ) -> None: ...  # tell the node that this worker exits by its own decision
+    def assigned(
+        self,
+    ) -> dict[str, Any]: ...  # resources / gpus of the lease or actor this worker serves
 
     # -- control --
-    def kv_put(self, space: str, key: bytes, value: bytes, overwrite: bool) -> bool: ...  # False: existed
+    def kv_put(
+        self, space: str, key: bytes, value: bytes, overwrite: bool
+    ) -> bool: ...  # False: existed
     def kv_get(self, space: str, key: bytes) -> bytes | None: ...
     def kv_delete(self, space: str, key: bytes, by_prefix: bool) -> None: ...
     def kv_list(self, space: str, prefix: bytes) -> list[bytes]: ...
-    def cluster(self) -> list[dict[str, Any]]: ...  # per node: node_id address host_name labels alive total{} available{} (ten-thousandths)
-    def create_group(self, bundles: list[dict[str, int]], strategy: str, name: str, detached: bool) -> str: ...  # hex
+    def cluster(
+        self,
+    ) -> list[
+        dict[str, Any]
+    ]: ...  # per node: node_id address host_name labels alive total{} available{} (ten-thousandths)
+    def create_group(
+        self, bundles: list[dict[str, int]], strategy: str, name: str, detached: bool
+    ) -> str: ...  # hex
     def remove_group(self, group: str) -> None: ...
     def wait_group(self, group: str, timeout: float | None) -> bool: ...
     def group_table(self, group: str, name: str) -> list[dict[str, Any]]: ...
     # group(hex) name strategy state("PENDING" "CREATED" "REMOVED" "INFEASIBLE") bundles nodes
-
     # -- driver --
-    def take_log_lines(self) -> list[tuple[int, bool, str]]: ...  # pid, is stderr, text; blocks up to 0.2 s, for the log thread
+    def take_log_lines(
+        self,
+    ) -> list[
+        tuple[int, bool, str]
+    ]: ...  # pid, is stderr, text; blocks up to 0.2 s, for the log thread
 
 class StreamCore:
     """The consumer's side of a streaming generator task."""

@@ -18,13 +18,19 @@ def examine() -> list[Finding]:
     found = []
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     found.append(
-        Finding(files >= 4096, f"open files: {files}", "raise it: `ulimit -n 65536` (each worker uses about 10)")
+        Finding(
+            files >= 4096,
+            f"open files: {files}",
+            "raise it: `ulimit -n 65536` (each worker uses about 10)",
+        )
     )
     processes = resource.getrlimit(resource.RLIMIT_NPROC)[0]
     enough = processes == resource.RLIM_INFINITY or processes >= 1024
     found.append(Finding(enough, f"processes: {processes}", "raise it: `ulimit -u 4096`"))
     free = _memory_available()
-    found.append(Finding(free > 1 << 30, f"free memory: {free >> 20} MiB", "less than 1 GiB: end something"))
+    found.append(
+        Finding(free > 1 << 30, f"free memory: {free >> 20} MiB", "less than 1 GiB: end something")
+    )
     limit = _cgroup_memory()
     found.append(
         Finding(
@@ -35,9 +41,15 @@ def examine() -> list[Finding]:
     )
     release = os.uname().release
     version = tuple(int(x) for x in release.split("-")[0].split(".")[:2])
-    found.append(Finding(version >= (5, 4), f"kernel: {release}", "5.4 or later is needed (pidfd, memfd seals)"))
+    found.append(
+        Finding(
+            version >= (5, 4), f"kernel: {release}", "5.4 or later is needed (pidfd, memfd seals)"
+        )
+    )
     found.append(Finding(hasattr(os, "memfd_create"), "memfd", "the C library lacks memfd_create"))
-    clock = _first_line("/sys/devices/system/clocksource/clocksource0/current_clocksource") or "unknown"
+    clock = (
+        _first_line("/sys/devices/system/clocksource/clocksource0/current_clocksource") or "unknown"
+    )
     found.append(
         Finding(
             clock not in ("acpi_pm", "hpet"),

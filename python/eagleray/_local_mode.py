@@ -35,7 +35,8 @@ class LocalMode:
         count = options.get("num_returns")
         try:
             result = function(
-                *[self._resolve(a) for a in args], **{k: self._resolve(v) for k, v in kwargs.items()}
+                *[self._resolve(a) for a in args],
+                **{k: self._resolve(v) for k, v in kwargs.items()},
             )
         except Exception as error:
             record = _serialization.task_error(getattr(function, "__name__", "f"), error)

@@ -17,7 +17,9 @@ _COLOURS = (36, 35, 33, 32, 34)
 class LogFolder:
     """Prefixes lines and folds repetitions. Pure but for `clock`, which gives seconds."""
 
-    def __init__(self, clock: Any = time.monotonic, colour: bool = False, fold: bool = True) -> None:
+    def __init__(
+        self, clock: Any = time.monotonic, colour: bool = False, fold: bool = True
+    ) -> None:
         self._clock = clock
         self._colour = colour
         self._fold = fold

@@ -27,7 +27,9 @@ def make_session_dir(temp_dir: str | None) -> str:
     os.makedirs(root, mode=0o700, exist_ok=True)
     info = os.stat(root)
     if info.st_uid != os.geteuid():
-        raise PermissionError(f"{root} belongs to another user: pass _temp_dir, a directory of yours")
+        raise PermissionError(
+            f"{root} belongs to another user: pass _temp_dir, a directory of yours"
+        )
     stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
     base = os.path.join(root, f"session_{stamp}_{os.getpid()}")
     path, n = base, 0
@@ -65,7 +67,9 @@ def node_ip() -> str:
 def program() -> str:
     path = os.path.join(os.path.dirname(__file__), "bin", "eagleray-node")
     if not os.access(path, os.X_OK):
-        raise RuntimeError(f"{path} is missing: build it with ./dev build, or reinstall the package")
+        raise RuntimeError(
+            f"{path} is missing: build it with ./dev build, or reinstall the package"
+        )
     return path
 
 

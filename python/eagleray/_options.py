@@ -71,7 +71,9 @@ def _amount(name: str, value: Any) -> None:
         f"type {type(value)}",
         TypeError,
     )
-    _need(math.isfinite(value) and value >= 0, f"The quantity of resource {name} cannot be negative")
+    _need(
+        math.isfinite(value) and value >= 0, f"The quantity of resource {name} cannot be negative"
+    )
     scaled = value * RESOURCE_UNIT
     _need(
         abs(scaled - round(scaled)) < 1e-6,
@@ -124,7 +126,7 @@ def validate(kind: str, options: dict[str, Any], *, in_options: bool = False) ->
             if isinstance(value, str):
                 _need(
                     value in ("dynamic", "streaming"),
-                    'The keyword \'num_returns\' only accepts None, a non-negative integer, "streaming" (for '
+                    "The keyword 'num_returns' only accepts None, a non-negative integer, \"streaming\" (for "
                     'generators), or "dynamic"',
                 )
             else:

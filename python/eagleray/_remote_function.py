@@ -25,7 +25,9 @@ def pickle_definition(definition: Any, what: str) -> bytes:
     try:
         blob: bytes = cloudpickle.dumps(definition, protocol=5)
     except Exception as error:
-        raise TypeError(f"Could not serialize the {what} {definition!r}. {_explain(definition, error)}") from error
+        raise TypeError(
+            f"Could not serialize the {what} {definition!r}. {_explain(definition, error)}"
+        ) from error
     if len(blob) > FUNCTION_BYTES_MAX:
         raise ValueError(
             f"The {what} {getattr(definition, '__name__', definition)} is too large "
@@ -125,9 +127,7 @@ class RemoteFunction:
         if options.get("num_gpus") and options.get("max_calls") is None:
             extra["max_calls"] = 1
         env = runtime_env_json(options.get("runtime_env"))
-        key = core.intern_key(
-            _options.resources_of(options, 1), _options.strategy_of(options), env
-        )
+        key = core.intern_key(_options.resources_of(options, 1), _options.strategy_of(options), env)
         retries = options.get("max_retries")
         return core.submitter(
             function_id,
@@ -138,7 +138,9 @@ class RemoteFunction:
             _dump_extra(extra),
         )
 
-    def _submit(self, options: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _submit(
+        self, options: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         if state.local_mode is not None:
             return state.local_mode.call(self._function, args, kwargs, options)
         self._check(args, kwargs)

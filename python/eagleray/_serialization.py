@@ -71,7 +71,9 @@ def _offending(value: Any, name: str, depth: int) -> str | None:
         members = [(f"{name}[{i}]", v) for i, v in enumerate(value)]
     elif callable(value) and getattr(value, "__closure__", None):
         names = value.__code__.co_freevars
-        members = [(f"{n} (captured by {name})", c.cell_contents) for n, c in zip(names, value.__closure__)]
+        members = [
+            (f"{n} (captured by {name})", c.cell_contents) for n, c in zip(names, value.__closure__, strict=True)
+        ]
     elif hasattr(value, "__dict__"):
         members = [(f"{name}.{k}", v) for k, v in vars(value).items()]
     for member, inner in members:

@@ -24,8 +24,12 @@ def main(fd: int, token: int) -> int:
     from ._api import _load_function
 
     gc.unfreeze()
-    sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
-    sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+    sys.stdout = open(
+        1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
+    )
+    sys.stderr = open(
+        2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
+    )
     core = _core.Client.connect_worker(fd, token)
     state.client = core
     state.is_worker = True
@@ -124,14 +128,22 @@ def error_of(core: Any, task: Any, error: BaseException) -> Any:
         spec = state.actor_spec or {"class_name": "actor"}
         record = _serialization.task_error(f"{spec['class_name']}.__init__", error)
         return exceptions.ActorDiedError(
-            "The actor died because of an error raised in its creation task, "
-            + str(record)
+            "The actor died because of an error raised in its creation task, " + str(record)
         )
     if isinstance(error, SystemExit) and state.actor_spec is not None:
-        core.leaving("exit_actor() was called" if hasattr(state, "actor_exiting") else "sys.exit() was called")
-        return exceptions.ActorDiedError("The actor exited: " + ("exit_actor()" if hasattr(state, "actor_exiting") else "sys.exit()"))
+        core.leaving(
+            "exit_actor() was called"
+            if hasattr(state, "actor_exiting")
+            else "sys.exit() was called"
+        )
+        return exceptions.ActorDiedError(
+            "The actor exited: "
+            + ("exit_actor()" if hasattr(state, "actor_exiting") else "sys.exit()")
+        )
     if isinstance(error, SystemExit):
-        return exceptions.WorkerCrashedError(f"The worker exited: sys.exit({error.code!r}) was called in the task.")
+        return exceptions.WorkerCrashedError(
+            f"The worker exited: sys.exit({error.code!r}) was called in the task."
+        )
     return _serialization.task_error(_name_of(task), error, _actor_repr())
 
 
@@ -250,9 +262,7 @@ def _run_threads(core: Any, meta: dict[str, Any]) -> None:
             core.enter_task(None)
 
     pools = {"": meta["max_concurrency"], **meta["groups"]}
-    default_of = {
-        name: m.get("concurrency_group") or "" for name, m in meta["methods"].items()
-    }
+    default_of = {name: m.get("concurrency_group") or "" for name, m in meta["methods"].items()}
     threads = []
     for group, size in pools.items():
         # A method's own group applies where the call names none: the handle sends it along.

@@ -60,7 +60,14 @@ class RayTaskError(RayError):
     def __reduce__(self) -> tuple[Any, ...]:
         return (
             _make_task_error,
-            (self.function_name, self.traceback_str, self.cause, self.pid, self.ip, self.actor_repr),
+            (
+                self.function_name,
+                self.traceback_str,
+                self.cause,
+                self.pid,
+                self.ip,
+                self.actor_repr,
+            ),
         )
 
     def as_instanceof_cause(self) -> RayError:

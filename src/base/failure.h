@@ -38,7 +38,8 @@ inline Payload to_payload(FailureKind kind, std::string_view message) {
 }
 
 inline Failure failure_from(std::string_view bytes) {
-  if (bytes.empty() || static_cast<uint8_t>(bytes[0]) > static_cast<uint8_t>(FailureKind::kGroupRemoved)) {
+  if (bytes.empty() ||
+      static_cast<uint8_t>(bytes[0]) > static_cast<uint8_t>(FailureKind::kGroupRemoved)) {
     return Failure{FailureKind::kObjectLost, "unreadable failure record"};
   }
   return Failure{static_cast<FailureKind>(bytes[0]), std::string(bytes.substr(1))};

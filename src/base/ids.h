@@ -21,12 +21,12 @@ struct StrongInt {
   explicit operator bool() const { return value != 0; }  // 0 names nothing
 };
 
-using ProcId = StrongInt<struct ProcTag, uint64_t>;        // a client process, never reused
-using LeaseId = StrongInt<struct LeaseTag, uint64_t>;      // a worker lent to a client
-using KeyId = StrongInt<struct KeyTag, uint32_t>;          // a scheduling key, per client
+using ProcId = StrongInt<struct ProcTag, uint64_t>;          // a client process, never reused
+using LeaseId = StrongInt<struct LeaseTag, uint64_t>;        // a worker lent to a client
+using KeyId = StrongInt<struct KeyTag, uint32_t>;            // a scheduling key, per client
 using FunctionId = StrongInt<struct FunctionTag, uint32_t>;  // an exported function, per client
-using SegmentId = StrongInt<struct SegmentTag, uint64_t>;  // a piece of the object store
-using RequestId = StrongInt<struct RequestTag, uint64_t>;  // pairs an answer with its question
+using SegmentId = StrongInt<struct SegmentTag, uint64_t>;    // a piece of the object store
+using RequestId = StrongInt<struct RequestTag, uint64_t>;    // pairs an answer with its question
 using JobId = StrongInt<struct JobTag, uint32_t>;
 using NodeIndex = StrongInt<struct NodeIndexTag, uint32_t>;
 
@@ -69,7 +69,7 @@ uint32_t index_of(const ObjectId& id);
 // Ids made by process `proc` of `job` from its own counter; unique in a cluster's life because a
 // ProcId is never reused and a process never repeats a counter (40 bits).
 ActorId make_actor_id(ProcId proc, uint64_t counter, JobId job);
-TaskId make_task_id(ProcId proc, uint64_t counter, JobId job);                 // a normal task
+TaskId make_task_id(ProcId proc, uint64_t counter, JobId job);  // a normal task
 TaskId make_actor_task_id(ProcId proc, uint64_t counter, const ActorId& actor);
 ObjectId make_object_id(const TaskId& task, uint32_t index);
 

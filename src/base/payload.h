@@ -1,6 +1,7 @@
-// Payload: immutable bytes with shared ownership, for values and arguments that several tables refer
-// to (a task's record, a message in flight, a Python view). Two owners are the normal case, hence the
-// atomic count. One allocation per payload; copies of a Payload copy a pointer. Thread-safe.
+// Payload: immutable bytes with shared ownership, for values and arguments that several tables
+// refer to (a task's record, a message in flight, a Python view). Two owners are the normal case,
+// hence the atomic count. One allocation per payload; copies of a Payload copy a pointer.
+// Thread-safe.
 #pragma once
 
 #include <atomic>

@@ -12,13 +12,13 @@
 namespace eagleray {
 
 enum class ErrorCode : uint8_t {
-  kInvalid,       // caller's bug or bad input: do not retry
-  kNotFound,      // no such name or id
-  kExists,        // a name is taken
-  kUnavailable,   // peer is gone or not there yet: reconnect or retry later
-  kLimit,         // a named limit was reached: retry when something is freed
-  kCorrupt,       // bytes that no healthy peer sends: drop the connection
-  kSystem,        // the operating system refused: message has errno's text
+  kInvalid,      // caller's bug or bad input: do not retry
+  kNotFound,     // no such name or id
+  kExists,       // a name is taken
+  kUnavailable,  // peer is gone or not there yet: reconnect or retry later
+  kLimit,        // a named limit was reached: retry when something is freed
+  kCorrupt,      // bytes that no healthy peer sends: drop the connection
+  kSystem,       // the operating system refused: message has errno's text
 };
 
 enum class Reaction : uint8_t { kCallerBug, kRetryLater, kReconnect, kFatal };

@@ -1,5 +1,5 @@
-// eagleray-node: see docs/design/node.md. Started by init() or `eagleray start`; not meant to be run
-// by hand, hence the plain --key=value arguments.
+// eagleray-node: see docs/design/node.md. Started by init() or `eagleray start`; not meant to be
+// run by hand, hence the plain --key=value arguments.
 #include <sys/random.h>
 
 #include <cstdio>

@@ -117,8 +117,8 @@ ClientMachine::Submitted ClientMachine::submit_to_actor(ActorPeer* actor, Call&&
   return submitted;
 }
 
-// Pushes what may go: in order, up to the first call whose arguments are missing; for actors without
-// order, whatever is complete.
+// Pushes what may go: in order, up to the first call whose arguments are missing; for actors
+// without order, whatever is complete.
 void ClientMachine::flush_actor(ActorPeer& actor, Effects& out) {
   if (actor.phase == ActorPhase::kDead) {
     std::deque<TaskRecord*> queue;
@@ -151,9 +151,10 @@ void ClientMachine::fail_for_actor(TaskRecord* task, const ActorPeer& actor, Eff
     error.bytes = Payload::copy_of(actor.creation_error);
     fail(task, error, out);
   } else {
-    fail(task, actor.phase == ActorPhase::kDead ? FailureKind::kActorDied
-                                                : FailureKind::kActorUnavailable,
-         actor.death.message, out);
+    fail(
+        task,
+        actor.phase == ActorPhase::kDead ? FailureKind::kActorDied : FailureKind::kActorUnavailable,
+        actor.death.message, out);
   }
 }
 
@@ -162,7 +163,8 @@ void ClientMachine::on_actor_update(const ActorStatus& status, Effects& out) {
   if (it == actors_.end()) return;
   ActorPeer& actor = *it->second;
   if (actor.phase == ActorPhase::kDead) return;
-  const bool moved = actor.proc && (status.state != ActorState::kAlive || status.proc != actor.proc);
+  const bool moved =
+      actor.proc && (status.state != ActorState::kAlive || status.proc != actor.proc);
   if (moved && peer(actor.proc).first && !peer(actor.proc).lost) {
     actor.deferred = std::make_unique<ActorStatus>(status);
     actor.phase = ActorPhase::kRestarting;  // nothing more goes there
@@ -170,8 +172,7 @@ void ClientMachine::on_actor_update(const ActorStatus& status, Effects& out) {
   }
   actor.awaits_word = false;
   switch (status.state) {
-    case ActorState::kPending:
-      break;
+    case ActorState::kPending: break;
     case ActorState::kAlive:
       if (actor.phase == ActorPhase::kAlive && actor.incarnation == status.incarnation) return;
       settle_lost(actor, out);
@@ -203,8 +204,8 @@ void ClientMachine::on_actor_update(const ActorStatus& status, Effects& out) {
   flush_actor(actor, out);
 }
 
-// Calls that the end of an incarnation caught. A call that had not begun, or that may be retried, goes
-// to the next incarnation ahead of newer ones; the others fail: they may have run.
+// Calls that the end of an incarnation caught. A call that had not begun, or that may be retried,
+// goes to the next incarnation ahead of newer ones; the others fail: they may have run.
 void ClientMachine::settle_lost(ActorPeer& actor, Effects& out) {
   std::vector<TaskRecord*> lost = std::exchange(actor.lost, {});
   for (auto it = lost.rbegin(); it != lost.rend(); ++it) {

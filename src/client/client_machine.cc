@@ -64,7 +64,8 @@ void ClientMachine::on_node(NodeToClient&& message, Instant now, Effects& out) {
     it->second->revoked = true;
     if (it->second->in_flight == 0) return_lease(it->second.get(), false, out);
   } else if (auto* says = std::get_if<ControlSays>(&message)) {
-    if (auto* update = std::get_if<ActorUpdate>(&says->answer)) on_actor_update(update->status, out);
+    if (auto* update = std::get_if<ActorUpdate>(&says->answer))
+      on_actor_update(update->status, out);
   }
 }
 
@@ -99,8 +100,11 @@ void ClientMachine::on_peer(ProcId from, PeerMessage&& message, Instant now, Eff
       if (object && object->owned) machine.cancel(object, m.force, m.recursive, out);
     }
   };
-  std::visit([&](auto&& each) { Visitor{*this, from, out}(std::forward<decltype(each)>(each)); },
-             std::move(message));
+  std::visit(
+      [&](auto&& each) {
+        Visitor{*this, from, out}(std::forward<decltype(each)>(each));
+      },
+      std::move(message));
 }
 
 void ClientMachine::on_peer_lost(ProcId proc, const ExitInfo& exit, uint64_t running_token,
@@ -203,8 +207,8 @@ std::string ClientMachine::describe_objects() const {
   std::string text;
   index_.for_each([&](const Object* object) {
     text += object->id.hex().substr(0, 16) + (object->owned ? " owned" : " borrowed") + " kind " +
-            std::to_string(static_cast<int>(object->kind)) + " refs " + std::to_string(object->refs) +
-            " credits " + std::to_string(object->credits);
+            std::to_string(static_cast<int>(object->kind)) + " refs " +
+            std::to_string(object->refs) + " credits " + std::to_string(object->credits);
     if (object->more) {
       for (const auto& [proc, credits] : object->more->borrowers) {
         text += " lent to " + std::to_string(proc & 0xFFFFFFFF) + " x" + std::to_string(credits);

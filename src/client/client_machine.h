@@ -1,11 +1,12 @@
 // ClientMachine: every decision of a driver or worker. As a submitter it queues tasks until their
-// arguments are there, asks the node for leases, pushes tasks over links, retries and fails them; as
-// an owner it counts references and tells who waits; as a borrower it returns what it was lent; as an
-// executor it queues what others push. Pure: it is driven by ClientShell under the client's one lock,
-// what it wants done comes out as Effects, and it never waits, reads a clock or touches a descriptor.
+// arguments are there, asks the node for leases, pushes tasks over links, retries and fails them;
+// as an owner it counts references and tells who waits; as a borrower it returns what it was lent;
+// as an executor it queues what others push. Pure: it is driven by ClientShell under the client's
+// one lock, what it wants done comes out as Effects, and it never waits, reads a clock or touches a
+// descriptor.
 //
-// The four parts are in submitter.cc, actors.cc, references.cc and executor.cc. The state tables and
-// the borrowing protocol are in docs/design/client.md.
+// The four parts are in submitter.cc, actors.cc, references.cc and executor.cc. The state tables
+// and the borrowing protocol are in docs/design/client.md.
 #pragma once
 
 #include <cstdint>
@@ -37,9 +38,9 @@ struct ClientSettings {
 // What is the same for every call of one remote function or method with one set of options.
 struct TaskTemplate {
   FunctionId function;
-  KeyId key;                  // normal tasks
+  KeyId key;  // normal tasks
   int32_t num_returns = 1;
-  int32_t max_retries = 0;    // -1: without end
+  int32_t max_retries = 0;  // -1: without end
   std::string name;
   std::string group;
   Payload extra;
@@ -55,7 +56,7 @@ struct Stream {
   uint32_t arrived = 0;
   uint32_t taken = 0;
   bool ended = false;
-  bool abandoned = false;     // the consumer is gone
+  bool abandoned = false;  // the consumer is gone
   TaskRecord* task = nullptr;
   ProcId worker;
   uint64_t token = 0;
@@ -75,27 +76,28 @@ struct TaskRecord {
   TaskState state = TaskState::kWaiting;
   bool cancelled = false;
   bool force_cancelled = false;
-  uint32_t missing = 0;       // arguments not ready
+  uint32_t missing = 0;  // arguments not ready
   int32_t retries_left = 0;
   uint32_t attempt = 0;
-  ProcId worker;              // kPushed
+  ProcId worker;  // kPushed
   Payload arguments;
   std::vector<ArgumentRef> refs;
   std::vector<Object*> nested;
-  Object* output = nullptr;   // first return; null when nobody wants it any more
+  Object* output = nullptr;  // first return; null when nobody wants it any more
   std::vector<Object*> more_outputs;
-  std::shared_ptr<Stream> stream;  // shared with the language's iterator, which may outlive the task
-  uint64_t parent = 0;             // serial of the ExecTask that submitted it, for recursive cancel
-  Object* actor_pin = nullptr;     // the actor's handle, kept while the call is in flight
-  uint64_t order = 0;              // submission order among the calls of one actor
-  bool maybe_started = false;      // its worker died while it may have been running
+  std::shared_ptr<Stream>
+      stream;                   // shared with the language's iterator, which may outlive the task
+  uint64_t parent = 0;          // serial of the ExecTask that submitted it, for recursive cancel
+  Object* actor_pin = nullptr;  // the actor's handle, kept while the call is in flight
+  uint64_t order = 0;           // submission order among the calls of one actor
+  bool maybe_started = false;   // its worker died while it may have been running
   TaskRecord* previous = nullptr;  // of its worker's list, in push order
   TaskRecord* next = nullptr;
 };
 
 // A task that this process runs or will run for `caller`.
 struct ExecTask {
-  uint64_t serial = 0;          // of this process, never repeated
+  uint64_t serial = 0;  // of this process, never repeated
   ProcId caller;
   PushTask push;
   std::vector<Object*> pinned;  // borrowed for its arguments
@@ -103,7 +105,7 @@ struct ExecTask {
   bool started = false;
   bool cancelled = false;
   bool finished = false;
-  bool held = false;            // finished, and its answer waits for acks
+  bool held = false;  // finished, and its answer waits for acks
   TaskDone answer;
   std::vector<Object*> answer_pins;  // references inside the answer, kept until it is sent
   Instant started_at;
@@ -124,13 +126,13 @@ struct Effects {
   };
   std::vector<ToPeer> to_peer;
   std::vector<ClientToNode> to_node;
-  std::vector<StoreLocation> free_extents;  // of this process's own segments
-  std::vector<Object*> notify;              // call-backs to run; each is pinned once for the shell
+  std::vector<StoreLocation> free_extents;   // of this process's own segments
+  std::vector<Object*> notify;               // call-backs to run; each is pinned once for the shell
   std::vector<ActorCreation> create_actors;  // the shell encodes the arguments into the spec
   std::vector<ClientToNode> after_creations;  // to be sent behind them
-  std::vector<ExecTask*> interrupt;         // running tasks to interrupt
-  uint32_t completed = 0;                   // objects that became ready, stream items included
-  uint32_t runnable = 0;                    // tasks that became runnable here
+  std::vector<ExecTask*> interrupt;           // running tasks to interrupt
+  uint32_t completed = 0;                     // objects that became ready, stream items included
+  uint32_t runnable = 0;                      // tasks that became runnable here
   void clear();
 };
 
@@ -143,16 +145,16 @@ struct ActorPeer {
   uint32_t incarnation = 0;
   bool ordered = true;
   int32_t max_pending = -1;
-  bool awaits_word = false;         // its process died and control has not said yet what that means
+  bool awaits_word = false;  // its process died and control has not said yet what that means
   // Control's word about a process whose loss the node has not told yet: calls caught there must be
   // sorted out first, or newer ones would overtake them.
   std::unique_ptr<ActorStatus> deferred;
-  uint32_t unfinished = 0;          // submitted and not answered
-  Object* handle = nullptr;         // not pinned: the language's handle pins it
-  Failure death;                    // kDead
-  std::string creation_error;       // kDead: language record of the constructor's exception
-  std::deque<TaskRecord*> queue;    // in submission order, not yet pushed
-  std::vector<TaskRecord*> lost;    // pushed to an incarnation that ended, fate not yet known
+  uint32_t unfinished = 0;        // submitted and not answered
+  Object* handle = nullptr;       // not pinned: the language's handle pins it
+  Failure death;                  // kDead
+  std::string creation_error;     // kDead: language record of the constructor's exception
+  std::deque<TaskRecord*> queue;  // in submission order, not yet pushed
+  std::vector<TaskRecord*> lost;  // pushed to an incarnation that ended, fate not yet known
 };
 
 // One sentence, and the last lines of stderr.
@@ -204,8 +206,8 @@ class ClientMachine {
   // ---- actors ----
   struct NewActor {
     ActorPeer* actor = nullptr;
-    Object* handle = nullptr;   // pinned once for the caller
-    RequestId request;          // Done answers it
+    Object* handle = nullptr;  // pinned once for the caller
+    RequestId request;         // Done answers it
   };
   NewActor create_actor(ActorSpec&& spec, Payload arguments, std::vector<ArgumentRef> refs,
                         std::vector<Object*> nested, Effects& out);
@@ -231,7 +233,7 @@ class ClientMachine {
   Value value_of(const Object* object) const;
 
   // ---- executor ----
-  ExecTask* take_task(Instant now);                      // any group; null when nothing waits
+  ExecTask* take_task(Instant now);  // any group; null when nothing waits
   ExecTask* take_task(const std::vector<std::string>& groups, Instant now);
   // `nested`: per return value; the objects are pinned by the caller for the machine.
   void finish(ExecTask* task, TaskDone&& done, std::vector<std::vector<Object*>> nested,
@@ -283,10 +285,10 @@ class ClientMachine {
     bool linked = false;
     bool lost = false;
     ExitInfo exit;
-    std::vector<PeerMessage> unsent;     // until linked
-    std::vector<bool> defined;           // own functions it knows
+    std::vector<PeerMessage> unsent;               // until linked
+    std::vector<bool> defined;                     // own functions it knows
     std::map<uint32_t, DefineFunction> functions;  // its functions that we know
-    TaskRecord* first = nullptr;         // tasks pushed to it, in order
+    TaskRecord* first = nullptr;                   // tasks pushed to it, in order
     TaskRecord* last = nullptr;
     Lease* lease = nullptr;
   };
@@ -388,7 +390,7 @@ class ClientMachine {
   ObjectIndex index_;
   std::unordered_map<ProcId, Peer, IdHash> peers_;
 
-  std::vector<Function> functions_;  // by FunctionId - 1
+  std::vector<Function> functions_;         // by FunctionId - 1
   std::vector<std::unique_ptr<Key>> keys_;  // by KeyId - 1
   std::deque<TaskTemplate> templates_;
   std::vector<TaskRecord*> task_slots_;  // token = generation << 32 | slot

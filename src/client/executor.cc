@@ -58,8 +58,8 @@ ExecTask* ClientMachine::take_task(const std::vector<std::string>& groups, Insta
   return nullptr;
 }
 
-void ClientMachine::finish(ExecTask* task, TaskDone&& done, std::vector<std::vector<Object*>> nested,
-                           Effects& out) {
+void ClientMachine::finish(ExecTask* task, TaskDone&& done,
+                           std::vector<std::vector<Object*>> nested, Effects& out) {
   EAGLERAY_CHECK(task->started && !task->finished, "a task is answered once, after it started");
   --running_;
   task->finished = true;

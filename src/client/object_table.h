@@ -22,27 +22,27 @@ struct TaskRecord;
 
 // What few objects need.
 struct ObjectMore {
-  StoreLocation location;             // kind kStored
-  std::vector<Object*> nested;        // references inside the value, pinned by it
+  StoreLocation location;                            // kind kStored
+  std::vector<Object*> nested;                       // references inside the value, pinned by it
   std::unordered_map<uint64_t, uint32_t> borrowers;  // owned: ProcId to credits handed out
-  std::vector<ProcId> wanting;        // owned, pending: peers to tell when it is ready
+  std::vector<ProcId> wanting;          // owned, pending: peers to tell when it is ready
   std::vector<TaskRecord*> dependents;  // tasks of this process that wait for it
-  bool notify = false;                // somebody in this process registered a call-back
-  uint32_t acks_awaited = 0;          // borrowed: our own AddBorrower questions in flight
-  ActorId actor;                      // non-zero: an actor's handle; freed means out of scope
+  bool notify = false;                  // somebody in this process registered a call-back
+  uint32_t acks_awaited = 0;            // borrowed: our own AddBorrower questions in flight
+  ActorId actor;                        // non-zero: an actor's handle; freed means out of scope
 };
 
 struct Object {
   ObjectId id;
   ValueKind kind = ValueKind::kNone;  // kNone: pending
   bool owned = true;
-  bool requested = false;             // borrowed: the owner was asked for the value
-  uint32_t refs = 0;                  // references of this process, and pins by the machine
-  uint32_t credits = 0;               // borrowed: how often it was handed to this process
-  uint32_t mark = 0;                  // of the last wait() that listed it, to find duplicates
+  bool requested = false;  // borrowed: the owner was asked for the value
+  uint32_t refs = 0;       // references of this process, and pins by the machine
+  uint32_t credits = 0;    // borrowed: how often it was handed to this process
+  uint32_t mark = 0;       // of the last wait() that listed it, to find duplicates
   ProcId owner;
-  TaskRecord* task = nullptr;         // owned and pending: who makes it
-  Payload bytes;                      // kInline, kError, kSystemError
+  TaskRecord* task = nullptr;  // owned and pending: who makes it
+  Payload bytes;               // kInline, kError, kSystemError
   std::unique_ptr<ObjectMore> more;
 
   bool pending() const { return kind == ValueKind::kNone; }

@@ -105,8 +105,8 @@ std::vector<NestedRef> ClientMachine::hand_over(const std::vector<Object*>& obje
 }
 
 // `registered`: the sender has made us a borrower at the owner, whoever that is. Otherwise only the
-// sender's own objects are registered and we ask the owner of the others ourselves; until it answers,
-// `for_task`'s answer or `keep` holds the lender.
+// sender's own objects are registered and we ask the owner of the others ourselves; until it
+// answers, `for_task`'s answer or `keep` holds the lender.
 Object* ClientMachine::adopt(const NestedRef& ref, ProcId from, Adoption how, Effects& out) {
   Object* object = index_.find(ref.object);
   if (ref.owner == proc_) {
@@ -121,9 +121,12 @@ Object* ClientMachine::adopt(const NestedRef& ref, ProcId from, Adoption how, Ef
   if (!object) {
     object = new_object(ref.object, ref.owner);
     if (peer(ref.owner).lost) {
-      settle(object, Value{ValueKind::kSystemError,
-                           to_payload(FailureKind::kOwnerDied, "the process that owned it has died"),
-                           {}, {}}, from, out);
+      settle(object,
+             Value{ValueKind::kSystemError,
+                   to_payload(FailureKind::kOwnerDied, "the process that owned it has died"),
+                   {},
+                   {}},
+             from, out);
     }
   }
   ++object->refs;
@@ -174,7 +177,8 @@ void ClientMachine::settle(Object* object, Value&& value, ProcId from, Effects& 
   if (!value.nested.empty()) {
     const bool registered = object->owned;  // a task's answer; a borrowed value comes by ObjectIs
     for (const NestedRef& ref : value.nested) {
-      Object* inner = adopt(ref, from, Adoption{registered, nullptr, registered ? nullptr : object}, out);
+      Object* inner =
+          adopt(ref, from, Adoption{registered, nullptr, registered ? nullptr : object}, out);
       object->extra().nested.push_back(inner);
     }
   }
@@ -242,7 +246,8 @@ void ClientMachine::on_object(ProcId from, ObjectIs&& message, Effects& out) {
   }
   if (message.value.kind == ValueKind::kNone) {
     message.value.kind = ValueKind::kSystemError;
-    message.value.bytes = to_payload(FailureKind::kObjectLost, "its owner does not have it any more");
+    message.value.bytes =
+        to_payload(FailureKind::kObjectLost, "its owner does not have it any more");
   }
   settle(object, std::move(message.value), from, out);
 }
@@ -285,9 +290,12 @@ void ClientMachine::lost_references(ProcId proc, Effects& out) {
   });
   for (Object* object : unowned) ++object->refs;
   for (Object* object : unowned) {
-    settle(object, Value{ValueKind::kSystemError,
-                         to_payload(FailureKind::kOwnerDied, "the process that owned it has died"),
-                         {}, {}}, proc, out);
+    settle(object,
+           Value{ValueKind::kSystemError,
+                 to_payload(FailureKind::kOwnerDied, "the process that owned it has died"),
+                 {},
+                 {}},
+           proc, out);
   }
   std::vector<RequestId> answered;
   for (const auto& [request, ack] : acks_) {

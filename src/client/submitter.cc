@@ -304,7 +304,8 @@ void ClientMachine::on_done(ProcId from, TaskDone&& message, Effects& out) {
   }
   if (message.outcome == TaskOutcome::kCancelled) {
     fail(task, FailureKind::kCancelled, "the task was cancelled", out);
-  } else if (message.outcome == TaskOutcome::kRetry && task->retries_left != 0 && !task->cancelled) {
+  } else if (message.outcome == TaskOutcome::kRetry && task->retries_left != 0 &&
+             !task->cancelled) {
     retry(task, out);
   } else {
     complete(task, from, std::move(message.returns), out);
@@ -440,7 +441,8 @@ void ClientMachine::complete(TaskRecord* task, ProcId from, std::vector<Value>&&
       value = values[0];  // one error for all returns
     } else {
       value.kind = ValueKind::kSystemError;
-      value.bytes = to_payload(FailureKind::kObjectLost, "the task made fewer results than declared");
+      value.bytes =
+          to_payload(FailureKind::kObjectLost, "the task made fewer results than declared");
     }
     if (output) {
       settle(output, std::move(value), from, out);
@@ -601,7 +603,8 @@ void ClientMachine::lost_tasks(Peer& worker, uint64_t running_token, Effects& ou
 std::string describe(const ExitInfo& exit) {
   std::string text = exit.reason;
   if (exit.signal != 0) {
-    text += (text.empty() ? "" : ": ") + std::string("ended by signal ") + std::to_string(exit.signal);
+    text +=
+        (text.empty() ? "" : ": ") + std::string("ended by signal ") + std::to_string(exit.signal);
   } else if (text.empty()) {
     text = "exited with status " + std::to_string(exit.exit_code);
   }

@@ -66,7 +66,8 @@ void ControlMachine::on_node(NodeIndex from, const NodeToControl& message, Contr
     on_call(from, *asks, out);
   } else if (const auto* gone = std::get_if<ClientGone>(&message)) {
     for (auto& [id, actor] : actors_) {
-      std::erase_if(actor.subscribers, [&](const Subscriber& s) { return s.client == gone->client; });
+      std::erase_if(actor.subscribers,
+                    [&](const Subscriber& s) { return s.client == gone->client; });
       if (actor.spec.owner == gone->client && !actor.spec.detached) {
         stop(actor, true, "the process that created it has ended", out);
       }
@@ -121,8 +122,10 @@ void ControlMachine::create_actor(NodeIndex node, const ClientAsks& ask, const C
   if (!spec.name.empty()) {
     const auto [it, fresh] = names_.try_emplace({spec.name_space, spec.name}, spec.actor);
     if (!fresh) {
-      fail(node, ask, ErrorCode::kExists, "the name '" + spec.name + "' is taken by another actor in namespace '" +
-               spec.name_space + "'", out);
+      fail(node, ask, ErrorCode::kExists,
+           "the name '" + spec.name + "' is taken by another actor in namespace '" +
+               spec.name_space + "'",
+           out);
       return;
     }
   }
@@ -145,7 +148,8 @@ void ControlMachine::stop(Actor& actor, bool force, const std::string& reason,
   actor.killed = true;
   actor.status.exit.reason = reason;
   actor.status.exit.intended = true;
-  out.list.push_back({actor.node, StopActor{actor.spec.actor, actor.status.incarnation, force, reason}});
+  out.list.push_back(
+      {actor.node, StopActor{actor.spec.actor, actor.status.incarnation, force, reason}});
   if (actor.status.state != ActorState::kAlive) die(actor, out);  // nothing runs that could end
 }
 
@@ -256,7 +260,8 @@ void ControlMachine::on_call(NodeIndex node, const ClientAsks& ask, ControlEffec
     ActorStatus status;
     status.actor = subscribe->actor;
     status.state = ActorState::kDead;
-    status.exit.reason = "control does not know this actor (its creation was refused, or it ended long ago)";
+    status.exit.reason =
+        "control does not know this actor (its creation was refused, or it ended long ago)";
     if (it != actors_.end()) {
       status = it->second.status;
       if (status.state != ActorState::kDead) it->second.subscribers.push_back(subscriber);
@@ -273,8 +278,9 @@ void ControlMachine::on_call(NodeIndex node, const ClientAsks& ask, ControlEffec
         stop(it->second, true, "it was killed by kill()", out);
       } else if (it->second.status.state == ActorState::kAlive) {
         it->second.restart_wanted = true;
-        out.list.push_back({it->second.node, StopActor{kill->actor, it->second.status.incarnation, true,
-                                                       "it was killed by kill(no_restart=False)"}});
+        out.list.push_back(
+            {it->second.node, StopActor{kill->actor, it->second.status.incarnation, true,
+                                        "it was killed by kill(no_restart=False)"}});
       }
     }
     done(node, ask, out);
@@ -312,7 +318,8 @@ void ControlMachine::on_call(NodeIndex node, const ClientAsks& ask, ControlEffec
     GroupStatus status;
     status.spec.group = wait->group;
     status.state = GroupState::kRemoved;
-    answer(node, ask.client, ask.request, it == groups_.end() ? status : status_of(it->second), out);
+    answer(node, ask.client, ask.request, it == groups_.end() ? status : status_of(it->second),
+           out);
   } else if (const auto* query = std::get_if<QueryGroups>(&ask.call)) {
     GroupList groups;
     for (const auto& [id, group] : groups_) {
@@ -327,7 +334,8 @@ void ControlMachine::on_call(NodeIndex node, const ClientAsks& ask, ControlEffec
       return fail(node, ask, ErrorCode::kExists, "the key exists", out);
     }
     if (put->value.size() > kValueBytesMax || (it == pairs_.end() && pairs_.size() >= kKeysMax)) {
-      return fail(node, ask, ErrorCode::kLimit, "key-value limit reached (32 MiB a value, 1,000,000 keys)", out);
+      return fail(node, ask, ErrorCode::kLimit,
+                  "key-value limit reached (32 MiB a value, 1,000,000 keys)", out);
     }
     pairs_[{put->space, put->key}] = put->value;
     done(node, ask, out);
@@ -352,7 +360,8 @@ void ControlMachine::on_call(NodeIndex node, const ClientAsks& ask, ControlEffec
     answer(node, ask.client, ask.request, std::move(found), out);
   } else if (std::get_if<QueryCluster>(&ask.call)) {
     ClusterView view;
-    for (const auto& [index, row] : nodes_) view.nodes.push_back(ClusterNode{row.info, row.available});
+    for (const auto& [index, row] : nodes_)
+      view.nodes.push_back(ClusterNode{row.info, row.available});
     answer(node, ask.client, ask.request, std::move(view), out);
   }
 }

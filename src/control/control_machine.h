@@ -1,6 +1,7 @@
-// ControlMachine: the cluster's memory. Jobs, the actors' lives (names, restarts, owners), placement
-// groups in two phases, key-value pairs, nodes. Pure: driven by the shell that holds the nodes'
-// connections; what must survive a restart comes out as nothing yet (see docs/design/control.md).
+// ControlMachine: the cluster's memory. Jobs, the actors' lives (names, restarts, owners),
+// placement groups in two phases, key-value pairs, nodes. Pure: driven by the shell that holds the
+// nodes' connections; what must survive a restart comes out as nothing yet (see
+// docs/design/control.md).
 //
 // An actor: kPending -> kAlive -> kRestarting -> kAlive ... -> kDead; a creation error ends it.
 #pragma once
@@ -58,7 +59,7 @@ class ControlMachine {
     NodeIndex node;
     int32_t restarts_left = 0;
     bool out_of_scope = false;
-    bool killed = false;         // with no_restart
+    bool killed = false;          // with no_restart
     bool restart_wanted = false;  // killed with no_restart=False
     std::vector<Subscriber> subscribers;
   };

@@ -23,8 +23,8 @@ class EventLoop {
   void set_events(int fd, uint32_t epoll_events);
   void remove(int fd);
 
-  // Waits up to `timeout_ms` (-1: without end) and runs the handlers of what is ready. A handler may
-  // remove any descriptor, itself included.
+  // Waits up to `timeout_ms` (-1: without end) and runs the handlers of what is ready. A handler
+  // may remove any descriptor, itself included.
   Result<Ok> run_once(int timeout_ms);
 
  private:

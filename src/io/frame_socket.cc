@@ -114,7 +114,8 @@ Result<Ok> FrameSocket::receive(std::vector<Frame>& frames) {
       if (error == ECONNRESET) return Error{ErrorCode::kUnavailable, "connection reset"};
       return system_error("receive on local socket", error);
     }
-    for (cmsghdr* header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
+    for (cmsghdr* header = CMSG_FIRSTHDR(&message); header;
+         header = CMSG_NXTHDR(&message, header)) {
       if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
       const size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
       for (size_t i = 0; i < count; ++i) {
@@ -211,7 +212,8 @@ Result<Fd> connect_unix(const std::string& path) {
   if (!address.ok()) return address.error();
   Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd.valid()) return system_error("unix socket", errno);
-  if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address.value()), sizeof(sockaddr_un)) != 0) {
+  if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address.value()), sizeof(sockaddr_un)) !=
+      0) {
     return system_error("connect to " + path, errno);
   }
   return fd;

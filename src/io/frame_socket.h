@@ -14,8 +14,8 @@
 namespace eagleray {
 
 inline constexpr size_t kMaxFrameFds = 8;
-inline constexpr size_t kFrameBytesMax = 64u << 20;     // a larger frame is kCorrupt
-inline constexpr size_t kUnsentBytesMax = 256u << 20;   // then the peer is taken for dead (kLimit)
+inline constexpr size_t kFrameBytesMax = 64u << 20;    // a larger frame is kCorrupt
+inline constexpr size_t kUnsentBytesMax = 256u << 20;  // then the peer is taken for dead (kLimit)
 
 struct Frame {
   std::string bytes;
@@ -29,7 +29,8 @@ class FrameSocket {
   int fd() const { return socket_.get(); }
 
   // Queues one frame and writes what the kernel takes. `fds` are duplicated by the kernel; the
-  // caller keeps its own until the call returns (they are duplicated here if the frame has to wait).
+  // caller keeps its own until the call returns (they are duplicated here if the frame has to
+  // wait).
   Result<Ok> send(std::string_view bytes, const int* fds = nullptr, size_t fd_count = 0);
   Result<Ok> flush();
   bool wants_write() const { return !unsent_.empty(); }
@@ -60,8 +61,8 @@ class FrameSocket {
 struct SocketPair {
   Fd ours, theirs;
 };
-Result<SocketPair> make_socket_pair();              // both non-blocking, close-on-exec
-Result<Fd> listen_unix(const std::string& path);    // mode 0600, non-blocking
+Result<SocketPair> make_socket_pair();            // both non-blocking, close-on-exec
+Result<Fd> listen_unix(const std::string& path);  // mode 0600, non-blocking
 Result<Fd> connect_unix(const std::string& path);
 // The next waiting connection of the same user; invalid Fd when none waits. Others are closed.
 Result<Fd> accept_same_user(int listener);

@@ -31,7 +31,8 @@ pid_t parent_of(pid_t pid) {
   const std::string line(text);
   const size_t close = line.rfind(')');  // the name may hold anything
   int parent = 0;
-  if (close == std::string::npos || std::sscanf(line.c_str() + close + 1, " %*c %d", &parent) != 1) {
+  if (close == std::string::npos ||
+      std::sscanf(line.c_str() + close + 1, " %*c %d", &parent) != 1) {
     return 0;
   }
   return parent;

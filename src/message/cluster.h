@@ -13,20 +13,20 @@ inline constexpr uint32_t kClusterVersion = 1;
 
 // ---- node to control ----
 
-struct NodeHello {            // first message, also after a reconnect: then `jobs`, `actors` say what lives
+struct NodeHello {  // first message, also after a reconnect: then `jobs`, `actors` say what lives
   uint32_t version = kClusterVersion;
   NodeInfo info;
   std::vector<ActorStatus> actors;  // alive here
   EAGLERAY_FIELDS(NodeHello, version, info, actors)
 };
-struct NewJob {               // JobAccepted
+struct NewJob {  // JobAccepted
   RequestId request;
   std::string name_space;
   std::string config;
   uint32_t driver_pid = 0;
   EAGLERAY_FIELDS(NewJob, request, name_space, config, driver_pid)
 };
-struct JobEnded {             // its driver is gone
+struct JobEnded {  // its driver is gone
   JobId job;
   EAGLERAY_FIELDS(JobEnded, job)
 };
@@ -36,11 +36,11 @@ struct ClientAsks {
   ControlCall call;
   EAGLERAY_FIELDS(ClientAsks, client, request, call)
 };
-struct ClientGone {           // actors and groups it owned end, its subscriptions too
+struct ClientGone {  // actors and groups it owned end, its subscriptions too
   ProcId client;
   EAGLERAY_FIELDS(ClientGone, client)
 };
-struct ActorPlaced {          // constructor done (error empty) or failed
+struct ActorPlaced {  // constructor done (error empty) or failed
   ActorId actor;
   uint32_t incarnation = 0;
   ProcId proc;
@@ -53,12 +53,12 @@ struct ActorEnded {
   ExitInfo exit;
   EAGLERAY_FIELDS(ActorEnded, actor, incarnation, exit)
 };
-struct BundlesPrepared {      // phase one: reserved, or not (then nothing is held)
+struct BundlesPrepared {  // phase one: reserved, or not (then nothing is held)
   PlacementGroupId group;
   bool ok = false;
   EAGLERAY_FIELDS(BundlesPrepared, group, ok)
 };
-struct NodeLoad {             // at change, at most every 100 ms
+struct NodeLoad {  // at change, at most every 100 ms
   ResourceMap available;
   EAGLERAY_FIELDS(NodeLoad, available)
 };
@@ -69,7 +69,7 @@ using NodeToControl = std::variant<NodeHello, NewJob, JobEnded, ClientAsks, Clie
 // ---- control to node ----
 
 struct NodeAccepted {
-  NodeIndex index;            // high half of every ProcId that the node gives out
+  NodeIndex index;  // high half of every ProcId that the node gives out
   uint64_t epoch = 0;
   EAGLERAY_FIELDS(NodeAccepted, index, epoch)
 };
@@ -84,12 +84,12 @@ struct AnswerClient {
   ControlAnswer answer;
   EAGLERAY_FIELDS(AnswerClient, client, request, answer)
 };
-struct PlaceActor {           // ActorPlaced, later ActorEnded
+struct PlaceActor {  // ActorPlaced, later ActorEnded
   ActorSpec spec;
   uint32_t incarnation = 0;
   EAGLERAY_FIELDS(PlaceActor, spec, incarnation)
 };
-struct StopActor {            // force: SIGKILL; else after its queued calls
+struct StopActor {  // force: SIGKILL; else after its queued calls
   ActorId actor;
   uint32_t incarnation = 0;
   bool force = true;
@@ -106,7 +106,7 @@ struct CommitBundles {
   PlacementGroupId group;
   EAGLERAY_FIELDS(CommitBundles, group)
 };
-struct ReleaseBundles {       // ends leases and actors inside, then gives the resources back
+struct ReleaseBundles {  // ends leases and actors inside, then gives the resources back
   PlacementGroupId group;
   EAGLERAY_FIELDS(ReleaseBundles, group)
 };

@@ -14,12 +14,12 @@ namespace eagleray {
 
 // How a process ended, as far as its node could see.
 struct ExitInfo {
-  int32_t exit_code = 0;     // when it exited by itself
-  int32_t signal = 0;        // when a signal ended it
+  int32_t exit_code = 0;       // when it exited by itself
+  int32_t signal = 0;          // when a signal ended it
   bool out_of_memory = false;  // the kernel's or our memory monitor ended it
-  bool intended = false;     // asked for: exit_actor, kill, out of scope, idle, job end
-  std::string reason;        // one sentence for people
-  std::string stderr_tail;   // last lines, at most 4 KiB
+  bool intended = false;       // asked for: exit_actor, kill, out of scope, idle, job end
+  std::string reason;          // one sentence for people
+  std::string stderr_tail;     // last lines, at most 4 KiB
   EAGLERAY_FIELDS(ExitInfo, exit_code, signal, out_of_memory, intended, reason, stderr_tail)
 };
 
@@ -27,10 +27,10 @@ enum class StrategyKind : uint8_t { kDefault, kSpread, kNodeAffinity, kNodeLabel
 
 struct Strategy {
   StrategyKind kind = StrategyKind::kDefault;
-  NodeId node;                 // kNodeAffinity
-  bool soft = false;           // kNodeAffinity: elsewhere when the node cannot
-  PlacementGroupId group;      // kGroup
-  int32_t bundle_index = -1;   // kGroup; -1: any bundle
+  NodeId node;                                // kNodeAffinity
+  bool soft = false;                          // kNodeAffinity: elsewhere when the node cannot
+  PlacementGroupId group;                     // kGroup
+  int32_t bundle_index = -1;                  // kGroup; -1: any bundle
   std::map<std::string, std::string> labels;  // required node labels: value, "in(a,b)", "!v", ...
   EAGLERAY_FIELDS(Strategy, kind, node, soft, group, bundle_index, labels)
 };
@@ -38,19 +38,19 @@ struct Strategy {
 // What an actor is, enough to start it again anywhere. Core never looks into the blobs.
 struct ActorSpec {
   ActorId actor;
-  ProcId owner;               // creator; the actor ends with it unless detached
+  ProcId owner;  // creator; the actor ends with it unless detached
   JobId job;
-  std::string name;           // registry key, or empty
+  std::string name;  // registry key, or empty
   std::string name_space;
-  std::string class_name;     // for people
-  std::string class_blob;     // pickled class
-  std::string arguments;      // encoded argument list (values of refs already resolved inside)
-  std::string handle_blob;    // what get_actor() needs to build a handle
-  ResourceMap resources;          // held for life
+  std::string class_name;   // for people
+  std::string class_blob;   // pickled class
+  std::string arguments;    // encoded argument list (values of refs already resolved inside)
+  std::string handle_blob;  // what get_actor() needs to build a handle
+  ResourceMap resources;    // held for life
   ResourceMap placement_resources;  // needed free at start (>= resources)
   Strategy strategy;
-  std::string runtime_env;    // JSON, or empty
-  int32_t max_restarts = 0;   // -1: without end
+  std::string runtime_env;   // JSON, or empty
+  int32_t max_restarts = 0;  // -1: without end
   bool detached = false;
   EAGLERAY_FIELDS(ActorSpec, actor, owner, job, name, name_space, class_name, class_blob, arguments,
                   handle_blob, resources, placement_resources, strategy, runtime_env, max_restarts,
@@ -62,9 +62,9 @@ enum class ActorState : uint8_t { kPending, kAlive, kRestarting, kDead };
 struct ActorStatus {
   ActorId actor;
   ActorState state = ActorState::kPending;
-  uint32_t incarnation = 0;   // 0 for the first start, +1 for each restart
-  ProcId proc;                // kAlive
-  ExitInfo exit;              // kDead, kRestarting: how the last incarnation ended
+  uint32_t incarnation = 0;    // 0 for the first start, +1 for each restart
+  ProcId proc;                 // kAlive
+  ExitInfo exit;               // kDead, kRestarting: how the last incarnation ended
   std::string creation_error;  // kDead: encoded exception of the constructor, or empty
   EAGLERAY_FIELDS(ActorStatus, actor, state, incarnation, proc, exit, creation_error)
 };
@@ -86,7 +86,7 @@ struct GroupSpec {
 struct NodeInfo {
   NodeId node;
   NodeIndex index;
-  std::string address;        // for people and for ray.nodes(): "127.0.0.1" on one machine
+  std::string address;  // for people and for ray.nodes(): "127.0.0.1" on one machine
   std::string host_name;
   std::map<std::string, std::string> labels;
   ResourceMap total;
@@ -96,8 +96,8 @@ struct NodeInfo {
 
 struct JobInfo {
   JobId job;
-  std::string name_space;     // for named actors
-  std::string config;         // Python's part: sys.path, working directory, ... (JSON)
+  std::string name_space;  // for named actors
+  std::string config;      // Python's part: sys.path, working directory, ... (JSON)
   uint32_t driver_pid = 0;
   EAGLERAY_FIELDS(JobInfo, job, name_space, config, driver_pid)
 };

@@ -11,15 +11,15 @@
 
 namespace eagleray {
 
-struct CreateActor {          // Done, or Done with an error (name taken)
+struct CreateActor {  // Done, or Done with an error (name taken)
   ActorSpec spec;
   EAGLERAY_FIELDS(CreateActor, spec)
 };
-struct SubscribeActor {       // ActorStatus now and at each change (as ActorUpdate)
+struct SubscribeActor {  // ActorStatus now and at each change (as ActorUpdate)
   ActorId actor;
   EAGLERAY_FIELDS(SubscribeActor, actor)
 };
-struct ActorOutOfScope {      // the last handle is gone: ends after its queued calls; no answer
+struct ActorOutOfScope {  // the last handle is gone: ends after its queued calls; no answer
   ActorId actor;
   EAGLERAY_FIELDS(ActorOutOfScope, actor)
 };
@@ -28,12 +28,12 @@ struct KillActor {
   bool no_restart = true;
   EAGLERAY_FIELDS(KillActor, actor, no_restart)
 };
-struct FindActor {            // FoundActor
+struct FindActor {  // FoundActor
   std::string name;
   std::string name_space;
   EAGLERAY_FIELDS(FindActor, name, name_space)
 };
-struct ListActors {           // ActorList (named, alive)
+struct ListActors {  // ActorList (named, alive)
   bool all_namespaces = false;
   std::string name_space;
   EAGLERAY_FIELDS(ListActors, all_namespaces, name_space)
@@ -46,21 +46,21 @@ struct RemoveGroup {
   PlacementGroupId group;
   EAGLERAY_FIELDS(RemoveGroup, group)
 };
-struct WaitGroup {            // GroupStatus once it is no longer pending
+struct WaitGroup {  // GroupStatus once it is no longer pending
   PlacementGroupId group;
   EAGLERAY_FIELDS(WaitGroup, group)
 };
-struct QueryGroups {          // GroupList; by id, by name, or all when both are empty
+struct QueryGroups {  // GroupList; by id, by name, or all when both are empty
   PlacementGroupId group;
   std::string name;
   EAGLERAY_FIELDS(QueryGroups, group, name)
 };
-struct KvPut {                // Done; with overwrite=false an existing key gives kExists
+struct KvPut {  // Done; with overwrite=false an existing key gives kExists
   std::string space, key, value;
   bool overwrite = true;
   EAGLERAY_FIELDS(KvPut, space, key, value, overwrite)
 };
-struct KvGet {                // KvValue
+struct KvGet {  // KvValue
   std::string space, key;
   EAGLERAY_FIELDS(KvGet, space, key)
 };
@@ -69,20 +69,20 @@ struct KvDelete {
   bool by_prefix = false;
   EAGLERAY_FIELDS(KvDelete, space, key, by_prefix)
 };
-struct KvList {               // KvKeys
+struct KvList {  // KvKeys
   std::string space, prefix;
   EAGLERAY_FIELDS(KvList, space, prefix)
 };
-struct QueryCluster {         // ClusterView
+struct QueryCluster {  // ClusterView
   EAGLERAY_NO_FIELDS(QueryCluster)
 };
 
 using ControlCall = std::variant<CreateActor, SubscribeActor, ActorOutOfScope, KillActor, FindActor,
-                                 ListActors, CreateGroup, RemoveGroup, WaitGroup, QueryGroups, KvPut,
-                                 KvGet, KvDelete, KvList, QueryCluster>;
+                                 ListActors, CreateGroup, RemoveGroup, WaitGroup, QueryGroups,
+                                 KvPut, KvGet, KvDelete, KvList, QueryCluster>;
 
 struct Done {
-  uint8_t error_code = 0;     // 0: done; else 1 + ErrorCode
+  uint8_t error_code = 0;  // 0: done; else 1 + ErrorCode
   std::string message;
   EAGLERAY_FIELDS(Done, error_code, message)
 };

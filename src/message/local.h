@@ -44,7 +44,7 @@ struct ReturnLease {
   bool discard_worker = false;  // the worker will exit or must not be reused
   EAGLERAY_FIELDS(ReturnLease, lease, discard_worker)
 };
-struct ConnectPeer {          // PeerLinked or PeerLost
+struct ConnectPeer {  // PeerLinked or PeerLost
   ProcId proc;
   EAGLERAY_FIELDS(ConnectPeer, proc)
 };
@@ -56,21 +56,21 @@ struct Blocked {
 struct Unblocked {
   EAGLERAY_NO_FIELDS(Unblocked)
 };
-struct KillProcess {          // force-cancel of a task: SIGKILL of a worker leased by this client
+struct KillProcess {  // force-cancel of a task: SIGKILL of a worker leased by this client
   ProcId proc;
   std::string reason;
   EAGLERAY_FIELDS(KillProcess, proc, reason)
 };
-struct RequestSegment {       // SegmentGranted or SegmentDenied
+struct RequestSegment {  // SegmentGranted or SegmentDenied
   RequestId request;
   uint64_t bytes = 0;
   EAGLERAY_FIELDS(RequestSegment, request, bytes)
 };
-struct ReleaseSegment {       // the writer holds no live object in it any more
+struct ReleaseSegment {  // the writer holds no live object in it any more
   SegmentId segment;
   EAGLERAY_FIELDS(ReleaseSegment, segment)
 };
-struct OpenSegment {          // SegmentOpened; descriptor absent when the segment is gone
+struct OpenSegment {  // SegmentOpened; descriptor absent when the segment is gone
   RequestId request;
   SegmentId segment;
   EAGLERAY_FIELDS(OpenSegment, request, segment)
@@ -85,7 +85,7 @@ struct FreeOrphanExtents {
 struct ActorStarted {
   ActorId actor;
   uint32_t incarnation = 0;
-  std::string error;          // encoded exception, empty when it is alive
+  std::string error;  // encoded exception, empty when it is alive
   EAGLERAY_FIELDS(ActorStarted, actor, incarnation, error)
 };
 // A worker is about to exit by its own decision (exit_actor, max_calls, last handle gone).
@@ -101,8 +101,8 @@ struct AskControl {
 
 using ClientToNode =
     std::variant<Register, RequestLeases, ReturnLease, ConnectPeer, Blocked, Unblocked, KillProcess,
-                 RequestSegment, ReleaseSegment, OpenSegment, FreeOrphanExtents, ActorStarted, Leaving,
-                 AskControl>;
+                 RequestSegment, ReleaseSegment, OpenSegment, FreeOrphanExtents, ActorStarted,
+                 Leaving, AskControl>;
 
 // ---- node to client ----
 
@@ -110,12 +110,12 @@ using ClientToNode =
 struct Registered {
   ProcId proc;
   NodeInfo node;
-  JobInfo job;                // driver: its own; worker: zero until AssignJob
+  JobInfo job;  // driver: its own; worker: zero until AssignJob
   std::string session_dir;
   uint64_t store_capacity = 0;  // bytes
   EAGLERAY_FIELDS(Registered, proc, node, job, session_dir, store_capacity)
 };
-struct Refused {              // answer to Register: closes afterwards
+struct Refused {  // answer to Register: closes afterwards
   std::string message;
   EAGLERAY_FIELDS(Refused, message)
 };
@@ -125,7 +125,7 @@ struct AssignJob {
   std::string runtime_env;
   EAGLERAY_FIELDS(AssignJob, job, runtime_env)
 };
-struct LeaseGranted {         // the link to `proc` has been handed over before (PeerLinked)
+struct LeaseGranted {  // the link to `proc` has been handed over before (PeerLinked)
   KeyId key;
   LeaseId lease;
   ProcId proc;
@@ -147,8 +147,8 @@ struct RevokeLease {
 // A link to `proc`. fds: ring memfd, the peer's background eventfd, waiter eventfd, doorbell page.
 struct PeerLinked {
   ProcId proc;
-  bool first = false;         // which of the two rings this side writes: first or second
-  bool worker = false;        // the peer's kind
+  bool first = false;   // which of the two rings this side writes: first or second
+  bool worker = false;  // the peer's kind
   EAGLERAY_FIELDS(PeerLinked, proc, first, worker)
 };
 struct PeerLost {
@@ -156,42 +156,42 @@ struct PeerLost {
   ExitInfo exit;
   EAGLERAY_FIELDS(PeerLost, proc, exit)
 };
-struct SegmentGranted {       // fds: the segment
+struct SegmentGranted {  // fds: the segment
   RequestId request;
   SegmentId segment;
   uint64_t bytes = 0;
   EAGLERAY_FIELDS(SegmentGranted, request, segment, bytes)
 };
-struct SegmentDenied {        // hopeless: larger than the store
+struct SegmentDenied {  // hopeless: larger than the store
   RequestId request;
   bool hopeless = false;
   std::string message;
   EAGLERAY_FIELDS(SegmentDenied, request, hopeless, message)
 };
-struct SegmentOpened {        // fds: the segment, or none when found is false
+struct SegmentOpened {  // fds: the segment, or none when found is false
   RequestId request;
   SegmentId segment;
   bool found = false;
   uint64_t bytes = 0;
   EAGLERAY_FIELDS(SegmentOpened, request, segment, found, bytes)
 };
-struct ReclaimSegments {      // the store is short of room: return what is cached and empty
+struct ReclaimSegments {  // the store is short of room: return what is cached and empty
   EAGLERAY_NO_FIELDS(ReclaimSegments)
 };
-struct StartActor {           // to a worker: construct it, then ActorStarted
+struct StartActor {  // to a worker: construct it, then ActorStarted
   ActorSpec spec;
   uint32_t incarnation = 0;
   std::vector<uint32_t> gpus;
   EAGLERAY_FIELDS(StartActor, spec, incarnation, gpus)
 };
-struct Exit {                 // to a worker: end now, without running exit handlers if `at_once`
+struct Exit {  // to a worker: end now, without running exit handlers if `at_once`
   bool at_once = false;
   std::string reason;
   EAGLERAY_FIELDS(Exit, at_once, reason)
 };
-struct LogLines {             // to a driver: whole lines of one of its workers
+struct LogLines {  // to a driver: whole lines of one of its workers
   uint32_t pid = 0;
-  bool error = false;         // stderr
+  bool error = false;  // stderr
   std::string text;
   EAGLERAY_FIELDS(LogLines, pid, error, text)
 };
@@ -203,7 +203,7 @@ struct ControlSays {
 
 using NodeToClient =
     std::variant<Registered, Refused, AssignJob, LeaseGranted, LeaseWaits, RevokeLease, PeerLinked,
-                 PeerLost, SegmentGranted, SegmentDenied, SegmentOpened, ReclaimSegments, StartActor,
-                 Exit, LogLines, ControlSays>;
+                 PeerLost, SegmentGranted, SegmentDenied, SegmentOpened, ReclaimSegments,
+                 StartActor, Exit, LogLines, ControlSays>;
 
 }  // namespace eagleray

@@ -17,7 +17,7 @@ struct StoreLocation {
   SegmentId segment;
   uint64_t offset = 0;
   uint64_t size = 0;
-  ProcId writer;              // whose allocator it belongs to
+  ProcId writer;  // whose allocator it belongs to
   EAGLERAY_FIELDS(StoreLocation, segment, offset, size, writer)
 };
 
@@ -36,7 +36,7 @@ enum class ValueKind : uint8_t { kNone, kInline, kStored, kError, kSystemError }
 struct Value {
   ValueKind kind = ValueKind::kNone;
   Payload bytes;
-  StoreLocation location;     // kStored
+  StoreLocation location;  // kStored
   std::vector<NestedRef> nested;
   bool operator==(const Value&) const = default;
   template <class F>
@@ -57,9 +57,9 @@ struct RefArgument {
   EAGLERAY_FIELDS(RefArgument, position, ref, value)
 };
 
-struct DefineFunction {       // once per link, before the first task that names it
+struct DefineFunction {  // once per link, before the first task that names it
   FunctionId function;
-  Payload blob;               // pickled function; empty for an actor's method
+  Payload blob;  // pickled function; empty for an actor's method
   std::string name;
   EAGLERAY_FIELDS(DefineFunction, function, blob, name)
 };
@@ -71,17 +71,17 @@ struct PushTask {
   uint64_t token = 0;
   TaskId task;
   FunctionId function;
-  int32_t num_returns = 1;    // or one of the two above
+  int32_t num_returns = 1;  // or one of the two above
   uint32_t attempt = 0;
   bool actor_task = false;
-  Payload arguments;          // encoded argument list with holes for `refs`; empty: no arguments
+  Payload arguments;  // encoded argument list with holes for `refs`; empty: no arguments
   std::vector<RefArgument> refs;
   std::vector<NestedRef> nested;  // references inside plain arguments
-  std::string name;           // display name when it is not the function's
-  std::string group;          // concurrency group
-  Payload extra;              // Python's rare options
-  EAGLERAY_FIELDS(PushTask, token, task, function, num_returns, attempt, actor_task, arguments, refs,
-                  nested, name, group, extra)
+  std::string name;               // display name when it is not the function's
+  std::string group;              // concurrency group
+  Payload extra;                  // Python's rare options
+  EAGLERAY_FIELDS(PushTask, token, task, function, num_returns, attempt, actor_task, arguments,
+                  refs, nested, name, group, extra)
 };
 
 enum class TaskOutcome : uint8_t { kDone, kRetry, kCancelled };
@@ -90,7 +90,7 @@ struct TaskDone {
   uint64_t token = 0;
   TaskOutcome outcome = TaskOutcome::kDone;
   uint32_t run_us = 0;
-  bool leaving = false;       // the worker exits after this (max_calls, exit_actor)
+  bool leaving = false;        // the worker exits after this (max_calls, exit_actor)
   std::vector<Value> returns;  // one, or one per return; kRetry: the error in case no retry is left
   EAGLERAY_FIELDS(TaskDone, token, outcome, run_us, leaving, returns)
 };
@@ -107,11 +107,11 @@ struct CancelTask {
 };
 struct StreamItem {
   uint64_t token = 0;
-  uint32_t index = 0;         // from 0
+  uint32_t index = 0;  // from 0
   Value value;
   EAGLERAY_FIELDS(StreamItem, token, index, value)
 };
-struct StreamConsumed {       // for back-pressure; `cancelled`: nobody reads on
+struct StreamConsumed {  // for back-pressure; `cancelled`: nobody reads on
   uint64_t token = 0;
   uint32_t count = 0;
   bool cancelled = false;
@@ -131,36 +131,35 @@ struct BorrowerAdded {
 };
 struct Release {
   ObjectId object;
-  uint32_t credits = 0;       // how often the reference had been handed to the sender
+  uint32_t credits = 0;  // how often the reference had been handed to the sender
   EAGLERAY_FIELDS(Release, object, credits)
 };
 struct ReleaseBorrows {
   std::vector<Release> releases;
   EAGLERAY_FIELDS(ReleaseBorrows, releases)
 };
-struct WantObjects {          // ObjectIs for each, when it is ready
+struct WantObjects {  // ObjectIs for each, when it is ready
   std::vector<ObjectId> objects;
   EAGLERAY_FIELDS(WantObjects, objects)
 };
-struct ObjectIs {             // kind kNone: the owner does not have it (freed)
+struct ObjectIs {  // kind kNone: the owner does not have it (freed)
   ObjectId object;
   Value value;
   EAGLERAY_FIELDS(ObjectIs, object, value)
 };
-struct FreeExtents {          // from an owner to the writer of the extents
+struct FreeExtents {  // from an owner to the writer of the extents
   std::vector<StoreLocation> extents;
   EAGLERAY_FIELDS(FreeExtents, extents)
 };
-struct CancelObject {         // a borrower cancels the task behind an object
+struct CancelObject {  // a borrower cancels the task behind an object
   ObjectId object;
   bool force = false;
   bool recursive = true;
   EAGLERAY_FIELDS(CancelObject, object, force, recursive)
 };
 
-using PeerMessage =
-    std::variant<PushTask, TaskDone, DefineFunction, TasksReturned, CancelTask, StreamItem,
-                 StreamConsumed, AddBorrower, BorrowerAdded, ReleaseBorrows, WantObjects, ObjectIs,
-                 FreeExtents, CancelObject>;
+using PeerMessage = std::variant<PushTask, TaskDone, DefineFunction, TasksReturned, CancelTask,
+                                 StreamItem, StreamConsumed, AddBorrower, BorrowerAdded,
+                                 ReleaseBorrows, WantObjects, ObjectIs, FreeExtents, CancelObject>;
 
 }  // namespace eagleray

@@ -173,7 +173,8 @@ void NodeMachine::take(const ResourceMap& want, Strategy& strategy, Worker& work
   if (strategy.kind == StrategyKind::kGroup) {
     for (auto& [key, bundle] : bundles_) {
       if (key.first != strategy.group || !bundle.committed || !covers(bundle.free, want)) continue;
-      if (strategy.bundle_index >= 0 && key.second != static_cast<uint32_t>(strategy.bundle_index)) {
+      if (strategy.bundle_index >= 0 &&
+          key.second != static_cast<uint32_t>(strategy.bundle_index)) {
         continue;
       }
       subtract(bundle.free, want);
@@ -213,7 +214,8 @@ void NodeMachine::give(const ResourceMap& held, const Strategy& strategy, Worker
   worker.gpu_amount = 0;
 }
 
-// Not `asker`: a worker whose own task has ended may still want leases for what that task left behind.
+// Not `asker`: a worker whose own task has ended may still want leases for what that task left
+// behind.
 NodeMachine::Worker* NodeMachine::idle_worker(JobId job, const std::string& runtime_env,
                                               ProcId asker, ProcId& proc) {
   Worker* fresh = nullptr;
@@ -610,8 +612,8 @@ void NodeMachine::tick(Instant now, NodeEffects& out) {
     send(waiting.client,
          SegmentDenied{waiting.request.request, false,
                        "the object store is full: " + std::to_string(store_used_ >> 20) + " of " +
-                           std::to_string(settings_.store_capacity >> 20) +
-                           " MiB are in use (" + store_holders() + ")"},
+                           std::to_string(settings_.store_capacity >> 20) + " MiB are in use (" +
+                           store_holders() + ")"},
          out);
   }
   uint32_t idle = 0;

@@ -1,6 +1,7 @@
 // NodeMachine: every decision of one node. Who gets a worker and when (leases, actors, bundles of
-// placement groups), when workers start and end, who may write how much into the object store, which
-// processes are told that another one died. Pure: NodeShell feeds it events and carries out Effects.
+// placement groups), when workers start and end, who may write how much into the object store,
+// which processes are told that another one died. Pure: NodeShell feeds it events and carries out
+// Effects.
 //
 // States of a worker: kStarting -> kIdle -> kLeased or kActor -> (kIdle) -> kEnding.
 #pragma once
@@ -21,9 +22,9 @@
 namespace eagleray {
 
 struct NodeSettings {
-  uint32_t workers_max = 2'000;       // more requests wait
-  uint32_t starting_max = 8;          // workers being forked at one time
-  Duration worker_idle_max = Duration::from_s(1);  // beyond the number of CPUs
+  uint32_t workers_max = 2'000;                     // more requests wait
+  uint32_t starting_max = 8;                        // workers being forked at one time
+  Duration worker_idle_max = Duration::from_s(1);   // beyond the number of CPUs
   Duration store_full_wait = Duration::from_s(10);  // then a request for room is denied
   Duration explain_after = Duration::from_s(1);     // a request that waits is told why
   uint64_t store_capacity = 1u << 30;
@@ -100,7 +101,7 @@ class NodeMachine {
   struct Worker {
     WorkerState state = WorkerState::kStarting;
     std::string runtime_env;
-    bool assigned = false;   // to a job
+    bool assigned = false;  // to a job
     LeaseId lease;
     ActorId actor;
     uint32_t incarnation = 0;
@@ -108,9 +109,9 @@ class NodeMachine {
     Strategy actor_strategy;
     std::vector<uint32_t> gpus;
     int64_t gpu_amount = 0;
-    bool blocked = false;    // its CPU is lent out while its task waits
+    bool blocked = false;  // its CPU is lent out while its task waits
     bool intended = false;
-    std::string intent;      // why it ends, when we or it meant it
+    std::string intent;  // why it ends, when we or it meant it
     Instant idle_since;
   };
   struct Lease {
@@ -125,7 +126,7 @@ class NodeMachine {
     ProcId client;
     RequestLeases request;
     uint32_t held = 0;
-    Instant since;      // since when it lacks something
+    Instant since;  // since when it lacks something
     bool explained = false;
   };
   struct PendingActor {
@@ -182,12 +183,12 @@ class NodeMachine {
   uint64_t last_request_ = 0;
   std::map<ProcId, Client> clients_;
   std::map<ProcId, Worker> workers_;
-  std::set<uint64_t> starting_;                // tokens
+  std::set<uint64_t> starting_;  // tokens
   std::map<RequestId, ProcId> job_requests_;
   std::map<JobId, JobInfo> jobs_;
   std::map<JobId, ProcId> drivers_;
   std::map<LeaseId, Lease> leases_;
-  std::deque<Demand> demands_;                 // served in turn
+  std::deque<Demand> demands_;  // served in turn
   std::deque<PendingActor> pending_actors_;
   std::map<BundleKey, Bundle> bundles_;
   std::map<SegmentId, SegmentRow> segments_;

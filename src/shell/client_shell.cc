@@ -17,7 +17,7 @@ namespace {
 
 constexpr int64_t kSpinUs = 50;
 constexpr int kRecordsPerDrain = 256;
-constexpr int kSocketEveryDrives = 64;   // a thread kept busy by rings still looks at its node
+constexpr int kSocketEveryDrives = 64;  // a thread kept busy by rings still looks at its node
 constexpr int kBackgroundTickMs = 2;
 constexpr int kBackgroundTicksBeforePark = 5;
 constexpr int kRegisterTimeoutMs = 30'000;
@@ -47,7 +47,9 @@ PeerLost lost_because(ProcId proc, const char* reason) {
 }  // namespace
 
 ClientShell::ClientShell(Options&& options)
-    : options_(std::move(options)), socket_(std::move(options_.socket)), machine_(ClientSettings{}) {}
+    : options_(std::move(options)),
+      socket_(std::move(options_.socket)),
+      machine_(ClientSettings{}) {}
 
 Result<std::unique_ptr<ClientShell>> ClientShell::open(Options options) {
   std::unique_ptr<ClientShell> shell(new ClientShell(std::move(options)));
@@ -162,7 +164,8 @@ void ClientShell::apply() {
                                 std::move(creation.nested)};
     encode(arguments, creation.spec.arguments);
     scratch_.clear();
-    encode(ClientToNode{AskControl{creation.request, CreateActor{std::move(creation.spec)}}}, scratch_);
+    encode(ClientToNode{AskControl{creation.request, CreateActor{std::move(creation.spec)}}},
+           scratch_);
     if (!socket_.send(scratch_).ok()) node_lost("sending to it failed");
   }
   for (const ClientToNode& message : effects.after_creations) {
@@ -361,9 +364,13 @@ void ClientShell::add_link(const PeerLinked& message, std::vector<Fd>&& fds) {
     return;
   }
   char* data = memory.value().data();
-  auto link = std::unique_ptr<Link>(new Link{message.proc, std::move(memory).value(),
-                                             std::move(page).value(), std::move(fds[1]),
-                                             std::move(fds[2]), link_ends(data, message.first), {},
+  auto link = std::unique_ptr<Link>(new Link{message.proc,
+                                             std::move(memory).value(),
+                                             std::move(page).value(),
+                                             std::move(fds[1]),
+                                             std::move(fds[2]),
+                                             link_ends(data, message.first),
+                                             {},
                                              false});
   polled_.push_back(link.get());
   links_[message.proc] = std::move(link);
@@ -487,8 +494,8 @@ ClientShell::Waited ClientShell::wait(const std::function<bool()>& done, Wait op
       if (options.deadline == Instant::never()) {
         seat_free_.wait(lock);
       } else {
-        seat_free_.wait_for(lock, std::chrono::microseconds(
-                                      std::max<int64_t>(0, (options.deadline - monotonic_now()).us)));
+        seat_free_.wait_for(lock, std::chrono::microseconds(std::max<int64_t>(
+                                      0, (options.deadline - monotonic_now()).us)));
       }
       --waiting_for_seat_;
     } else {
@@ -629,7 +636,8 @@ Result<ControlAnswer> ClientShell::ask_control(ControlCall call, Instant deadlin
   for (;;) {
     switch (wait_for_answer(request, deadline, answer)) {
       case Waited::kTrue: return answer;
-      case Waited::kTimeout: return Error{ErrorCode::kUnavailable, "control did not answer in time"};
+      case Waited::kTimeout:
+        return Error{ErrorCode::kUnavailable, "control did not answer in time"};
       case Waited::kClosed: return Error{ErrorCode::kUnavailable, "the connection is closed"};
       case Waited::kInterrupted: break;
     }
@@ -644,7 +652,8 @@ Result<ClientShell::Room> ClientShell::allocate(uint64_t bytes) {
     {
       Access machine = access();
       if (const auto extent = allocator_.allocate(bytes)) {
-        return Room{StoreLocation{extent->segment, extent->offset, bytes, machine->proc()}, extent->data};
+        return Room{StoreLocation{extent->segment, extent->offset, bytes, machine->proc()},
+                    extent->data};
       }
       request = machine->next_request();
       machine.effects().to_node.push_back(
@@ -667,8 +676,7 @@ Result<ClientShell::Room> ClientShell::allocate(uint64_t bytes) {
       if (reply.message.empty()) reply.message = "the node is gone";
       return Error{reply.hopeless ? ErrorCode::kInvalid : ErrorCode::kLimit, reply.message};
     }
-    Result<Mapping> mapped =
-        Mapping::map(reply.fd.get(), reply.bytes, Mapping::Access::kReadWrite);
+    Result<Mapping> mapped = Mapping::map(reply.fd.get(), reply.bytes, Mapping::Access::kReadWrite);
     if (!mapped.ok()) return mapped.error();
     std::lock_guard lock(mutex_);
     auto mapping = std::make_shared<Mapping>(std::move(mapped).value());

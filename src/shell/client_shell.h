@@ -1,11 +1,11 @@
-// ClientShell: one process's engine. It owns the ClientMachine and its one lock, the node socket, the
-// links and the mapped segments; it turns bytes into events and effects into bytes, and decides
+// ClientShell: one process's engine. It owns the ClientMachine and its one lock, the node socket,
+// the links and the mapped segments; it turns bytes into events and effects into bytes, and decides
 // nothing about tasks.
 //
-// Whoever waits, drives: a thread in wait() polls the rings itself (spinning briefly while cores are
-// idle, then sleeping on the waiter eventfd); only while nobody waits does the background thread do
-// it. Neither needs the language's interpreter lock. Costs of the hot path: a call is one lock, one
-// copy into the ring and no system call while the peer is awake; a reply likewise.
+// Whoever waits, drives: a thread in wait() polls the rings itself (spinning briefly while cores
+// are idle, then sleeping on the waiter eventfd); only while nobody waits does the background
+// thread do it. Neither needs the language's interpreter lock. Costs of the hot path: a call is one
+// lock, one copy into the ring and no system call while the peer is awake; a reply likewise.
 //
 // Thread-safe: every public member may be called from any thread.
 #pragma once
@@ -82,8 +82,8 @@ class ClientShell {
 
   enum class Waited : uint8_t { kTrue, kTimeout, kInterrupted, kClosed };
   // Drives until `done` (called with the lock held) is true. `blocks_task`: a task of this worker
-  // waits, so its CPU and what is queued behind it are given back. kInterrupted: a signal arrived, or
-  // interrupt_waits() was called; the caller looks at it and may wait again.
+  // waits, so its CPU and what is queued behind it are given back. kInterrupted: a signal arrived,
+  // or interrupt_waits() was called; the caller looks at it and may wait again.
   struct Wait {
     Instant deadline = Instant::never();
     bool blocks_task = false;
@@ -112,10 +112,10 @@ class ClientShell {
   Result<View> view(const StoreLocation& location);
 
   // ---- worker ----
-  WorkerDuty next_duty();                       // waits
+  WorkerDuty next_duty();                                       // waits
   ExecTask* next_task(const std::vector<std::string>& groups);  // waits; null: exit
   ExecTask* try_next_task();
-  int task_eventfd();                           // rung when a task arrives; arms it
+  int task_eventfd();  // rung when a task arrives; arms it
   void send_to_node(ClientToNode&& message);
   void flush();  // what waits for room in a ring or socket is written, or a second has passed
   std::string runtime_env() const;  // worker: as assigned with its job; JSON or empty
@@ -123,7 +123,8 @@ class ClientShell {
   std::vector<uint32_t> gpus() const;
 
   // ---- call-backs ----
-  // Objects whose notification was wanted and that are ready now, pinned; blocks up to `timeout_ms`.
+  // Objects whose notification was wanted and that are ready now, pinned; blocks up to
+  // `timeout_ms`.
   std::vector<Object*> take_notifications(int timeout_ms);
   struct LogChunk {
     uint32_t pid = 0;
@@ -152,8 +153,8 @@ class ClientShell {
 
   ClientShell(Options&& options);
   Result<Ok> start();
-  void apply();                    // lock held
-  bool drive(bool read_socket);    // lock held; true: something happened
+  void apply();                  // lock held
+  bool drive(bool read_socket);  // lock held; true: something happened
   bool drain(Link& link);
   bool read_node();
   void handle_node(Frame&& frame);
@@ -163,7 +164,7 @@ class ClientShell {
   void flush_overflow(Link& link);
   void ring(Link& link);
   bool rings_ready() const;
-  bool spin();                     // no lock; true: something arrived
+  bool spin();  // no lock; true: something arrived
   void sleep_as_waiter(Instant deadline);
   void leave_seat(std::unique_lock<std::mutex>& lock);
   void run_background();
@@ -186,7 +187,7 @@ class ClientShell {
   ClientMachine machine_;
   Effects effects_;
   std::unordered_map<ProcId, std::unique_ptr<Link>, IdHash> links_;
-  std::vector<Link*> polled_;      
+  std::vector<Link*> polled_;
   std::string scratch_;
   SegmentAllocator allocator_;
   std::unordered_map<SegmentId, std::shared_ptr<Mapping>, IdHash> own_segments_;
@@ -219,9 +220,9 @@ class ClientShell {
   std::atomic<uint64_t> seat_changes_{0};
   std::atomic<bool> background_parked_{false};
   bool counted_ = false;
-  bool event_loop_ = false;        // an async actor: never counted as running
+  bool event_loop_ = false;  // an async actor: never counted as running
 
-  std::mutex notify_mutex_;        // guards the two queues below; never held with mutex_ wanted
+  std::mutex notify_mutex_;  // guards the two queues below; never held with mutex_ wanted
   std::condition_variable notified_;
   std::vector<Object*> notifications_;
   std::vector<LogChunk> logs_;

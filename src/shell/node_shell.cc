@@ -39,11 +39,13 @@ static_assert(sizeof(ZygoteReport) == 24, "packed by _zygote.py as <QIiI4x");
 NodeShell::NodeShell(Options options)
     : options_(std::move(options)),
       loop_(std::move(EventLoop::open()).value()),
-      node_([&] {
-        NodeSettings settings;
-        settings.store_capacity = options_.store_capacity;
-        return settings;
-      }(), options_.info),
+      node_(
+          [&] {
+            NodeSettings settings;
+            settings.store_capacity = options_.store_capacity;
+            return settings;
+          }(),
+          options_.info),
       control_(options_.seed) {}
 
 Result<std::unique_ptr<NodeShell>> NodeShell::open(Options options) {
@@ -76,7 +78,8 @@ Result<Ok> NodeShell::start() {
   Result<Fd> page = make_memfd("eagleray-node", kPageBytes);
   if (!page.ok()) return page.error();
   node_page_fd_ = std::move(page).value();
-  Result<Mapping> mapped = Mapping::map(node_page_fd_.get(), kPageBytes, Mapping::Access::kReadWrite);
+  Result<Mapping> mapped =
+      Mapping::map(node_page_fd_.get(), kPageBytes, Mapping::Access::kReadWrite);
   if (!mapped.ok()) return mapped.error();
   node_page_ = std::move(mapped).value();
   reinterpret_cast<NodePage*>(node_page_.data())
@@ -110,8 +113,7 @@ Result<Ok> NodeShell::start_zygote() {
   ::fcntl(zygote_.get(), F_SETFL, O_NONBLOCK);
   std::vector<std::string> environment{"PYTHONPATH=" + options_.python_path};
   if (!::getenv("OMP_NUM_THREADS")) environment.push_back("OMP_NUM_THREADS=1");
-  Result<pid_t> pid =
-      spawn({options_.python, "-m", "eagleray._zygote"}, environment, theirs.get());
+  Result<pid_t> pid = spawn({options_.python, "-m", "eagleray._zygote"}, environment, theirs.get());
   if (!pid.ok()) return pid.error();
   zygote_pid_ = pid.value();
   return loop_.add(zygote_.get(), EPOLLIN, [this](uint32_t) { on_zygote(); });
@@ -258,7 +260,8 @@ void NodeShell::start_worker(uint64_t token) {
   starting.socket = std::move(sockets.value().ours);
   starting.out.pipe = std::move(out.value().read);
   starting.err.pipe = std::move(err.value().read);
-  const int fds[3] = {sockets.value().theirs.get(), out.value().write.get(), err.value().write.get()};
+  const int fds[3] = {sockets.value().theirs.get(), out.value().write.get(),
+                      err.value().write.get()};
   iovec part{&token, sizeof token};
   msghdr message{};
   message.msg_iov = &part;
@@ -300,10 +303,16 @@ void NodeShell::on_zygote() {
     process.err = std::move(it->second.err);
     process.connection = it->second.socket.get();
     const std::string base = options_.log_dir + "/worker-" + std::to_string(pid);
-    process.out.file = Fd(::open((base + ".out").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-    process.err.file = Fd(::open((base + ".err").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-    (void)loop_.add(process.out.pipe.get(), EPOLLIN, [this, pid](uint32_t) { read_output(pid, false); }).ok();
-    (void)loop_.add(process.err.pipe.get(), EPOLLIN, [this, pid](uint32_t) { read_output(pid, true); }).ok();
+    process.out.file =
+        Fd(::open((base + ".out").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+    process.err.file =
+        Fd(::open((base + ".err").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+    (void)loop_
+        .add(process.out.pipe.get(), EPOLLIN, [this, pid](uint32_t) { read_output(pid, false); })
+        .ok();
+    (void)loop_
+        .add(process.err.pipe.get(), EPOLLIN, [this, pid](uint32_t) { read_output(pid, true); })
+        .ok();
     add_connection(std::move(it->second.socket), pid);
     starting_.erase(it);
   }
@@ -451,8 +460,9 @@ void NodeShell::apply(NodeEffects& effects) {
           it == segments_.end() ? Result<uint64_t>(uint64_t{0}) : size_of(it->second.get());
       const bool found = it != segments_.end() && bytes.ok();
       const int fd = found ? it->second.get() : -1;
-      send(share->to, SegmentOpened{share->request, share->segment, found, found ? bytes.value() : 0},
-           &fd, found ? 1 : 0);
+      send(share->to,
+           SegmentOpened{share->request, share->segment, found, found ? bytes.value() : 0}, &fd,
+           found ? 1 : 0);
     } else if (auto* drop = std::get_if<NodeEffects::DropSegment>(&effect)) {
       segments_.erase(drop->segment);
     } else if (auto* control = std::get_if<NodeToControl>(&effect)) {

@@ -1,6 +1,7 @@
-// NodeShell: the node's one thread. It owns the loop, the sockets of clients, the zygote, the pipes of
-// the workers' output and the segments' descriptors; NodeMachine and ControlMachine decide. Control
-// lives in this process for now and is spoken to by the same messages that will go over a socket.
+// NodeShell: the node's one thread. It owns the loop, the sockets of clients, the zygote, the pipes
+// of the workers' output and the segments' descriptors; NodeMachine and ControlMachine decide.
+// Control lives in this process for now and is spoken to by the same messages that will go over a
+// socket.
 #pragma once
 
 #include <sys/types.h>
@@ -26,8 +27,8 @@ class NodeShell {
     std::string log_dir;
     std::string python;
     std::string python_path;
-    pid_t driver_pid = 0;   // 0: a daemon
-    int ready_fd = -1;      // one byte is written when clients may connect
+    pid_t driver_pid = 0;  // 0: a daemon
+    int ready_fd = -1;     // one byte is written when clients may connect
     NodeInfo info;
     uint64_t store_capacity = 0;
     uint64_t seed = 0;
@@ -40,16 +41,16 @@ class NodeShell {
   struct Connection {
     FrameSocket socket;
     ProcId proc;
-    pid_t pid = 0;             // worker: known before it registers
+    pid_t pid = 0;  // worker: known before it registers
     Fd background_bell, waiter_bell, page_fd;
     Mapping page;
   };
-  struct Output {              // one of a worker's two pipes
+  struct Output {  // one of a worker's two pipes
     Fd pipe;
     Fd file;
     uint64_t written = 0;
-    std::string line;          // not yet ended
-    std::string tail;          // stderr: the last lines
+    std::string line;  // not yet ended
+    std::string tail;  // stderr: the last lines
   };
   struct WorkerProcess {
     Output out, err;

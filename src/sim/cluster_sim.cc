@@ -27,7 +27,10 @@ int64_t number_in(const Payload& bytes) {
 }  // namespace
 
 ClusterSim::ClusterSim(const Options& options)
-    : options_(options), random_(options.seed), node_(NodeSettings{}, sim_node()), control_(options.seed) {
+    : options_(options),
+      random_(options.seed),
+      node_(NodeSettings{}, sim_node()),
+      control_(options.seed) {
   ControlEffects effects;
   NodeHello hello;
   hello.info = sim_node();
@@ -39,11 +42,13 @@ ClusterSim::~ClusterSim() = default;
 
 void ClusterSim::note(const std::string& what, uint64_t a, uint64_t b) {
   ++outcome_.events;
-  for (const char c : what) outcome_.trace_hash = (outcome_.trace_hash ^ static_cast<uint8_t>(c)) * 0x100000001B3ull;
+  for (const char c : what)
+    outcome_.trace_hash = (outcome_.trace_hash ^ static_cast<uint8_t>(c)) * 0x100000001B3ull;
   outcome_.trace_hash = (outcome_.trace_hash ^ (a * 31 + b)) * 0x100000001B3ull;
   if (options_.print_trace) {
     std::printf("%10lld us  %-22s %llu %llu\n", static_cast<long long>(now_.us), what.c_str(),
-                static_cast<unsigned long long>(a & 0xFFFFFFFF), static_cast<unsigned long long>(b & 0xFFFFFFFF));
+                static_cast<unsigned long long>(a & 0xFFFFFFFF),
+                static_cast<unsigned long long>(b & 0xFFFFFFFF));
   }
 }
 
@@ -122,9 +127,11 @@ void ClusterSim::apply(Process& process) {
   for (ActorCreation& creation : effects.create_actors) {
     process.to_node.push_back(AskControl{creation.request, CreateActor{std::move(creation.spec)}});
   }
-  for (ClientToNode& message : effects.after_creations) process.to_node.push_back(std::move(message));
+  for (ClientToNode& message : effects.after_creations)
+    process.to_node.push_back(std::move(message));
   for (const StoreLocation& extent : effects.free_extents) {
-    const bool gone_with_owner = extent.offset <= last_extent_ && !live_extents_.contains(extent.offset) &&
+    const bool gone_with_owner = extent.offset <= last_extent_ &&
+                                 !live_extents_.contains(extent.offset) &&
                                  dead_extents_.contains(extent.offset);
     check(live_extents_.erase(extent.offset) == 1 || gone_with_owner, "an extent was freed twice");
   }
@@ -264,7 +271,8 @@ void ClusterSim::submit(Process& process, uint32_t depth) {
   } else {
     const bool once = random_.chance(30);
     call.form = once ? process.once : process.retried;
-    made.expected.may_fail = true;  // a kill may take an owner of an argument, or use up the retries
+    made.expected.may_fail =
+        true;  // a kill may take an owner of an argument, or use up the retries
     const int64_t own = static_cast<int64_t>(random_.below(1000));
     made.expected.number = own;
     call.arguments = encode(own, depth);
@@ -304,8 +312,8 @@ void ClusterSim::act(Process& process) {
       nested.push_back(process.held[random_.below(process.held.size())].object);
       machine.pin(nested.back());
     }
-    made.object =
-        machine.put(make_value(process, process.id, made.expected.number, random_.chance(50)), nested);
+    made.object = machine.put(
+        make_value(process, process.id, made.expected.number, random_.chance(50)), nested);
     process.held.push_back(made);
   } else if (choice < 85 && !process.held.empty()) {
     const size_t at = random_.below(process.held.size());
@@ -332,7 +340,8 @@ void ClusterSim::work(Process& worker) {
   ExecTask* task = worker.machine->take_task(now_);
   if (!task) return;
   worker.running.task = task;
-  worker.running.ends = now_ + Duration{static_cast<int64_t>(random_.chance(10) ? 5'000 : random_.below(50))};
+  worker.running.ends =
+      now_ + Duration{static_cast<int64_t>(random_.chance(10) ? 5'000 : random_.below(50))};
   worker.running_token[task->caller.value] = task->push.token;
   note("run", worker.id.value, task->push.token);
   if (!task->push.actor_task && task->push.attempt == 0) {
@@ -448,7 +457,8 @@ void ClusterSim::check_values() {
     if (!process->alive || process->worker) continue;
     for (const Held& held : process->held) {
       const Object& object = *held.object;
-      check(!object.pending(), "a reference never became ready: " + process->machine->wait_reason(&object));
+      check(!object.pending(),
+            "a reference never became ready: " + process->machine->wait_reason(&object));
       if (object.pending()) continue;
       if (object.failed()) {
         check(held.expected.may_fail, "a call failed that nothing had disturbed");
@@ -521,7 +531,10 @@ SimOutcome ClusterSim::run() {
   if (outcome_.failure.empty()) {
     for (const auto& each : processes_) {
       if (!each->alive || !each->registered) continue;
-      if (options_.print_trace) std::printf("process %llu%s\n%s", static_cast<unsigned long long>(each->id.value & 0xFFFFFFFF), each->is_actor ? " (actor)" : "", each->machine->describe_objects().c_str());
+      if (options_.print_trace)
+        std::printf("process %llu%s\n%s",
+                    static_cast<unsigned long long>(each->id.value & 0xFFFFFFFF),
+                    each->is_actor ? " (actor)" : "", each->machine->describe_objects().c_str());
       check(each->machine->object_count() == 0, "references were leaked");
       check(each->machine->task_count() == 0, "tasks were leaked");
     }

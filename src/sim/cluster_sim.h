@@ -1,8 +1,9 @@
-// ClusterSim: a whole cluster on one thread in virtual time. The real NodeMachine, ControlMachine and
-// ClientMachines run a random program; a seed decides the program, the interleaving of every message
-// and which processes die when. After each step the machines check themselves; at the end, with no
-// more faults, everything must come to rest: each reference has the right value or a typed error,
-// nothing is leaked, all resources are free. docs/design/simulator.md says what is not modelled.
+// ClusterSim: a whole cluster on one thread in virtual time. The real NodeMachine, ControlMachine
+// and ClientMachines run a random program; a seed decides the program, the interleaving of every
+// message and which processes die when. After each step the machines check themselves; at the end,
+// with no more faults, everything must come to rest: each reference has the right value or a typed
+// error, nothing is leaked, all resources are free. docs/design/simulator.md says what is not
+// modelled.
 #pragma once
 
 #include <cstdint>
@@ -40,8 +41,8 @@ class ClusterSim {
 
  private:
   struct Expected {
-    int64_t number = 0;      // the right value, where the call succeeds
-    bool may_fail = false;   // a fault or cancel may have taken it
+    int64_t number = 0;     // the right value, where the call succeeds
+    bool may_fail = false;  // a fault or cancel may have taken it
   };
   struct Held {
     Object* object = nullptr;
@@ -71,10 +72,10 @@ class ClusterSim {
     bool is_actor = false;
     ActorId actor;
     uint32_t incarnation = 0;
-    std::map<uint64_t, int64_t> last_sequence;   // actor: by caller
+    std::map<uint64_t, int64_t> last_sequence;  // actor: by caller
     KeyId key;
-    const TaskTemplate* once = nullptr;          // max_retries = 0
-    const TaskTemplate* retried = nullptr;       // max_retries = 3
+    const TaskTemplate* once = nullptr;     // max_retries = 0
+    const TaskTemplate* retried = nullptr;  // max_retries = 3
     const TaskTemplate* method = nullptr;
     int64_t next_sequence = 0;
     uint32_t calls_left = 0;

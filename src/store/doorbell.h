@@ -1,7 +1,8 @@
 // Doorbells: how a producer knows whether, and whom, to wake. Each process shares one page
 // (DoorbellPage) and two eventfds. A producer writes its ring record, then calls `whom_to_wake`; it
-// rings an eventfd only when the consumer has said that it sleeps, so a busy consumer costs nothing.
-// The node shares one page (NodePage) where processes count themselves as running; it bounds spinning.
+// rings an eventfd only when the consumer has said that it sleeps, so a busy consumer costs
+// nothing. The node shares one page (NodePage) where processes count themselves as running; it
+// bounds spinning.
 #pragma once
 
 #include <atomic>

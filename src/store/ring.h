@@ -3,9 +3,10 @@
 // record's length is not limited by the ring's. The consumer trusts nothing it reads: indices and
 // lengths are checked, and a violation is kCorrupt.
 //
-// Layout of a record: u32 body length, u32 flags (1: more fragments follow, 2: padding up to the end
-// of the ring), body, padding to 8 bytes. Costs on the hot path: one copy in, one acquire and one
-// release store per record on each side; no system call (waking is the doorbell's, see doorbell.h).
+// Layout of a record: u32 body length, u32 flags (1: more fragments follow, 2: padding up to the
+// end of the ring), body, padding to 8 bytes. Costs on the hot path: one copy in, one acquire and
+// one release store per record on each side; no system call (waking is the doorbell's, see
+// doorbell.h).
 #pragma once
 
 #include <cstdint>
@@ -24,7 +25,8 @@ class RingWriter {
   // Publishes `body` whole or in fragments. False when there is no room for all of it: then nothing
   // was written, or a first part of the fragments (call again with the same body: it goes on).
   bool write(std::string_view body);
-  // After write() gave false: asks for a doorbell when there is room, and says whether there is now.
+  // After write() gave false: asks for a doorbell when there is room, and says whether there is
+  // now.
   bool wait_for_room();
 
   std::atomic<uint64_t>& peer_running_token() { return header_->running_token; }

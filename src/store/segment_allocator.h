@@ -1,7 +1,8 @@
-// Allocation inside the segments that one process writes. Extents are 64-byte aligned; freed ones are
-// joined with their neighbours and reused first-fit. The first 64 bytes of a segment are its header,
-// where the writer keeps the number of live extents for the node, which inherits the segment if the
-// writer dies. Belongs to the client's one lock. It asks nobody: the shell gets segments from the node.
+// Allocation inside the segments that one process writes. Extents are 64-byte aligned; freed ones
+// are joined with their neighbours and reused first-fit. The first 64 bytes of a segment are its
+// header, where the writer keeps the number of live extents for the node, which inherits the
+// segment if the writer dies. Belongs to the client's one lock. It asks nobody: the shell gets
+// segments from the node.
 #pragma once
 
 #include <cstdint>
@@ -14,11 +15,11 @@
 
 namespace eagleray {
 
-inline constexpr uint64_t kSegmentBytesMin = 16u << 20;   // small objects share one of these
-inline constexpr uint64_t kOwnSegmentBytes = 1u << 20;    // larger objects get a segment of their own
+inline constexpr uint64_t kSegmentBytesMin = 16u << 20;  // small objects share one of these
+inline constexpr uint64_t kOwnSegmentBytes = 1u << 20;  // larger objects get a segment of their own
 inline constexpr uint64_t kSegmentRounding = 2u << 20;
 inline constexpr uint64_t kExtentAlign = 64;
-inline constexpr uint64_t kEmptyBytesMax = 512u << 20;    // kept hot for reuse; more goes back
+inline constexpr uint64_t kEmptyBytesMax = 512u << 20;  // kept hot for reuse; more goes back
 
 struct SegmentHeader {
   uint32_t magic = 0;  // kSegmentMagic once a writer owns it
@@ -49,9 +50,9 @@ class SegmentAllocator {
   struct Segment {
     char* data = nullptr;
     uint64_t bytes = 0;
-    std::map<uint64_t, uint64_t> free;               // offset to size
-    std::unordered_map<uint64_t, uint64_t> in_use;   // offset to size
-    bool shared = false;                             // for small objects
+    std::map<uint64_t, uint64_t> free;              // offset to size
+    std::unordered_map<uint64_t, uint64_t> in_use;  // offset to size
+    bool shared = false;                            // for small objects
   };
   std::vector<SegmentId> give_up(uint64_t keep_bytes);
   void note_live(Segment& segment);

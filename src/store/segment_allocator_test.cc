@@ -60,7 +60,7 @@ TEST_F(SegmentAllocatorTest, a_large_object_is_alone_and_its_segment_is_reused) 
   allocator_.add(SegmentId{1}, memory(bytes), bytes);
   const auto first = allocator_.allocate(5u << 20);
   ASSERT_TRUE(first);
-  EXPECT_FALSE(allocator_.allocate(100));        // small ones do not go there
+  EXPECT_FALSE(allocator_.allocate(100));  // small ones do not go there
   EXPECT_FALSE(allocator_.allocate(2u << 20));
   EXPECT_TRUE(allocator_.free(SegmentId{1}, first->offset).empty());
   EXPECT_EQ(allocator_.allocate(5u << 20)->data, first->data);

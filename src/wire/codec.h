@@ -1,5 +1,5 @@
-// The byte form of messages: little-endian integers, length-prefixed strings and lists, a variant as
-// its index (u16) and then its value. Encoding cannot fail; decoding checks every length against
+// The byte form of messages: little-endian integers, length-prefixed strings and lists, a variant
+// as its index (u16) and then its value. Encoding cannot fail; decoding checks every length against
 // what is left and every count against a limit, so hostile bytes give kCorrupt and never a large
 // allocation. The order of members is EAGLERAY_FIELDS' order.
 #pragma once

@@ -78,7 +78,9 @@ class ActorPool:
         self._finish(ref)
         return ray.get(ref)
 
-    def get_next_unordered(self, timeout: float | None = None, ignore_if_timedout: bool = False) -> Any:
+    def get_next_unordered(
+        self, timeout: float | None = None, ignore_if_timedout: bool = False
+    ) -> Any:
         """Whichever result comes next."""
         if not self.has_next():
             raise StopIteration("No more results to get")

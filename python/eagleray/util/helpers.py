@@ -17,7 +17,9 @@ def as_completed(
         raise ValueError("chunk_size must be >= 1")
     while waiting:
         ready, waiting = ray.wait(waiting, num_returns=1)
-        more, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=0) if waiting else ([], [])
+        more, waiting = (
+            ray.wait(waiting, num_returns=len(waiting), timeout=0) if waiting else ([], [])
+        )
         ready += more[: chunk_size - 1]
         waiting = more[chunk_size - 1 :] + waiting
         yield from ready if yield_obj_refs else ray.get(ready)

@@ -112,7 +112,8 @@ def placement_group_table(placement_group: PlacementGroup | None = None) -> dict
             "placement_group_id": row["group"],
             "name": row["name"],
             "bundles": {
-                i: {k: v / RESOURCE_UNIT for k, v in b.items()} for i, b in enumerate(row["bundles"])
+                i: {k: v / RESOURCE_UNIT for k, v in b.items()}
+                for i, b in enumerate(row["bundles"])
             },
             "bundles_to_node_id": dict(enumerate(row["nodes"])),
             "strategy": row["strategy"],

@@ -64,7 +64,9 @@ class DoesNotExist:
 class NodeLabelSchedulingStrategy:
     """On nodes whose labels match `hard` (all must) and, where possible, `soft`."""
 
-    def __init__(self, hard: dict[str, Any] | None = None, *, soft: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, hard: dict[str, Any] | None = None, *, soft: dict[str, Any] | None = None
+    ) -> None:
         self.hard = hard or {}
         self.soft = soft or {}
 

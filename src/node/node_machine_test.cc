@@ -1,0 +1,201 @@
+#include "node/node_machine.h"
+
+#include <gtest/gtest.h>
+
+namespace eagleray {
+namespace {
+
+class NodeMachineTest : public testing::Test {
+ protected:
+  NodeMachineTest() : node_(NodeSettings{}, info()) { node_.on_accepted(NodeIndex{1}); }
+
+  static NodeInfo info() {
+    NodeInfo info;
+    info.total = {{"CPU", 2 * kResourceUnit}};
+    return info;
+  }
+  ProcId driver() {
+    const ProcId proc = node_.on_register(Register{}, now_, out_);
+    RequestId request;
+    for (const auto& effect : out_.list) {
+      if (const auto* message = std::get_if<NodeToControl>(&effect)) {
+        if (const auto* job = std::get_if<NewJob>(message)) request = job->request;
+      }
+    }
+    node_.on_control(JobAccepted{request, JobInfo{JobId{++jobs_}, "", "", 0}}, now_, out_);
+    return proc;
+  }
+  ProcId worker() {
+    Register hello;
+    hello.kind = ClientKind::kWorker;
+    hello.startup_token = ++tokens_;
+    return node_.on_register(hello, now_, out_);
+  }
+  void ask(ProcId client, uint32_t wanted, int64_t cpus = 1) {
+    RequestLeases request;
+    request.key = KeyId{1};
+    request.wanted = wanted;
+    request.resources = {{"CPU", cpus * kResourceUnit}};
+    node_.on_client(client, request, now_, out_);
+  }
+  template <class M>
+  std::vector<std::pair<ProcId, M>> sent() {
+    std::vector<std::pair<ProcId, M>> found;
+    for (const auto& effect : out_.list) {
+      const auto* to = std::get_if<NodeEffects::ToClient>(&effect);
+      if (!to) continue;
+      if (const auto* message = std::get_if<M>(&to->message)) found.emplace_back(to->to, *message);
+    }
+    return found;
+  }
+  template <class E>
+  size_t count() {
+    size_t n = 0;
+    for (const auto& effect : out_.list) n += std::holds_alternative<E>(effect) ? 1 : 0;
+    return n;
+  }
+  void TearDown() override { node_.check_invariants(); }
+
+  Instant now_{1'000'000};
+  NodeEffects out_;
+  NodeMachine node_;
+  uint32_t jobs_ = 0;
+  uint64_t tokens_ = 0;
+};
+
+TEST_F(NodeMachineTest, a_driver_finds_workers_on_their_way) {
+  driver();
+  EXPECT_EQ(count<NodeEffects::StartWorker>(), 2u);
+}
+
+TEST_F(NodeMachineTest, a_lease_comes_with_a_link) {
+  const ProcId client = driver();
+  const ProcId idle = worker();
+  out_.list.clear();
+  ask(client, 1);
+  ASSERT_EQ(sent<LeaseGranted>().size(), 1u);
+  EXPECT_EQ(sent<LeaseGranted>()[0].second.proc, idle);
+  EXPECT_EQ(count<NodeEffects::MakeLink>(), 1u);
+  EXPECT_EQ(sent<AssignJob>().size(), 1u);
+}
+
+TEST_F(NodeMachineTest, no_more_is_granted_than_there_is) {
+  const ProcId client = driver();
+  for (int i = 0; i < 4; ++i) worker();
+  ask(client, 4);
+  EXPECT_EQ(sent<LeaseGranted>().size(), 2u);
+}
+
+TEST_F(NodeMachineTest, a_returned_lease_goes_to_who_waits) {
+  const ProcId first = driver(), second = driver();
+  // Workers of one job are not given to another, so there must be some left.
+  for (int i = 0; i < 4; ++i) worker();
+  ask(first, 2);
+  ask(second, 1);
+  ASSERT_EQ(sent<RevokeLease>().size(), 1u);
+  const LeaseId back = sent<RevokeLease>()[0].second.lease;
+  out_.list.clear();
+  node_.on_client(first, ReturnLease{back, false}, now_, out_);
+  ASSERT_EQ(sent<LeaseGranted>().size(), 1u);
+  EXPECT_EQ(sent<LeaseGranted>()[0].first, second);
+}
+
+TEST_F(NodeMachineTest, a_worker_is_never_leased_to_itself) {
+  const ProcId client = driver();
+  const ProcId busy = worker();
+  ask(client, 1);
+  ask(busy, 1);
+  node_.on_client(client, ReturnLease{sent<LeaseGranted>()[0].second.lease, false}, now_, out_);
+  for (const auto& [to, granted] : sent<LeaseGranted>()) EXPECT_NE(to, granted.proc);
+}
+
+TEST_F(NodeMachineTest, a_blocked_task_lends_its_cpu) {
+  const ProcId client = driver();
+  for (int i = 0; i < 3; ++i) worker();
+  ask(client, 3);
+  ASSERT_EQ(sent<LeaseGranted>().size(), 2u);
+  const ProcId blocked = sent<LeaseGranted>()[0].second.proc;
+  out_.list.clear();
+  node_.on_client(blocked, Blocked{}, now_, out_);
+  EXPECT_EQ(sent<LeaseGranted>().size(), 1u);
+  node_.on_client(blocked, Unblocked{}, now_, out_);
+}
+
+TEST_F(NodeMachineTest, peers_hear_of_a_death_with_its_cause) {
+  const ProcId client = driver();
+  const ProcId dies = worker();
+  ask(client, 1);
+  out_.list.clear();
+  ExitInfo exit;
+  exit.signal = 11;
+  node_.on_client_gone(dies, exit, {}, now_, out_);
+  ASSERT_EQ(sent<PeerLost>().size(), 1u);
+  EXPECT_EQ(sent<PeerLost>()[0].second.exit.signal, 11);
+}
+
+TEST_F(NodeMachineTest, workers_of_a_dead_client_are_killed) {
+  const ProcId client = driver();
+  worker();
+  ask(client, 1);
+  out_.list.clear();
+  node_.on_client_gone(client, ExitInfo{}, {}, now_, out_);
+  EXPECT_GE(count<NodeEffects::Kill>(), 1u);
+}
+
+TEST_F(NodeMachineTest, only_the_holder_of_a_lease_may_kill_its_worker) {
+  const ProcId client = driver(), stranger = driver();
+  const ProcId used = worker();
+  ask(client, 1);
+  out_.list.clear();
+  node_.on_client(stranger, KillProcess{used, ""}, now_, out_);
+  EXPECT_EQ(count<NodeEffects::Kill>(), 0u);
+  node_.on_client(client, KillProcess{used, ""}, now_, out_);
+  EXPECT_EQ(count<NodeEffects::Kill>(), 1u);
+}
+
+TEST_F(NodeMachineTest, what_can_never_run_is_said) {
+  const ProcId client = driver();
+  ask(client, 1, 100);
+  out_.list.clear();
+  node_.tick(now_ + Duration::from_s(2), out_);
+  ASSERT_EQ(sent<LeaseWaits>().size(), 1u);
+  EXPECT_TRUE(sent<LeaseWaits>()[0].second.hopeless);
+}
+
+TEST_F(NodeMachineTest, a_full_store_waits_and_then_says_who_holds_it) {
+  const ProcId client = driver();
+  node_.on_client(client, RequestSegment{RequestId{1}, 1u << 30}, now_, out_);
+  EXPECT_EQ(count<NodeEffects::MakeSegment>(), 1u);
+  out_.list.clear();
+  node_.on_client(client, RequestSegment{RequestId{2}, 1u << 20}, now_, out_);
+  EXPECT_EQ(sent<ReclaimSegments>().size(), 1u);
+  EXPECT_TRUE(sent<SegmentDenied>().empty());
+  node_.tick(now_ + Duration::from_s(11), out_);
+  ASSERT_EQ(sent<SegmentDenied>().size(), 1u);
+  EXPECT_NE(sent<SegmentDenied>()[0].second.message.find("1024 MiB"), std::string::npos);
+}
+
+TEST_F(NodeMachineTest, an_object_larger_than_the_store_is_refused_at_once) {
+  const ProcId client = driver();
+  node_.on_client(client, RequestSegment{RequestId{1}, 2u << 30}, now_, out_);
+  ASSERT_EQ(sent<SegmentDenied>().size(), 1u);
+  EXPECT_TRUE(sent<SegmentDenied>()[0].second.hopeless);
+}
+
+TEST_F(NodeMachineTest, bundles_hold_resources_until_released) {
+  const ProcId client = driver();
+  worker();
+  PrepareBundles prepare;
+  prepare.indexes = {0};
+  prepare.bundles = {{{"CPU", 2 * kResourceUnit}}};
+  node_.on_control(prepare, now_, out_);
+  node_.on_control(CommitBundles{}, now_, out_);
+  out_.list.clear();
+  ask(client, 1);
+  EXPECT_TRUE(sent<LeaseGranted>().empty());
+  node_.on_control(ReleaseBundles{}, now_, out_);
+  EXPECT_EQ(sent<LeaseGranted>().size(), 1u);
+}
+
+}  // namespace
+}  // namespace eagleray
