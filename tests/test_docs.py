@@ -1,0 +1,32 @@
+"""Every Python sample of the README and of docs/user runs."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from _support import PEER
+
+pytestmark = pytest.mark.skipif(PEER, reason="our documents")
+ROOT = Path(__file__).parents[1]
+SAMPLES = [
+    pytest.param(code, id=f"{path.name}-{number}")
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs" / "user").glob("*.md"))]
+    for number, code in enumerate(re.findall(r"```python\n(.*?)```", path.read_text(), re.S))
+]
+
+
+@pytest.mark.parametrize("code", SAMPLES)
+def test_sample(code, tmp_path):
+    script = tmp_path / "sample.py"
+    script.write_text(code)
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "python")},
+    )
+    assert done.returncode == 0, done.stderr
