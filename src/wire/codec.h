@@ -63,12 +63,12 @@ class Encoder {
   }
   template <Message M>
   void put(const M& message) {
-    message.visit_fields([this](const auto&... field) { (put(field), ...); });
+    message.visit_fields([this](const auto&... field) { (this->put(field), ...); });
   }
   template <class... Ts>
   void put(const std::variant<Ts...>& choice) {
     put(static_cast<uint16_t>(choice.index()));
-    std::visit([this](const auto& value) { put(value); }, choice);
+    std::visit([this](const auto& value) { this->put(value); }, choice);
   }
 
  private:
@@ -135,7 +135,7 @@ class Decoder {
   }
   template <Message M>
   void get(M& message) {
-    message.visit_fields([this](auto&... field) { (get(field), ...); });
+    message.visit_fields([this](auto&... field) { (this->get(field), ...); });
   }
   template <class... Ts>
   void get(std::variant<Ts...>& choice) {
