@@ -485,7 +485,9 @@ nb::object get(Client& client, nb::list refs, std::optional<double> timeout) {
   for (size_t i = 0; i < count; ++i) {
     PyObject* ref = PyList_GET_ITEM(refs.ptr(), static_cast<Py_ssize_t>(i));
     if (!is_ref(ref)) {
-      PyErr_Format(PyExc_TypeError, "expected an ObjectRef, got %s", Py_TYPE(ref)->tp_name);
+      PyErr_Format(PyExc_TypeError,
+                   "Attempting to call `get` on a value of type %s, which is not an ObjectRef.",
+                   Py_TYPE(ref)->tp_name);
       throw nb::python_error();
     }
     objects[i] = reinterpret_cast<RefObject*>(ref)->object;

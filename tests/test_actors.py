@@ -270,7 +270,8 @@ def test_method_options():
             return 1, 2
 
         def stream(self):
-            yield from range(3)
+            for i in range(3):
+                yield i
 
     pair = Pair.remote()
     assert ray.get(list(pair.both.remote())) == [1, 2]

@@ -414,10 +414,6 @@ def get(object_refs: Any, *, timeout: float | None = None) -> Any:
         raise ValueError("The 'timeout' argument must be nonnegative.")
     try:
         values = _get_explaining(core, refs) if timeout is None else core.get(refs, timeout)
-    except TypeError as error:
-        if "expected an ObjectRef" not in str(error):
-            raise
-        raise ValueError(f"Invalid type of object refs: {error}") from None
     except TimeoutError as error:
         if isinstance(error, exceptions.RayError):
             raise

@@ -72,7 +72,8 @@ def _offending(value: Any, name: str, depth: int) -> str | None:
     elif callable(value) and getattr(value, "__closure__", None):
         names = value.__code__.co_freevars
         members = [
-            (f"{n} (captured by {name})", c.cell_contents) for n, c in zip(names, value.__closure__, strict=True)
+            (f"{n} (captured by {name})", c.cell_contents)
+            for n, c in zip(names, value.__closure__, strict=True)
         ]
     elif hasattr(value, "__dict__"):
         members = [(f"{name}.{k}", v) for k, v in vars(value).items()]
