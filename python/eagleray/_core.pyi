@@ -11,30 +11,30 @@ from typing import Any
 class ObjectRef:
     """A counted reference to an object. Equal and hashed by id. Pickling one outside of a value that the
     core serialises pins the object for the life of its owner.
-    `_api.py` adds future(), as_future(), __await__, _on_completed()."""
+    `_api.py` adds future(), as_future(), __await__, _on_completed(), task_id(), job_id()."""
     def binary(self) -> bytes: ...
     def hex(self) -> str: ...
     def is_nil(self) -> bool: ...
     def task_id_binary(self) -> bytes: ...
     def owner(self) -> int: ...  # ProcId
     def ready(self) -> bool: ...  # value or error is here; never blocks
-    def call_site(self) -> str: ...
 
 class ActorCore:
     """A counted reference to an actor: the actor ends when the last one anywhere is gone (unless detached).
-    Pickles inside values like an ObjectRef."""
+    Handles pickle by lend() and actor_from_wire()."""
     def actor_id(self) -> bytes: ...
-    def binary(self) -> bytes: ...
     def weak(self) -> bool: ...  # from get_actor(): does not keep the actor alive
+    def lend(self) -> tuple[bytes, int, bool, bool, int]: ...  # arguments of actor_from_wire
 
 class Task:
     """A task that this worker executes or is about to."""
 
     task_id: bytes
     actor_id: bytes  # 16 bytes, all 0xFF first 12 for a normal task
-    job_id: int
     name: str  # display name
-    function: Any  # loaded function; for an actor method its name (str)
+    function: Any  # loaded function or bound method; a str for the built-in __ray_*__ methods
+    function_name: str
+    is_actor_task: bool
     num_returns: int  # -1: streaming, -2: dynamic
     attempt: int  # 0 at the first run
     extra: bytes  # pickled dict of rare options, b"" if none
@@ -55,7 +55,7 @@ class Client:
     def after_fork(self) -> None: ...  # in a forked child: forget threads and sockets of the parent
     def info(self) -> dict[str, Any]: ...
     # proc:int node_id:str(hex) worker_id:str(hex 28 bytes) job_id:int namespace:str job_config:str(JSON) session_dir:str node_ip:str
-    # node_resources: dict[str,int] labels: dict[str,str] store_capacity:int  connected: bool
+    # runtime_env:str(JSON) node_resources: dict[str,int] labels: dict[str,str] store_capacity:int  connected: bool
     # -- hooks (once, before use) --
     def set_hooks(
         self,
@@ -63,12 +63,11 @@ class Client:
         loads: Callable[[Any, list[Any]], Any],  # (memoryview, memoryviews) -> value
         error_from: Callable[
             [Any, ObjectRef | None], BaseException
-        ],  # loaded error record -> exception for get() to raise
+        ],  # error record -> exception for get()
         load_function: Callable[[bytes, str], Any],  # blob, name -> function
         system_error: Callable[
             [str, str, bytes], Any
         ],  # (kind, message, id) -> error record; kinds below
-        handle_from: Callable[[ActorCore, bytes], Any],  # unpickled actor handle -> ActorHandle
     ) -> None: ...
     # system_error kinds: worker_crashed, worker_oom, actor_died, actor_unavailable, owner_died, object_lost, object_freed, cancelled,
     # store_full, unschedulable, node_died, group_removed
@@ -92,11 +91,16 @@ class Client:
     ) -> tuple[
         list[ObjectRef], list[ObjectRef]
     ]: ...  # ValueError on duplicates, TypeError on a non-ref
-    def on_ready(self, ref: ObjectRef, callback: Callable[[], None]) -> None: ...
-    # called on the callback thread (starts lazily) or at once if ready
+    def want_notification(
+        self, ref: ObjectRef
+    ) -> bool: ...  # True: ready already; else take_notifications gives it
+    def take_notifications(self, timeout_ms: int) -> list[ObjectRef]: ...
+    def wait_reason(
+        self, ref: ObjectRef
+    ) -> str: ...  # one sentence: on what a pending object waits
+    def is_actor_task(self, ref: ObjectRef) -> bool: ...
     def free(self, refs: list[ObjectRef]) -> None: ...
     def cancel(self, ref: ObjectRef, force: bool, recursive: bool) -> None: ...
-    def ref_from_binary(self, id: bytes, owner: int) -> ObjectRef: ...
 
     # -- actors --
     def create_actor(
@@ -114,7 +118,6 @@ class Client:
         strategy: tuple[Any, ...],
         runtime_env: str,
         max_restarts: int,
-        max_task_retries: int,
         max_pending_calls: int,
         ordered: bool,  # False for async and threaded actors
         detached: bool,
@@ -133,21 +136,17 @@ class Client:
     ) -> Callable[..., Any]: ...  # as submitter(); raises _core.PendingCallsLimit
     def find_actor(
         self, name: str, namespace: str
-    ) -> tuple[ActorCore, bytes] | None: ...  # handle_blob
+    ) -> tuple[bytes, bytes] | None: ...  # actor id, handle_blob
     def list_actors(
         self, all_namespaces: bool, namespace: str
     ) -> list[tuple[str, str, str, str]]: ...
     # name, namespace, class name, actor id hex
-    def kill_actor(self, actor: ActorCore, no_restart: bool) -> None: ...
-    def actor_state(
-        self, actor: ActorCore
-    ) -> str: ...  # "pending" "alive" "restarting" "dead" as this process knows
-
+    def kill_actor(self, actor_id: bytes, no_restart: bool) -> None: ...
     # -- worker side --
     def run_worker(
         self,
         run_task: Callable[[Task], None],
-        start_actor: Callable[[dict[str, Any]], Any],
+        start_actor: Callable[[dict[str, Any]], tuple[Any, Callable[[], None] | None]],
         error_of: Callable[[Task | None, BaseException], Any],
     ) -> None: ...
     # The worker's main loop; returns when the worker is to exit. Plain tasks and plain methods of a sync actor run inside C++
@@ -162,7 +161,9 @@ class Client:
     def try_next_task(self) -> Task | None: ...  # for an event loop, never blocks
     def task_fd(
         self,
-    ) -> int: ...  # eventfd, readable when try_next_task may have something (async actors); arms the background thread
+    ) -> int: ...  # eventfd, readable when try_next_task may have something (async actors)
+    def clear_task_fd(self) -> None: ...
+    def exiting(self) -> bool: ...
     def finish(
         self, task: Task, values: Sequence[Any]
     ) -> None: ...  # one per return; raises on unserialisable (then call fail)
@@ -170,17 +171,18 @@ class Client:
         self, task: Task, error: Any, retry: bool
     ) -> None: ...  # error record; retry: retry_exceptions matched
     def stream_item(
-        self, task: Task, value: Any
-    ) -> bool: ...  # next item of a generator; blocks for back-pressure; False: consumer gone
+        self, task: Task, value: Any, ahead_max: int
+    ) -> (
+        bool
+    ): ...  # next item; blocks while ahead_max (> 0) are unread; False: the consumer is gone
     def current_task(self) -> Task | None: ...  # of this thread (set by C++ and by enter_task)
     def enter_task(self, task: Task | None) -> None: ...
     def is_cancelled(self, task: Task) -> bool: ...
     def leaving(
         self, reason: str
     ) -> None: ...  # tell the node that this worker exits by its own decision
-    def assigned(
-        self,
-    ) -> dict[str, Any]: ...  # resources / gpus of the lease or actor this worker serves
+    def flush(self) -> None: ...  # waits, at most 1 s, until what was said is in the rings
+    def assigned_gpus(self) -> list[int]: ...
 
     # -- control --
     def kv_put(
@@ -213,10 +215,13 @@ class StreamCore:
     def next_ref(self, timeout: float | None) -> ObjectRef | None: ...  # None: ended. TimeoutError
     def completed(self) -> ObjectRef: ...
     def finished(self) -> bool: ...
-    def on_next(self, callback: Callable[[], None]) -> None: ...
+    def has_next(self) -> bool: ...
 
 class PendingCallsLimit(Exception): ...
 
+def actor_from_wire(
+    actor_id: bytes, owner: int, weak: bool, ordered: bool, max_pending: int
+) -> ActorCore: ...
 def set_parent_death_signal(signal: int) -> None: ...
 def set_process_title(title: str) -> None: ...
 def in_serialization() -> bool: ...  # true while the core pickles a value on this thread
