@@ -13,6 +13,7 @@
 #include <optional>
 #include <unordered_map>
 
+#include "io/process.h"
 #include "values.h"
 #include "wire/codec.h"
 
@@ -1242,6 +1243,9 @@ NB_MODULE(_core, m) {
       });
 
   m.def("set_parent_death_signal", [](int number) { ::prctl(PR_SET_PDEATHSIG, number); });
+  m.def("become_subreaper", &become_subreaper);
+  m.def("end_descendants",
+        [](double seconds) { end_descendants(Duration{static_cast<int64_t>(seconds * 1e6)}); });
   m.def("set_process_title", [](const std::string& title) { ::prctl(PR_SET_NAME, title.c_str()); });
   m.def("in_serialization", [] { return nested_being_collected() != nullptr; });
 }

@@ -51,19 +51,11 @@ def _child(packet_socket: socket.socket, wake: tuple[int, int], fds: list[int], 
             os._exit(status)
 
 
-def _end_children(children: set[int]) -> None:
-    for pid in children:
-        for target in (-pid, pid):
-            try:
-                os.kill(target, signal.SIGKILL)
-            except OSError:
-                pass
-
-
 def main() -> None:
     from eagleray import _core
 
     _core.set_parent_death_signal(signal.SIGTERM)
+    _core.become_subreaper()
     # What a worker needs at once, so that each fork has it already; the rest follows when it is quiet.
     import cloudpickle  # noqa: F401
 
@@ -80,10 +72,9 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake[1], warn_on_full_buffer=False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    children: set[int] = set()
 
     def on_term(*_: object) -> None:
-        _end_children(children)
+        _core.end_descendants(1.0)  # double-forked grandchildren too: they are adopted here
         os._exit(0)
 
     signal.signal(signal.SIGTERM, on_term)
@@ -118,7 +109,6 @@ def main() -> None:
                         break
                     if pid == 0:
                         break
-                    children.discard(pid)
                     node.send(_REPORT.pack(0, pid, status, ord("X")))
                 continue
             space = socket.CMSG_SPACE(3 * array.array("i").itemsize)
@@ -132,7 +122,6 @@ def main() -> None:
             pid = os.fork()
             if pid == 0:
                 _child(node, wake, list(fds), token)
-            children.add(pid)
             for handed in fds:
                 os.close(handed)
             node.send(_REPORT.pack(token, pid, 0, ord("S")))

@@ -99,15 +99,23 @@ void NodeMachine::on_client(ProcId from, const ClientToNode& message, Instant no
     const auto worker = workers_.find(from);
     if (worker == workers_.end() || worker->second.blocked == blocks) return;
     const auto lease = leases_.find(worker->second.lease);
-    if (lease == leases_.end() || lease->second.strategy.kind == StrategyKind::kGroup) return;
+    if (lease == leases_.end()) return;
     const auto cpu = lease->second.held.find("CPU");
     if (cpu == lease->second.held.end()) return;
     worker->second.blocked = blocks;
+    ResourceMap* pool = &free_;
+    if (lease->second.strategy.kind == StrategyKind::kGroup) {
+      const auto bundle =
+          bundles_.find({lease->second.strategy.group,
+                         static_cast<uint32_t>(lease->second.strategy.bundle_index)});
+      if (bundle == bundles_.end()) return;  // removed: this worker is about to end
+      pool = &bundle->second.free;
+    }
     if (blocks) {
-      add(free_, {{"CPU", cpu->second}});
+      add(*pool, {{"CPU", cpu->second}});
       schedule(now, out);
     } else {
-      subtract(free_, {{"CPU", cpu->second}});
+      subtract(*pool, {{"CPU", cpu->second}});
     }
   } else if (const auto* kill = std::get_if<KillProcess>(&message)) {
     const auto worker = workers_.find(kill->proc);
@@ -158,6 +166,14 @@ void NodeMachine::on_client(ProcId from, const ClientToNode& message, Instant no
 
 bool NodeMachine::can_take(const ResourceMap& want, const Strategy& strategy,
                            const ResourceMap& free) const {
+  // Whole devices, or a share of one: a sum over devices says too little.
+  const auto gpu = want.find("GPU");
+  if (gpu != want.end() && gpu->second > 0) {
+    const int64_t each = std::min(gpu->second, kResourceUnit);
+    const auto devices = std::count_if(gpu_free_.begin(), gpu_free_.end(),
+                                       [each](int64_t amount) { return amount >= each; });
+    if (devices * each < gpu->second) return false;
+  }
   if (strategy.kind != StrategyKind::kGroup) return covers(free, want);
   for (const auto& [key, bundle] : bundles_) {
     if (key.first != strategy.group || !bundle.committed) continue;
@@ -202,7 +218,9 @@ void NodeMachine::give(const ResourceMap& held, const Strategy& strategy, Worker
   if (strategy.kind == StrategyKind::kGroup) {
     const auto it =
         bundles_.find(BundleKey{strategy.group, static_cast<uint32_t>(strategy.bundle_index)});
-    if (it != bundles_.end()) add(it->second.free, held);
+    ResourceMap back = held;
+    if (worker.blocked) back.erase("CPU");
+    if (it != bundles_.end()) add(it->second.free, back);
   } else {
     ResourceMap back = held;
     if (worker.blocked) back.erase("CPU");

@@ -182,6 +182,15 @@ TEST_F(NodeMachineTest, an_object_larger_than_the_store_is_refused_at_once) {
   EXPECT_TRUE(sent<SegmentDenied>()[0].second.hopeless);
 }
 
+TEST_F(NodeMachineTest, a_start_that_failed_is_tried_again) {
+  const ProcId client = driver();
+  out_.list.clear();
+  node_.on_worker_start_failed(1, now_, out_);
+  node_.on_worker_start_failed(2, now_, out_);
+  ask(client, 1);
+  EXPECT_EQ(count<NodeEffects::StartWorker>(), 1u);
+}
+
 TEST_F(NodeMachineTest, bundles_hold_resources_until_released) {
   const ProcId client = driver();
   worker();

@@ -299,6 +299,7 @@ void NodeShell::on_zygote() {
     const auto it = starting_.find(report.token);
     if (it == starting_.end()) continue;
     WorkerProcess& process = processes_[pid];
+    process.token = report.token;
     process.out = std::move(it->second.out);
     process.err = std::move(it->second.err);
     process.connection = it->second.socket.get();
@@ -340,6 +341,7 @@ void NodeShell::on_worker_exit(pid_t pid, int status) {
     loop_.remove(output->pipe.get());
   }
   const int fd = process.connection;
+  const uint64_t token = process.token;
   processes_.erase(it);
   const auto connection = connections_.find(fd);
   if (connection == connections_.end() || connection->second->pid != pid) return;
@@ -356,7 +358,7 @@ void NodeShell::on_worker_exit(pid_t pid, int status) {
   connections_.erase(fd);
   NodeEffects effects;
   if (!proc) {
-    node_.on_worker_start_failed(0, monotonic_now(), effects);
+    node_.on_worker_start_failed(token, monotonic_now(), effects);
     return apply(effects);
   }
   by_proc_.erase(proc);

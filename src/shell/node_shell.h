@@ -53,6 +53,7 @@ class NodeShell {
     std::string tail;  // stderr: the last lines
   };
   struct WorkerProcess {
+    uint64_t token = 0;
     Output out, err;
     int connection = -1;
   };
