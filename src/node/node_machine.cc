@@ -336,7 +336,13 @@ void NodeMachine::schedule(Instant now, NodeEffects& out) {
   bool progress = true;
   while (progress) {
     progress = false;
-    for (Demand& demand : demands_) {
+    // Who has least comes first, so that one that always wants more cannot starve the others.
+    std::vector<Demand*> order;
+    for (Demand& each : demands_) order.push_back(&each);
+    std::stable_sort(order.begin(), order.end(),
+                     [](const Demand* a, const Demand* b) { return a->held < b->held; });
+    for (Demand* each : order) {
+      Demand& demand = *each;
       const uint32_t before = demand.held;
       uint32_t& waits = promised[&demand];
       if (demand.held + waits >= demand.request.wanted) continue;

@@ -100,6 +100,18 @@ TEST_F(NodeMachineTest, a_returned_lease_goes_to_who_waits) {
   EXPECT_EQ(sent<LeaseGranted>()[0].first, second);
 }
 
+TEST_F(NodeMachineTest, who_has_nothing_comes_before_who_wants_more) {
+  const ProcId greedy = driver(), second = driver();
+  for (int i = 0; i < 4; ++i) worker();
+  ask(greedy, 8);
+  ask(second, 1);
+  const LeaseId back = sent<RevokeLease>().at(0).second.lease;
+  out_.list.clear();
+  node_.on_client(greedy, ReturnLease{back, false}, now_, out_);
+  ASSERT_EQ(sent<LeaseGranted>().size(), 1u);
+  EXPECT_EQ(sent<LeaseGranted>()[0].first, second);
+}
+
 TEST_F(NodeMachineTest, a_worker_is_never_leased_to_itself) {
   const ProcId client = driver();
   const ProcId busy = worker();
