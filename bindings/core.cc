@@ -22,8 +22,6 @@ namespace nb = nanobind;
 namespace eagleray::python {
 namespace {
 
-using Clock = Instant;
-
 ClientShell& shell() {
   ClientShell* current = runtime().shell;
   if (!current || current->closed()) {
@@ -402,9 +400,6 @@ bool answer_values(ExecTask* task, PyObject* const* values, size_t count) {
     }
   }
   done.run_us = done_of(task).run_us;
-  if (task->cancelled && task->push.num_returns >= 0 && !task->push.actor_task) {
-    // It ended before the interrupt reached it: its value stands.
-  }
   ClientShell::Access machine = shell().access();
   machine->finish(task, std::move(done), std::move(nested), machine.effects());
   return true;
