@@ -1,22 +1,28 @@
-# One static library and one test program per folder of src/. Files are found by name, so adding one
-# needs no edit here.
-set(EAGLERAY_PACKAGE_DIR ${CMAKE_SOURCE_DIR}/python/eagleray CACHE PATH
-    "Where a development build puts the extension and the programs")
+# What a folder of src/ becomes: one static library, one test program, and a program for each fuzz
+# target. Files are found by name, so adding one needs no edit here.
 
 add_library(eagleray_options INTERFACE)
 target_compile_options(eagleray_options INTERFACE -Wall -Wextra -Wconversion -Wshadow -Werror)
-target_include_directories(eagleray_options INTERFACE ${CMAKE_SOURCE_DIR}/src)
+target_include_directories(eagleray_options INTERFACE ${CMAKE_SOURCE_DIR}/src
+                           ${CMAKE_SOURCE_DIR}/include)
 if(EAGLERAY_SANITIZE)
+  # Without no-sanitize-recover, undefined behaviour is only printed and its test still passes.
   target_compile_options(eagleray_options INTERFACE -fsanitize=${EAGLERAY_SANITIZE}
-                         -fno-omit-frame-pointer)
+                         -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(eagleray_options INTERFACE -fsanitize=${EAGLERAY_SANITIZE})
 endif()
+if(EAGLERAY_FUZZ)
+  target_compile_options(eagleray_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 
+# eagleray_layer(NAME [DEPS LAYER...])
 function(eagleray_layer name)
   cmake_parse_arguments(ARG "" "" "DEPS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS src/${name}/*.cc)
   set(tests ${sources})
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+  set(fuzzers ${sources})
+  list(FILTER fuzzers INCLUDE REGEX "_fuzz\\.cc$")
   list(FILTER sources EXCLUDE REGEX "_(test|bench|fuzz)\\.cc$")
   list(TRANSFORM ARG_DEPS PREPEND eagleray_)
   if(sources)
@@ -31,14 +37,26 @@ function(eagleray_layer name)
     target_link_libraries(${name}_test PRIVATE eagleray_${name} GTest::gtest_main)
     add_test(NAME ${name}_test COMMAND ${name}_test)
   endif()
+  if(EAGLERAY_FUZZ)
+    foreach(fuzzer ${fuzzers})
+      cmake_path(GET fuzzer STEM target)
+      add_executable(${target} ${fuzzer})
+      target_link_libraries(${target} PRIVATE eagleray_${name})
+      target_link_options(${target} PRIVATE -fsanitize=fuzzer)
+      set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+    endforeach()
+  endif()
 endfunction()
 
+# eagleray_program(NAME SOURCE DEPS LAYER...)
 function(eagleray_program name source)
+  cmake_parse_arguments(ARG "" "" "DEPS" ${ARGN})
   if(NOT EXISTS ${CMAKE_SOURCE_DIR}/${source})
     return()
   endif()
+  list(TRANSFORM ARG_DEPS PREPEND eagleray_)
   add_executable(${name} ${source})
-  target_link_libraries(${name} PRIVATE eagleray_shell eagleray_sim)
+  target_link_libraries(${name} PRIVATE ${ARG_DEPS})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${EAGLERAY_PACKAGE_DIR}/bin)
   install(TARGETS ${name} RUNTIME DESTINATION eagleray/bin)
 endfunction()
