@@ -64,8 +64,8 @@ def node_ip() -> str:
     return "127.0.0.1"
 
 
-def program() -> str:
-    path = os.path.join(os.path.dirname(__file__), "bin", "eagleray-node")
+def program(name: str) -> str:
+    path = os.path.join(os.path.dirname(__file__), "bin", name)
     if not os.access(path, os.X_OK):
         raise RuntimeError(
             f"{path} is missing: build it with ./dev build, or reinstall the package"
@@ -103,7 +103,8 @@ class LocalNode:
         self.socket_path = os.path.join(self.session_dir, "node.sock")
         ready_read, ready_write = os.pipe()
         arguments = [
-            program(),
+            program("eagleray-node"),
+            f"--control={program('eagleray-control')}",
             f"--session-dir={self.session_dir}",
             f"--socket={self.socket_path}",
             f"--log-dir={os.path.join(self.session_dir, 'logs')}",
@@ -117,7 +118,7 @@ class LocalNode:
             f"--driver-pid={os.getpid() if owned else 0}",
             f"--ready-fd={ready_write}",
         ]
-        log = os.path.join(self.session_dir, "logs", "node.log")
+        log = os.path.join(self.session_dir, "logs", "node.err")
         with open(log, "ab") as output:
             self.process = subprocess.Popen(
                 arguments,

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "io/log.h"
 #include "shell/node_shell.h"
 
 namespace {
@@ -43,7 +44,7 @@ int main(int argc, char** argv) {
     }
     given[std::string(argument.substr(2, equals - 2))] = std::string(argument.substr(equals + 1));
   }
-  for (const char* key : {"session-dir", "socket", "log-dir", "python", "resources"}) {
+  for (const char* key : {"session-dir", "socket", "log-dir", "python", "resources", "control"}) {
     if (given[key].empty()) return usage((std::string("--") + key + " is missing").c_str());
   }
   NodeShell::Options options;
@@ -52,6 +53,7 @@ int main(int argc, char** argv) {
   options.log_dir = given["log-dir"];
   options.python = given["python"];
   options.python_path = given["python-path"];
+  options.control_program = given["control"];
   options.driver_pid = static_cast<pid_t>(std::atol(given["driver-pid"].c_str()));
   options.ready_fd = given["ready-fd"].empty() ? -1 : std::atoi(given["ready-fd"].c_str());
   options.store_capacity = std::strtoull(given["store-capacity"].c_str(), nullptr, 10);
@@ -64,8 +66,9 @@ int main(int argc, char** argv) {
   for_each_pair(given["labels"], [&](std::string name, std::string value) {
     options.info.labels[std::move(name)] = std::move(value);
   });
-  if (::getrandom(options.info.node.bytes.data(), options.info.node.kSize, 0) < 0 ||
-      ::getrandom(&options.seed, sizeof options.seed, 0) < 0) {
+  options.info.index = eagleray::NodeIndex{1};  // control is its child
+  eagleray::open_log("eagleray-node", options.log_dir + "/node.log");
+  if (::getrandom(options.info.node.bytes.data(), options.info.node.kSize, 0) < 0) {
     return usage("the kernel gave no random bytes");
   }
   auto shell = NodeShell::open(std::move(options));

@@ -1,7 +1,6 @@
 // ControlMachine: the cluster's memory. Jobs, the actors' lives (names, restarts, owners),
-// placement groups in two phases, key-value pairs, nodes. Pure: driven by the shell that holds the
-// nodes' connections; what must survive a restart comes out as nothing yet (see
-// docs/design/control.md).
+// placement groups in two phases, key-value pairs, nodes. Pure: driven by ControlShell, which makes
+// `durable` durable before it sends `list`, so that nothing acknowledged is lost with the process.
 //
 // An actor: kPending -> kAlive -> kRestarting -> kAlive ... -> kDead; a creation error ends it.
 #pragma once
@@ -17,6 +16,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "message/cluster.h"
+#include "message/durable.h"
 
 namespace eagleray {
 
@@ -30,6 +30,7 @@ struct ControlEffects {
     ControlToNode message;
   };
   std::vector<ToNode> list;
+  std::vector<DurableChange> durable;  // one transaction, before anything of `list` is sent
 };
 
 class ControlMachine {
@@ -37,15 +38,32 @@ class ControlMachine {
   // `seed` makes the names of anonymous namespaces; the machine itself draws nothing at random.
   explicit ControlMachine(uint64_t seed) : seed_(seed) {}
 
+  // Once, before any event: takes the records that an earlier life has left (none: a new cluster)
+  // and begins the next epoch.
+  void restore(const std::vector<DurableRecord>& records, ControlEffects& out);
+
+  // A node's connection began; its index is what the node brought, or a new one.
   NodeIndex on_node_hello(const NodeHello& message, ControlEffects& out);
+  // Applies a numbered message at most once and acknowledges it.
+  void on_numbered(NodeIndex from, const FromNode& message, ControlEffects& out);
   void on_node(NodeIndex from, const NodeToControl& message, ControlEffects& out);
   void on_node_lost(NodeIndex node, ControlEffects& out);
   void check_invariants() const;
+
+  size_t actor_count() const { return actors_.size(); }
+  uint64_t epoch() const { return epoch_; }
 
  private:
   struct Node {
     NodeInfo info;
     ResourceMap available;
+    uint64_t last_number = 0;
+    bool here = false;  // connected
+  };
+  struct Job {
+    JobInfo info;
+    NodeIndex node;
+    RequestId request;
   };
   struct Subscriber {
     NodeIndex node;
@@ -58,8 +76,8 @@ class ControlMachine {
     ActorStatus status;
     NodeIndex node;
     int32_t restarts_left = 0;
-    bool out_of_scope = false;
     bool killed = false;          // with no_restart
+    bool forced = false;          // ... at once, not after its queued calls
     bool restart_wanted = false;  // killed with no_restart=False
     std::vector<Subscriber> subscribers;
   };
@@ -71,30 +89,66 @@ class ControlMachine {
     std::vector<Subscriber> waiting;
   };
 
-  void on_call(NodeIndex node, const ClientAsks& message, ControlEffects& out);
-  void create_actor(NodeIndex node, const ClientAsks& ask, const CreateActor& call,
-                    ControlEffects& out);
+  // Nodes' messages.
+  void on(NodeIndex from, const NodeHello& hello, ControlEffects& out);
+  void on(NodeIndex from, const NewJob& job, ControlEffects& out);
+  void on(NodeIndex from, const JobEnded& ended, ControlEffects& out);
+  void on(NodeIndex from, const ClientAsks& asks, ControlEffects& out);
+  void on(NodeIndex from, const ClientGone& gone, ControlEffects& out);
+  void on(NodeIndex from, const ActorPlaced& placed, ControlEffects& out);
+  void on(NodeIndex from, const ActorEnded& ended, ControlEffects& out);
+  void on(NodeIndex from, const BundlesPrepared& prepared, ControlEffects& out);
+  void on(NodeIndex from, const NodeLoad& load, ControlEffects& out);
+  void on(NodeIndex from, const NodeSynced& synced, ControlEffects& out);
+  void answer_again(NodeIndex from, const NodeToControl& message, ControlEffects& out);
+
+  // Clients' calls.
+  struct Caller {
+    NodeIndex node;
+    ProcId client;
+    RequestId request;
+  };
+  void call(const Caller& caller, const CreateActor& create, ControlEffects& out);
+  void call(const Caller& caller, const SubscribeActor& subscribe, ControlEffects& out);
+  void call(const Caller& caller, const ActorOutOfScope& scope, ControlEffects& out);
+  void call(const Caller& caller, const KillActor& kill, ControlEffects& out);
+  void call(const Caller& caller, const FindActor& find, ControlEffects& out);
+  void call(const Caller& caller, const ListActors& list, ControlEffects& out);
+  void call(const Caller& caller, const CreateGroup& create, ControlEffects& out);
+  void call(const Caller& caller, const RemoveGroup& remove, ControlEffects& out);
+  void call(const Caller& caller, const WaitGroup& wait, ControlEffects& out);
+  void call(const Caller& caller, const QueryGroups& query, ControlEffects& out);
+  void call(const Caller& caller, const KvPut& put, ControlEffects& out);
+  void call(const Caller& caller, const KvGet& get, ControlEffects& out);
+  void call(const Caller& caller, const KvDelete& erase, ControlEffects& out);
+  void call(const Caller& caller, const KvList& list, ControlEffects& out);
+  void call(const Caller& caller, const QueryCluster& query, ControlEffects& out);
+
   void place(Actor& actor, ControlEffects& out);
   void stop(Actor& actor, bool force, const std::string& reason, ControlEffects& out);
   void ended(Actor& actor, const ExitInfo& exit, ControlEffects& out);
   void die(Actor& actor, ControlEffects& out);
   void publish(const Actor& actor, ControlEffects& out);
-  void answer(NodeIndex node, ProcId client, RequestId request, ControlAnswer answer,
-              ControlEffects& out);
-  void done(NodeIndex node, const ClientAsks& ask, ControlEffects& out);
-  void fail(NodeIndex node, const ClientAsks& ask, ErrorCode code, std::string message,
-            ControlEffects& out);
+  void answer(const Caller& to, ControlAnswer answer, ControlEffects& out);
+  void fail(const Caller& to, ErrorCode code, std::string message, ControlEffects& out);
   void retry_groups(ControlEffects& out);
-  void remove_group(Group& group, ControlEffects& out);
+  void prepare(Group& group, NodeIndex node, ControlEffects& out);
+  void remove_group(const PlacementGroupId& id, ControlEffects& out);
   bool could_ever_fit(const GroupSpec& spec) const;
   GroupStatus status_of(const Group& group) const;
   NodeIndex some_node() const;
 
+  void persist_counters(ControlEffects& out) const;
+  void persist(const Node& node, ControlEffects& out) const;
+  void persist(const Actor& actor, ControlEffects& out) const;
+  void persist(const Group& group, ControlEffects& out) const;
+
   const uint64_t seed_;
+  uint64_t epoch_ = 0;
   uint32_t last_node_ = 0;
   uint32_t last_job_ = 0;
   std::map<NodeIndex, Node> nodes_;
-  std::map<JobId, JobInfo> jobs_;
+  std::map<JobId, Job> jobs_;
   std::map<ActorId, Actor> actors_;
   std::map<std::pair<std::string, std::string>, ActorId> names_;  // namespace, name
   std::deque<ActorId> dead_;

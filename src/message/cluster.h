@@ -1,4 +1,8 @@
-// Messages between a node and control. One connection per node; control is the listener.
+// Messages between a node and control, over one ordered connection per node.
+//
+// What changes control's tables is numbered by the node and kept there until control acknowledges
+// it behind its commit; after control or the connection has died the node sends the unacknowledged
+// part again and control applies only what is new. Questions carry no number: the node asks again.
 #pragma once
 
 #include <variant>
@@ -9,15 +13,18 @@
 
 namespace eagleray {
 
-inline constexpr uint32_t kClusterVersion = 1;
+inline constexpr uint32_t kClusterVersion = 2;
 
 // ---- node to control ----
 
-struct NodeHello {  // first message, also after a reconnect: then `jobs`, `actors` say what lives
+struct NodeHello {  // first message of a connection; info.index is 0 for a node without a number
   uint32_t version = kClusterVersion;
   NodeInfo info;
-  std::vector<ActorStatus> actors;  // alive here
-  EAGLERAY_FIELDS(NodeHello, version, info, actors)
+  EAGLERAY_FIELDS(NodeHello, version, info)
+};
+struct NodeSynced {  // all that was unacknowledged has been sent again; what this node still holds
+  std::vector<PlacementGroupId> groups;
+  EAGLERAY_FIELDS(NodeSynced, groups)
 };
 struct NewJob {  // JobAccepted
   RequestId request;
@@ -64,14 +71,24 @@ struct NodeLoad {  // at change, at most every 100 ms
 };
 
 using NodeToControl = std::variant<NodeHello, NewJob, JobEnded, ClientAsks, ClientGone, ActorPlaced,
-                                   ActorEnded, BundlesPrepared, NodeLoad>;
+                                   ActorEnded, BundlesPrepared, NodeLoad, NodeSynced>;
+
+struct FromNode {
+  uint64_t number = 0;  // 1, 2, ... in the node's life; 0: not numbered
+  NodeToControl message;
+  EAGLERAY_FIELDS(FromNode, number, message)
+};
 
 // ---- control to node ----
 
 struct NodeAccepted {
-  NodeIndex index;  // high half of every ProcId that the node gives out
-  uint64_t epoch = 0;
+  NodeIndex index;     // high half of every ProcId that the node gives out
+  uint64_t epoch = 0;  // grows by one with each start of control
   EAGLERAY_FIELDS(NodeAccepted, index, epoch)
+};
+struct Acknowledged {  // everything up to `number` is applied and durable, and has been answered
+  uint64_t number = 0;
+  EAGLERAY_FIELDS(Acknowledged, number)
 };
 struct JobAccepted {
   RequestId request;
@@ -111,7 +128,8 @@ struct ReleaseBundles {  // ends leases and actors inside, then gives the resour
   EAGLERAY_FIELDS(ReleaseBundles, group)
 };
 
-using ControlToNode = std::variant<NodeAccepted, JobAccepted, AnswerClient, PlaceActor, StopActor,
-                                   PrepareBundles, CommitBundles, ReleaseBundles>;
+using ControlToNode =
+    std::variant<NodeAccepted, Acknowledged, JobAccepted, AnswerClient, PlaceActor, StopActor,
+                 PrepareBundles, CommitBundles, ReleaseBundles>;
 
 }  // namespace eagleray

@@ -18,6 +18,7 @@
 #include "base/time.h"
 #include "message/cluster.h"
 #include "message/local.h"
+#include "node/control_link.h"
 
 namespace eagleray {
 
@@ -61,8 +62,8 @@ struct NodeEffects {
     SegmentId segment;
   };
   using Effect = std::variant<ToClient, MakeLink, StartWorker, Kill, MakeSegment, ShareSegment,
-                              DropSegment, NodeToControl>;
-  std::vector<Effect> list;  // in this order
+                              DropSegment, FromNode>;  // FromNode: to control
+  std::vector<Effect> list;                            // in this order
 };
 
 class NodeMachine {
@@ -70,7 +71,9 @@ class NodeMachine {
   NodeMachine(const NodeSettings& settings, NodeInfo info);
 
   // ---- events ----
-  void on_accepted(NodeIndex index);  // by control, before any client
+  // A connection to control stands (again), or is gone: then clients' calls of control wait.
+  void on_control_attached(NodeEffects& out);
+  void on_control_lost() { control_.on_detached(); }
   // A process registered on a connection; its id comes back in Registered.
   ProcId on_register(const Register& message, Instant now, NodeEffects& out);
   void on_client(ProcId from, const ClientToNode& message, Instant now, NodeEffects& out);
@@ -128,6 +131,7 @@ class NodeMachine {
     uint32_t held = 0;
     Instant since;  // since when it lacks something
     bool explained = false;
+    uint32_t promised = 0;  // within one schedule(): workers that are starting for it
   };
   struct PendingActor {
     PlaceActor place;
@@ -151,6 +155,30 @@ class NodeMachine {
     Instant since;
   };
 
+  // Clients' messages.
+  void on(ProcId from, const Register&, Instant now, NodeEffects& out);
+  void on(ProcId from, const RequestLeases&, Instant now, NodeEffects& out);
+  void on(ProcId from, const ReturnLease&, Instant now, NodeEffects& out);
+  void on(ProcId from, const ConnectPeer&, Instant now, NodeEffects& out);
+  void on(ProcId from, const Blocked&, Instant now, NodeEffects& out);
+  void on(ProcId from, const Unblocked&, Instant now, NodeEffects& out);
+  void on(ProcId from, const KillProcess&, Instant now, NodeEffects& out);
+  void on(ProcId from, const RequestSegment&, Instant now, NodeEffects& out);
+  void on(ProcId from, const ReleaseSegment&, Instant now, NodeEffects& out);
+  void on(ProcId from, const OpenSegment&, Instant now, NodeEffects& out);
+  void on(ProcId from, const FreeOrphanExtents&, Instant now, NodeEffects& out);
+  void on(ProcId from, const ActorStarted&, Instant now, NodeEffects& out);
+  void on(ProcId from, const Leaving&, Instant now, NodeEffects& out);
+  void on(ProcId from, const AskControl&, Instant now, NodeEffects& out);
+
+  bool lend_cpu(ProcId proc, bool blocks);
+  void kill_worker(ProcId proc, Worker& worker, const std::string& why, NodeEffects& out);
+  void on_accepted(const NodeAccepted& accepted, NodeEffects& out);
+  void place_actor(const PlaceActor& place, Instant now, NodeEffects& out);
+  void stop_actor(const StopActor& stop, NodeEffects& out);
+  void prepare(const PrepareBundles& prepare, NodeEffects& out);
+  void release(const ReleaseBundles& release, NodeEffects& out);
+  void report(NodeToControl message, NodeEffects& out);
   void schedule(Instant now, NodeEffects& out);
   bool grant(Demand& demand, ResourceMap& tentative, uint32_t& workers_wanted, NodeEffects& out);
   bool place(const PendingActor& pending, ResourceMap& tentative, uint32_t& workers_wanted,
@@ -174,6 +202,7 @@ class NodeMachine {
 
   const NodeSettings settings_;
   NodeInfo info_;
+  ControlLink control_;
   ResourceMap free_;
   std::vector<int64_t> gpu_free_;
   uint64_t last_proc_ = 0;

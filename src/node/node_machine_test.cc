@@ -7,19 +7,24 @@ namespace {
 
 class NodeMachineTest : public testing::Test {
  protected:
-  NodeMachineTest() : node_(NodeSettings{}, info()) { node_.on_accepted(NodeIndex{1}); }
+  NodeMachineTest() : node_(NodeSettings{}, info()) { accept(); }
 
   static NodeInfo info() {
     NodeInfo info;
     info.total = {{"CPU", 2 * kResourceUnit}};
     return info;
   }
+  void accept() {
+    node_.on_control_attached(out_);
+    node_.on_control(NodeAccepted{NodeIndex{1}, 1}, now_, out_);
+    out_.list.clear();
+  }
   ProcId driver() {
     const ProcId proc = node_.on_register(Register{}, now_, out_);
     RequestId request;
     for (const auto& effect : out_.list) {
-      if (const auto* message = std::get_if<NodeToControl>(&effect)) {
-        if (const auto* job = std::get_if<NewJob>(message)) request = job->request;
+      if (const auto* message = std::get_if<FromNode>(&effect)) {
+        if (const auto* job = std::get_if<NewJob>(&message->message)) request = job->request;
       }
     }
     node_.on_control(JobAccepted{request, JobInfo{JobId{++jobs_}, "", "", 0}}, now_, out_);

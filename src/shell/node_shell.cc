@@ -13,6 +13,7 @@
 #include <cstring>
 #include <thread>
 
+#include "io/log.h"
 #include "store/doorbell.h"
 #include "store/link_layout.h"
 #include "store/segment_allocator.h"
@@ -22,7 +23,7 @@ namespace eagleray {
 namespace {
 
 constexpr size_t kTailBytes = 4096;
-constexpr uint64_t kLogBytesMax = 64u << 20;  // of one worker's stream; then it starts anew
+constexpr uint64_t kOutputBytesMax = 64u << 20;  // of one worker's stream; then it starts anew
 constexpr Duration kEndPatience = Duration::from_s(1);
 
 // What the zygote says: a worker was forked ('S') or has ended ('X', with its wait status).
@@ -46,7 +47,16 @@ NodeShell::NodeShell(Options options)
             return settings;
           }(),
           options_.info),
-      control_(options_.seed) {}
+      control_(loop_,
+               {options_.control_program, options_.session_dir + "/control.db",
+                options_.log_dir + "/control.log", options_.driver_pid == 0},
+               {[this] {
+                  NodeEffects effects;
+                  node_.on_control_attached(effects);
+                  apply(effects);
+                },
+                [this] { node_.on_control_lost(); },
+                [this](ControlToNode&& message) { on_control(message); }}) {}
 
 Result<std::unique_ptr<NodeShell>> NodeShell::open(Options options) {
   std::unique_ptr<NodeShell> shell(new NodeShell(std::move(options)));
@@ -85,12 +95,8 @@ Result<Ok> NodeShell::start() {
   reinterpret_cast<NodePage*>(node_page_.data())
       ->cores.store(static_cast<int32_t>(std::max(1u, std::thread::hardware_concurrency())));
 
-  ControlEffects effects;
-  NodeHello hello;
-  hello.info = node_.info();
-  index_ = control_.on_node_hello(hello, effects);
-  node_.on_accepted(index_);
-
+  Result<Ok> control = control_.start();
+  if (!control.ok()) return control;
   Result<Fd> listener = listen_unix(options_.socket_path);
   if (!listener.ok()) return listener.error();
   listener_ = std::move(listener).value();
@@ -121,13 +127,18 @@ Result<Ok> NodeShell::start_zygote() {
 
 void NodeShell::run() {
   while (!ending_) {
-    const Instant next = node_.next_deadline();
+    const Instant next = std::min(node_.next_deadline(), control_.next_deadline());
     int timeout = -1;
     if (next != Instant::never()) {
       timeout = static_cast<int>(std::max<int64_t>(0, (next - monotonic_now()).us / 1000 + 1));
     }
     if (!loop_.run_once(timeout).ok()) break;
     while (::waitpid(-1, nullptr, WNOHANG) > 0) {  // adopted orphans that ended
+    }
+    const Result<Ok> control = control_.tick(monotonic_now());
+    if (!control.ok()) {
+      log_line(LogLevel::kError, control.error().message + "; the node ends");
+      break;
     }
     NodeEffects effects;
     node_.tick(monotonic_now(), effects);
@@ -385,7 +396,8 @@ void NodeShell::read_output(pid_t pid, bool error) {
     if (n == 0) loop_.remove(output.pipe.get());
     if (n <= 0) return;
     const std::string_view text(buffer, static_cast<size_t>(n));
-    if (output.written > kLogBytesMax && ::ftruncate(output.file.get(), 0) == 0) output.written = 0;
+    if (output.written > kOutputBytesMax && ::ftruncate(output.file.get(), 0) == 0)
+      output.written = 0;
     output.written += text.size();
     [[maybe_unused]] const ssize_t written = ::write(output.file.get(), buffer, text.size());
     if (error) {
@@ -467,20 +479,16 @@ void NodeShell::apply(NodeEffects& effects) {
            found ? 1 : 0);
     } else if (auto* drop = std::get_if<NodeEffects::DropSegment>(&effect)) {
       segments_.erase(drop->segment);
-    } else if (auto* control = std::get_if<NodeToControl>(&effect)) {
-      to_control(*control);
+    } else if (auto* message = std::get_if<FromNode>(&effect)) {
+      control_.send(*message);
     }
   }
   effects.list.clear();
 }
 
-void NodeShell::to_control(const NodeToControl& message) {
-  ControlEffects said;
-  control_.on_node(index_, message, said);
+void NodeShell::on_control(const ControlToNode& message) {
   NodeEffects effects;
-  for (const ControlEffects::ToNode& out : said.list) {
-    node_.on_control(out.message, monotonic_now(), effects);
-  }
+  node_.on_control(message, monotonic_now(), effects);
   apply(effects);
 }
 

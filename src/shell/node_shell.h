@@ -1,7 +1,6 @@
 // NodeShell: the node's one thread. It owns the loop, the sockets of clients, the zygote, the pipes
-// of the workers' output and the segments' descriptors; NodeMachine and ControlMachine decide.
-// Control lives in this process for now and is spoken to by the same messages that will go over a
-// socket.
+// of the workers' output and the segments' descriptors; NodeMachine decides. Control is its child
+// (ControlProcess).
 #pragma once
 
 #include <sys/types.h>
@@ -11,11 +10,11 @@
 #include <string>
 #include <vector>
 
-#include "control/control_machine.h"
 #include "io/event_loop.h"
 #include "io/frame_socket.h"
 #include "io/process.h"
 #include "node/node_machine.h"
+#include "shell/control_process.h"
 
 namespace eagleray {
 
@@ -27,11 +26,11 @@ class NodeShell {
     std::string log_dir;
     std::string python;
     std::string python_path;
+    std::string control_program;
     pid_t driver_pid = 0;  // 0: a daemon
     int ready_fd = -1;     // one byte is written when clients may connect
     NodeInfo info;
     uint64_t store_capacity = 0;
-    uint64_t seed = 0;
   };
   static Result<std::unique_ptr<NodeShell>> open(Options options);
   // Until SIGTERM, SIGINT or the driver's end; then ends every process it started.
@@ -72,7 +71,7 @@ class NodeShell {
   void read_output(pid_t pid, bool error);
   void emit(pid_t pid, bool error, std::string text);
   void apply(NodeEffects& effects);
-  void to_control(const NodeToControl& message);
+  void on_control(const ControlToNode& message);
   void make_link(ProcId a, ProcId b);
   void send(ProcId to, const NodeToClient& message, const int* fds = nullptr, size_t count = 0);
   Connection* find(ProcId proc);
@@ -80,8 +79,7 @@ class NodeShell {
   Options options_;
   EventLoop loop_;
   NodeMachine node_;
-  ControlMachine control_;
-  NodeIndex index_;
+  ControlProcess control_;
   Fd listener_, signals_, driver_, zygote_;
   pid_t zygote_pid_ = 0;
   Fd node_page_fd_;

@@ -31,11 +31,16 @@ ClusterSim::ClusterSim(const Options& options)
       random_(options.seed),
       node_(NodeSettings{}, sim_node()),
       control_(options.seed) {
-  ControlEffects effects;
+  ControlEffects said;
+  control_.restore({}, said);
   NodeHello hello;
   hello.info = sim_node();
-  node_index_ = control_.on_node_hello(hello, effects);
-  node_.on_accepted(node_index_);
+  node_index_ = control_.on_node_hello(hello, said);
+  NodeEffects effects;
+  node_.on_control_attached(effects);
+  effects.list.clear();
+  for (const ControlEffects::ToNode& out : said.list) node_.on_control(out.message, now_, effects);
+  apply(effects);
 }
 
 ClusterSim::~ClusterSim() = default;
@@ -155,16 +160,20 @@ void ClusterSim::apply(NodeEffects& effects) {
     } else if (auto* end = std::get_if<NodeEffects::Kill>(&effect)) {
       // The zygote reports the end later: the process is only marked here.
       processes_[end->pid - 1]->ending = true;
-    } else if (auto* message = std::get_if<NodeToControl>(&effect)) {
+    } else if (auto* message = std::get_if<FromNode>(&effect)) {
       control(*message);
     }
   }
   effects.list.clear();
 }
 
-void ClusterSim::control(const NodeToControl& message) {
+void ClusterSim::control(const FromNode& message) {
   ControlEffects said;
-  control_.on_node(node_index_, message, said);
+  if (message.number == 0) {
+    control_.on_node(node_index_, message.message, said);
+  } else {
+    control_.on_numbered(node_index_, message, said);
+  }
   control_.check_invariants();
   NodeEffects effects;
   for (const ControlEffects::ToNode& out : said.list) node_.on_control(out.message, now_, effects);

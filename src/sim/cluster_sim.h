@@ -85,7 +85,7 @@ class ClusterSim {
   void kill(Process& process);
   void apply(Process& process);
   void apply(NodeEffects& effects);
-  void control(const NodeToControl& message);
+  void control(const FromNode& message);
   bool step();
   void deliver_to_node(Process& process);
   void deliver_from_node(Process& process);

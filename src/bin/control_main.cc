@@ -1,0 +1,41 @@
+// eagleray-control: see docs/design/control.md. Started by its node, which hands over their
+// connection as descriptor 3; not meant to be run by hand.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+#include "io/log.h"
+#include "shell/control_shell.h"
+
+int main(int argc, char** argv) {
+  using namespace eagleray;
+  ::signal(SIGPIPE, SIG_IGN);
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // without its node it has nobody to serve
+  ::fcntl(3, F_SETFD, FD_CLOEXEC);
+  ControlShell::Options options;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view argument(argv[i]);
+    if (argument.starts_with("--store=")) options.store_path = argument.substr(8);
+    if (argument.starts_with("--log=")) {
+      open_log("eagleray-control", std::string(argument.substr(6)));
+    }
+    if (argument == "--sync=disk") options.sync = RecordStore::Sync::kDisk;
+  }
+  if (options.store_path.empty()) {
+    std::fprintf(stderr, "eagleray-control: --store=FILE is missing; nodes start it\n");
+    return 2;
+  }
+  if (::getrandom(&options.seed, sizeof options.seed, 0) < 0) return 1;
+  auto shell = ControlShell::open(std::move(options), Fd(3));
+  if (!shell.ok()) {
+    log_line(LogLevel::kError, shell.error().message);
+    return 1;
+  }
+  shell.value()->run();
+  return 0;
+}

@@ -1,0 +1,184 @@
+// The lives of actors: created, placed, ended, restarted, named.
+#include "control/control_machine.h"
+#include "control/records.h"
+
+namespace eagleray {
+
+void ControlMachine::on(NodeIndex, const ActorPlaced& placed, ControlEffects& out) {
+  const auto it = actors_.find(placed.actor);
+  if (it == actors_.end() || it->second.status.incarnation != placed.incarnation) return;
+  Actor& actor = it->second;
+  if (actor.status.state == ActorState::kDead) return;
+  if (!placed.error.empty()) {
+    actor.status.creation_error = placed.error;
+    actor.status.exit.reason = "its constructor failed";
+    die(actor, out);
+    return;
+  }
+  actor.status.state = ActorState::kAlive;
+  actor.status.proc = placed.proc;
+  persist(actor, out);
+  publish(actor, out);
+}
+
+void ControlMachine::on(NodeIndex, const ActorEnded& gone, ControlEffects& out) {
+  const auto it = actors_.find(gone.actor);
+  if (it == actors_.end() || it->second.status.incarnation != gone.incarnation) return;
+  ended(it->second, gone.exit, out);
+}
+
+void ControlMachine::place(Actor& actor, ControlEffects& out) {
+  actor.node = some_node();
+  out.list.push_back({actor.node, PlaceActor{actor.spec, actor.status.incarnation}});
+}
+
+void ControlMachine::stop(Actor& actor, bool force, const std::string& reason,
+                          ControlEffects& out) {
+  if (actor.status.state == ActorState::kDead) return;
+  actor.killed = true;
+  actor.forced |= force;
+  actor.status.exit.reason = reason;
+  actor.status.exit.intended = true;
+  out.list.push_back(
+      {actor.node, StopActor{actor.spec.actor, actor.status.incarnation, force, reason}});
+  if (actor.status.state != ActorState::kAlive) {
+    die(actor, out);  // nothing runs that could end
+  } else {
+    persist(actor, out);
+  }
+}
+
+void ControlMachine::ended(Actor& actor, const ExitInfo& exit, ControlEffects& out) {
+  if (actor.status.state == ActorState::kDead) return;
+  const std::string wanted = actor.status.exit.reason;
+  actor.status.exit = exit;
+  if (actor.killed && !wanted.empty()) actor.status.exit.reason = wanted;
+  actor.status.proc = ProcId{};
+  const bool meant = (exit.intended || actor.killed) && !actor.restart_wanted;
+  if (meant || actor.restarts_left == 0) {
+    die(actor, out);
+    return;
+  }
+  actor.restart_wanted = false;
+  if (actor.restarts_left > 0) --actor.restarts_left;
+  actor.status.state = ActorState::kRestarting;
+  ++actor.status.incarnation;
+  publish(actor, out);
+  place(actor, out);
+  persist(actor, out);
+}
+
+void ControlMachine::die(Actor& actor, ControlEffects& out) {
+  actor.status.state = ActorState::kDead;
+  publish(actor, out);
+  if (!actor.spec.name.empty()) {
+    const auto it = names_.find({actor.spec.name_space, actor.spec.name});
+    if (it != names_.end() && it->second == actor.spec.actor) names_.erase(it);
+  }
+  actor.subscribers.clear();
+  actor.spec.class_blob.clear();
+  actor.spec.arguments.clear();
+  out.durable.push_back({kTableOf<DurableActorSpec>, key_of(actor.spec.actor),
+                         DurableRecord{DurableActorSpec{actor.spec}}});
+  persist(actor, out);
+  dead_.push_back(actor.spec.actor);
+  if (dead_.size() > kDeadActorsMax) {
+    const std::string key = key_of(dead_.front());
+    out.durable.push_back({kTableOf<DurableActorSpec>, key, {}});
+    out.durable.push_back({kTableOf<DurableActorLife>, key, {}});
+    actors_.erase(dead_.front());
+    dead_.pop_front();
+  }
+}
+
+void ControlMachine::publish(const Actor& actor, ControlEffects& out) {
+  for (const Subscriber& s : actor.subscribers) {
+    answer(Caller{s.node, s.client, s.request}, ActorUpdate{actor.status}, out);
+  }
+}
+
+// ---- calls ----
+
+void ControlMachine::call(const Caller& caller, const CreateActor& create, ControlEffects& out) {
+  const ActorSpec& spec = create.spec;
+  if (!spec.name.empty()) {
+    const auto [it, fresh] = names_.try_emplace({spec.name_space, spec.name}, spec.actor);
+    if (!fresh) {
+      fail(caller, ErrorCode::kExists,
+           "the name '" + spec.name + "' is taken by another actor in namespace '" +
+               spec.name_space + "'",
+           out);
+      return;
+    }
+  }
+  Actor& actor = actors_[spec.actor];
+  actor.spec = spec;
+  actor.status.actor = spec.actor;
+  actor.restarts_left = spec.max_restarts;
+  answer(caller, Done{}, out);
+  place(actor, out);
+  out.durable.push_back({kTableOf<DurableActorSpec>, key_of(spec.actor),
+                         DurableRecord{DurableActorSpec{actor.spec}}});
+  persist(actor, out);
+}
+
+void ControlMachine::call(const Caller& caller, const SubscribeActor& subscribe,
+                          ControlEffects& out) {
+  const auto it = actors_.find(subscribe.actor);
+  ActorStatus status;
+  status.actor = subscribe.actor;
+  status.state = ActorState::kDead;
+  status.exit.reason =
+      "control does not know this actor (its creation was refused, or it ended long ago)";
+  if (it != actors_.end()) {
+    status = it->second.status;
+    if (status.state != ActorState::kDead) {
+      it->second.subscribers.push_back({caller.node, caller.client, caller.request});
+    }
+  }
+  answer(caller, ActorUpdate{status}, out);
+}
+
+void ControlMachine::call(const Caller&, const ActorOutOfScope& scope, ControlEffects& out) {
+  const auto it = actors_.find(scope.actor);
+  if (it == actors_.end() || it->second.spec.detached) return;
+  stop(it->second, false, "all handles to it went out of scope", out);
+}
+
+void ControlMachine::call(const Caller& caller, const KillActor& kill, ControlEffects& out) {
+  const auto it = actors_.find(kill.actor);
+  if (it != actors_.end() && it->second.status.state != ActorState::kDead) {
+    Actor& actor = it->second;
+    if (kill.no_restart) {
+      stop(actor, true, "it was killed by kill()", out);
+    } else if (actor.status.state == ActorState::kAlive) {
+      actor.restart_wanted = true;
+      persist(actor, out);
+      out.list.push_back(
+          {actor.node, StopActor{kill.actor, actor.status.incarnation, true, kKilledForRestart}});
+    }
+  }
+  answer(caller, Done{}, out);
+}
+
+void ControlMachine::call(const Caller& caller, const FindActor& find, ControlEffects& out) {
+  FoundActor found;
+  const auto name = names_.find({find.name_space, find.name});
+  if (name != names_.end()) {
+    found = FoundActor{true, name->second, actors_.at(name->second).spec.handle_blob};
+  }
+  answer(caller, std::move(found), out);
+}
+
+void ControlMachine::call(const Caller& caller, const ListActors& list, ControlEffects& out) {
+  ActorList actors;
+  for (const auto& [key, id] : names_) {
+    if (!list.all_namespaces && key.first != list.name_space) continue;
+    const Actor& actor = actors_.at(id);
+    actors.actors.push_back(
+        ActorListEntry{id, key.second, key.first, actor.spec.class_name, actor.status.state});
+  }
+  answer(caller, std::move(actors), out);
+}
+
+}  // namespace eagleray

@@ -1,0 +1,56 @@
+// Key-value pairs, and the view of the cluster.
+#include "control/control_machine.h"
+#include "control/records.h"
+
+namespace eagleray {
+
+void ControlMachine::call(const Caller& caller, const KvPut& put, ControlEffects& out) {
+  const auto it = pairs_.find({put.space, put.key});
+  if (it != pairs_.end() && !put.overwrite) {
+    return fail(caller, ErrorCode::kExists, "the key exists", out);
+  }
+  if (put.value.size() > kValueBytesMax || (it == pairs_.end() && pairs_.size() >= kKeysMax)) {
+    return fail(caller, ErrorCode::kLimit,
+                "key-value limit reached (32 MiB a value, 1,000,000 keys)", out);
+  }
+  pairs_[{put.space, put.key}] = put.value;
+  out.durable.push_back({kTableOf<DurablePair>, key_of(put.space, put.key),
+                         DurableRecord{DurablePair{put.space, put.key, put.value}}});
+  answer(caller, Done{}, out);
+}
+
+void ControlMachine::call(const Caller& caller, const KvGet& get, ControlEffects& out) {
+  const auto it = pairs_.find({get.space, get.key});
+  answer(caller, it == pairs_.end() ? KvValue{} : KvValue{true, it->second}, out);
+}
+
+void ControlMachine::call(const Caller& caller, const KvDelete& erase, ControlEffects& out) {
+  std::erase_if(pairs_, [&](const auto& pair) {
+    const auto& [space, key] = pair.first;
+    const bool goes =
+        space == erase.space && (erase.by_prefix ? key.starts_with(erase.key) : key == erase.key);
+    if (goes) out.durable.push_back({kTableOf<DurablePair>, key_of(space, key), {}});
+    return goes;
+  });
+  answer(caller, Done{}, out);
+}
+
+void ControlMachine::call(const Caller& caller, const KvList& list, ControlEffects& out) {
+  KvKeys found;
+  for (const auto& [key, value] : pairs_) {
+    if (key.first == list.space && key.second.starts_with(list.prefix)) {
+      found.keys.push_back(key.second);
+    }
+  }
+  answer(caller, std::move(found), out);
+}
+
+void ControlMachine::call(const Caller& caller, const QueryCluster&, ControlEffects& out) {
+  ClusterView view;
+  for (const auto& [index, row] : nodes_) {
+    view.nodes.push_back(ClusterNode{row.info, row.available});
+  }
+  answer(caller, std::move(view), out);
+}
+
+}  // namespace eagleray

@@ -1,0 +1,85 @@
+#include "node/control_link.h"
+
+#include <algorithm>
+
+namespace eagleray {
+namespace {
+
+bool changes_nothing(const ControlCall& call) {
+  return std::holds_alternative<SubscribeActor>(call) || std::holds_alternative<FindActor>(call) ||
+         std::holds_alternative<ListActors>(call) || std::holds_alternative<WaitGroup>(call) ||
+         std::holds_alternative<QueryGroups>(call) || std::holds_alternative<KvGet>(call) ||
+         std::holds_alternative<KvList>(call) || std::holds_alternative<QueryCluster>(call);
+}
+
+}  // namespace
+
+void ControlLink::report(NodeToControl message, Out& out) {
+  unacknowledged_.push_back(FromNode{++last_number_, std::move(message)});
+  if (attached_) out.push_back(unacknowledged_.back());
+}
+
+void ControlLink::mention(NodeToControl message, Out& out) {
+  if (attached_) out.push_back(FromNode{0, std::move(message)});
+}
+
+void ControlLink::ask(ProcId client, RequestId request, ControlCall call, Out& out) {
+  if (changes_nothing(call)) {
+    Question question;
+    question.query = true;
+    question.lasting = std::holds_alternative<SubscribeActor>(call);
+    question.call = call;
+    questions_[{client, request}] = std::move(question);
+    mention(ClientAsks{client, request, std::move(call)}, out);
+    return;
+  }
+  if (!std::holds_alternative<ActorOutOfScope>(call)) questions_[{client, request}] = Question{};
+  report(ClientAsks{client, request, std::move(call)}, out);
+}
+
+void ControlLink::on_attached(const NodeInfo& info, Out& out) {
+  attached_ = false;
+  out.push_back(FromNode{0, NodeHello{kClusterVersion, info}});
+}
+
+void ControlLink::on_accepted(const NodeAccepted& message, Out& out) {
+  attached_ = true;
+  epoch_ = message.epoch;
+  for (const FromNode& each : unacknowledged_) out.push_back(each);
+  for (const auto& [asker, question] : questions_) {
+    if (question.query) {
+      out.push_back(FromNode{0, ClientAsks{asker.first, asker.second, question.call}});
+    }
+  }
+}
+
+void ControlLink::on_acknowledged(const Acknowledged& message) {
+  while (!unacknowledged_.empty() && unacknowledged_.front().number <= message.number) {
+    unacknowledged_.pop_front();
+  }
+}
+
+bool ControlLink::on_answer(const AnswerClient& message) {
+  const auto it = questions_.find({message.client, message.request});
+  if (it == questions_.end()) return false;
+  Question& question = it->second;
+  const auto* update = std::get_if<ActorUpdate>(&message.answer);
+  if (!question.lasting || !update) {
+    questions_.erase(it);
+    return true;
+  }
+  const ActorStatus& status = update->status;
+  const bool news = !question.heard || question.state != status.state ||
+                    question.incarnation != status.incarnation;
+  question.heard = true;
+  question.state = status.state;
+  question.incarnation = status.incarnation;
+  if (status.state == ActorState::kDead) questions_.erase(it);
+  return news;
+}
+
+void ControlLink::on_client_gone(ProcId client) {
+  std::erase_if(questions_, [&](const auto& each) { return each.first.first == client; });
+}
+
+}  // namespace eagleray

@@ -1,0 +1,58 @@
+// ControlLink: what this node has told and asked control, kept until control has answered, so that
+// nothing is lost or applied twice when control dies and comes back. Pure; part of NodeMachine.
+//
+// States: detached -> greeting (NodeHello sent) -> attached. Only an attached link sends at once;
+// before that messages wait, and go in their order when control has accepted the node.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "message/cluster.h"
+
+namespace eagleray {
+
+class ControlLink {
+ public:
+  using Out = std::vector<FromNode>;
+
+  // What changes control's tables. Numbered.
+  void report(NodeToControl message, Out& out);
+  // A client's call; numbered if it changes anything, repeated until answered if it only asks.
+  void ask(ProcId client, RequestId request, ControlCall call, Out& out);
+  // Of no use later: lost while detached.
+  void mention(NodeToControl message, Out& out);
+
+  void on_attached(const NodeInfo& info, Out& out);  // a connection to control stands
+  void on_accepted(const NodeAccepted& message, Out& out);
+  void on_acknowledged(const Acknowledged& message);
+  void on_detached() { attached_ = false; }
+  // True: the client waits for it; false: a repetition.
+  bool on_answer(const AnswerClient& message);
+  void on_client_gone(ProcId client);
+
+  uint64_t epoch() const { return epoch_; }
+  bool attached() const { return attached_; }
+
+ private:
+  struct Question {
+    ControlCall call;      // of a query; a numbered call lies among the reports
+    bool query = false;    // to be repeated
+    bool lasting = false;  // a subscription: many answers
+    bool heard = false;
+    ActorState state = ActorState::kPending;  // a subscription's last answer
+    uint32_t incarnation = 0;
+  };
+  using Asker = std::pair<ProcId, RequestId>;
+
+  bool attached_ = false;
+  uint64_t epoch_ = 0;
+  uint64_t last_number_ = 0;
+  std::deque<FromNode> unacknowledged_;
+  std::map<Asker, Question> questions_;
+};
+
+}  // namespace eagleray

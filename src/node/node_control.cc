@@ -1,0 +1,140 @@
+// What control asks of a node: actors placed and stopped, bundles reserved; and how it is told.
+#include <algorithm>
+#include <utility>
+
+#include "node/node_machine.h"
+
+namespace eagleray {
+
+void NodeMachine::report(NodeToControl message, NodeEffects& out) {
+  ControlLink::Out said;
+  control_.report(std::move(message), said);
+  for (FromNode& each : said) out.list.push_back(std::move(each));
+}
+
+void NodeMachine::on_control_attached(NodeEffects& out) {
+  ControlLink::Out said;
+  control_.on_attached(info_, said);
+  for (FromNode& each : said) out.list.push_back(std::move(each));
+}
+
+void NodeMachine::on_accepted(const NodeAccepted& accepted, NodeEffects& out) {
+  info_.index = accepted.index;
+  ControlLink::Out said;
+  control_.on_accepted(accepted, said);
+  NodeSynced synced;
+  for (const auto& [key, bundle] : bundles_) {
+    if (synced.groups.empty() || synced.groups.back() != key.first) {
+      synced.groups.push_back(key.first);
+    }
+  }
+  control_.mention(std::move(synced), said);
+  control_.mention(NodeLoad{free_}, said);
+  for (FromNode& each : said) out.list.push_back(std::move(each));
+}
+
+void NodeMachine::on_control(const ControlToNode& message, Instant now, NodeEffects& out) {
+  if (const auto* accepted = std::get_if<NodeAccepted>(&message)) {
+    on_accepted(*accepted, out);
+  } else if (const auto* known = std::get_if<Acknowledged>(&message)) {
+    control_.on_acknowledged(*known);
+  } else if (const auto* job = std::get_if<JobAccepted>(&message)) {
+    const auto request = job_requests_.find(job->request);
+    if (request == job_requests_.end()) return;
+    const ProcId proc = request->second;
+    job_requests_.erase(request);
+    const auto client = clients_.find(proc);
+    if (client == clients_.end()) return report(JobEnded{job->job.job}, out);
+    client->second.job = job->job.job;
+    jobs_[job->job.job] = job->job;
+    drivers_[job->job.job] = proc;
+    send(proc, Registered{proc, info_, job->job, "", settings_.store_capacity}, out);
+  } else if (const auto* answer = std::get_if<AnswerClient>(&message)) {
+    if (control_.on_answer(*answer) && clients_.contains(answer->client)) {
+      send(answer->client, ControlSays{answer->request, answer->answer}, out);
+    }
+  } else if (const auto* place = std::get_if<PlaceActor>(&message)) {
+    place_actor(*place, now, out);
+  } else if (const auto* stop = std::get_if<StopActor>(&message)) {
+    stop_actor(*stop, out);
+    schedule(now, out);
+  } else if (const auto* bundles = std::get_if<PrepareBundles>(&message)) {
+    prepare(*bundles, out);
+  } else if (const auto* commit = std::get_if<CommitBundles>(&message)) {
+    for (auto& [key, bundle] : bundles_) {
+      if (key.first == commit->group) bundle.committed = true;
+    }
+    schedule(now, out);
+  } else if (const auto* gone = std::get_if<ReleaseBundles>(&message)) {
+    release(*gone, out);
+    schedule(now, out);
+  }
+}
+
+// Control may say it again after it has died and come back.
+void NodeMachine::place_actor(const PlaceActor& wanted, Instant now, NodeEffects& out) {
+  const ActorId& actor = wanted.spec.actor;
+  for (const PendingActor& pending : pending_actors_) {
+    if (pending.place.spec.actor == actor && pending.place.incarnation == wanted.incarnation)
+      return;
+  }
+  for (const auto& [proc, worker] : workers_) {
+    if (worker.actor == actor && worker.incarnation == wanted.incarnation) return;
+  }
+  pending_actors_.push_back(PendingActor{wanted, now});
+  schedule(now, out);
+}
+
+void NodeMachine::stop_actor(const StopActor& stop, NodeEffects& out) {
+  std::erase_if(pending_actors_, [&](const PendingActor& pending) {
+    return pending.place.spec.actor == stop.actor;
+  });
+  for (auto& [proc, worker] : workers_) {
+    if (worker.actor != stop.actor || worker.incarnation != stop.incarnation) continue;
+    if (stop.force) {
+      kill_worker(proc, worker, stop.reason, out);
+    } else {
+      end_worker(proc, worker, stop.reason, out);
+    }
+  }
+}
+
+void NodeMachine::prepare(const PrepareBundles& wanted, NodeEffects& out) {
+  const auto first = bundles_.lower_bound({wanted.group, 0});
+  const bool held = first != bundles_.end() && first->first.first == wanted.group;
+  ResourceMap sum;
+  for (const ResourceMap& bundle : wanted.bundles) add(sum, bundle);
+  const bool ok = held || covers(free_, sum);
+  if (ok && !held) {
+    subtract(free_, sum);
+    for (size_t i = 0; i < wanted.bundles.size(); ++i) {
+      bundles_[{wanted.group, wanted.indexes[i]}] =
+          Bundle{wanted.bundles[i], wanted.bundles[i], false};
+    }
+  }
+  report(BundlesPrepared{wanted.group, ok}, out);
+}
+
+void NodeMachine::release(const ReleaseBundles& gone, NodeEffects& out) {
+  for (auto& [proc, worker] : workers_) {
+    const auto lease = leases_.find(worker.lease);
+    const bool inside =
+        (lease != leases_.end() && lease->second.strategy.kind == StrategyKind::kGroup &&
+         lease->second.strategy.group == gone.group) ||
+        (worker.state == WorkerState::kActor &&
+         worker.actor_strategy.kind == StrategyKind::kGroup &&
+         worker.actor_strategy.group == gone.group);
+    if (!inside) continue;
+    kill_worker(proc, worker, "its placement group was removed", out);
+  }
+  for (auto it = bundles_.begin(); it != bundles_.end();) {
+    if (it->first.first != gone.group) {
+      ++it;
+      continue;
+    }
+    add(free_, it->second.total);
+    it = bundles_.erase(it);
+  }
+}
+
+}  // namespace eagleray

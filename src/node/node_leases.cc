@@ -1,0 +1,270 @@
+// Who gets a worker: leases and actors take resources, in turn, fairly.
+#include <algorithm>
+#include <utility>
+
+#include "node/node_machine.h"
+
+namespace eagleray {
+
+bool NodeMachine::can_take(const ResourceMap& want, const Strategy& strategy,
+                           const ResourceMap& free) const {
+  // Whole devices, or a share of one: a sum over devices says too little.
+  const auto gpu = want.find("GPU");
+  if (gpu != want.end() && gpu->second > 0) {
+    const int64_t each = std::min(gpu->second, kResourceUnit);
+    const auto devices = std::count_if(gpu_free_.begin(), gpu_free_.end(),
+                                       [each](int64_t amount) { return amount >= each; });
+    if (devices * each < gpu->second) return false;
+  }
+  if (strategy.kind != StrategyKind::kGroup) return covers(free, want);
+  for (const auto& [key, bundle] : bundles_) {
+    if (key.first != strategy.group || !bundle.committed) continue;
+    if (strategy.bundle_index >= 0 && key.second != static_cast<uint32_t>(strategy.bundle_index)) {
+      continue;
+    }
+    if (covers(bundle.free, want)) return true;
+  }
+  return false;
+}
+
+void NodeMachine::take(const ResourceMap& want, Strategy& strategy, Worker& worker) {
+  if (strategy.kind == StrategyKind::kGroup) {
+    for (auto& [key, bundle] : bundles_) {
+      if (key.first != strategy.group || !bundle.committed || !covers(bundle.free, want)) continue;
+      if (strategy.bundle_index >= 0 &&
+          key.second != static_cast<uint32_t>(strategy.bundle_index)) {
+        continue;
+      }
+      subtract(bundle.free, want);
+      strategy.bundle_index = static_cast<int32_t>(key.second);  // where it goes back to
+      break;
+    }
+  } else {
+    subtract(free_, want);
+  }
+  const auto gpu = want.find("GPU");
+  worker.gpus.clear();
+  worker.gpu_amount = gpu == want.end() ? 0 : gpu->second;
+  if (worker.gpu_amount == 0) return;
+  const int64_t each = std::min(worker.gpu_amount, kResourceUnit);
+  int64_t left = worker.gpu_amount;
+  for (size_t i = 0; i < gpu_free_.size() && left > 0; ++i) {
+    if (gpu_free_[i] < each) continue;
+    gpu_free_[i] -= each;
+    left -= each;
+    worker.gpus.push_back(static_cast<uint32_t>(i));
+  }
+}
+
+void NodeMachine::give(const ResourceMap& held, const Strategy& strategy, Worker& worker) {
+  if (strategy.kind == StrategyKind::kGroup) {
+    const auto it =
+        bundles_.find(BundleKey{strategy.group, static_cast<uint32_t>(strategy.bundle_index)});
+    ResourceMap back = held;
+    if (worker.blocked) back.erase("CPU");
+    if (it != bundles_.end()) add(it->second.free, back);
+  } else {
+    ResourceMap back = held;
+    if (worker.blocked) back.erase("CPU");
+    add(free_, back);
+  }
+  worker.blocked = false;
+  for (uint32_t gpu : worker.gpus) gpu_free_[gpu] += std::min(worker.gpu_amount, kResourceUnit);
+  worker.gpus.clear();
+  worker.gpu_amount = 0;
+}
+
+// Not `asker`: a worker whose own task has ended may still want leases for what that task left
+// behind.
+NodeMachine::Worker* NodeMachine::idle_worker(JobId job, const std::string& runtime_env,
+                                              ProcId asker, ProcId& proc) {
+  Worker* fresh = nullptr;
+  for (auto& [id, worker] : workers_) {
+    if (worker.state != WorkerState::kIdle || id == asker) continue;
+    if (worker.assigned) {
+      if (clients_[id].job != job || worker.runtime_env != runtime_env) continue;
+      proc = id;
+      return &worker;
+    }
+    if (!fresh) {
+      fresh = &worker;
+      proc = id;
+    }
+  }
+  return fresh;
+}
+
+void NodeMachine::assign(ProcId proc, Worker& worker, JobId job, const std::string& env,
+                         NodeEffects& out) {
+  if (worker.assigned) return;
+  worker.assigned = true;
+  worker.runtime_env = env;
+  clients_[proc].job = job;
+  send(proc, AssignJob{jobs_[job], env}, out);
+}
+
+void NodeMachine::link(ProcId a, ProcId b, NodeEffects& out) {
+  if (!clients_[a].linked.insert(b.value).second) return;
+  clients_[b].linked.insert(a.value);
+  out.list.push_back(NodeEffects::MakeLink{a, b});
+}
+
+bool NodeMachine::grant(Demand& demand, ResourceMap& tentative, uint32_t& workers_wanted,
+                        NodeEffects& out) {
+  const RequestLeases& request = demand.request;
+  if (!can_take(request.resources, request.strategy, free_)) return false;
+  if (!covers(tentative, request.resources) && request.strategy.kind != StrategyKind::kGroup) {
+    return false;  // what is free is spoken for by workers that are starting
+  }
+  const JobId job = clients_[demand.client].job;
+  ProcId proc;
+  Worker* worker = idle_worker(job, request.runtime_env, demand.client, proc);
+  if (!worker) {
+    if (request.strategy.kind != StrategyKind::kGroup) subtract(tentative, request.resources);
+    ++workers_wanted;
+    return true;  // it holds its place in `tentative`
+  }
+  Lease lease;
+  lease.id = LeaseId{++last_lease_};
+  lease.client = demand.client;
+  lease.worker = proc;
+  lease.key = request.key;
+  lease.held = request.resources;
+  lease.strategy = request.strategy;
+  take(lease.held, lease.strategy, *worker);
+  if (request.strategy.kind != StrategyKind::kGroup) subtract(tentative, request.resources);
+  worker->state = WorkerState::kLeased;
+  worker->lease = lease.id;
+  ++demand.held;
+  assign(proc, *worker, job, request.runtime_env, out);
+  link(demand.client, proc, out);
+  send(demand.client, LeaseGranted{request.key, lease.id, proc, worker->gpus}, out);
+  leases_[lease.id] = std::move(lease);
+  return true;
+}
+
+bool NodeMachine::place(const PendingActor& pending, ResourceMap& tentative,
+                        uint32_t& workers_wanted, NodeEffects& out) {
+  const ActorSpec& spec = pending.place.spec;
+  const bool in_group = spec.strategy.kind == StrategyKind::kGroup;
+  if (!can_take(spec.placement_resources, spec.strategy, free_)) return false;
+  if (!in_group && !covers(tentative, spec.placement_resources)) return false;
+  ProcId proc;
+  Worker* worker = idle_worker(spec.job, spec.runtime_env, ProcId{}, proc);
+  if (!in_group) subtract(tentative, spec.resources);
+  if (!worker) {
+    ++workers_wanted;
+    return false;
+  }
+  worker->state = WorkerState::kActor;
+  worker->actor = spec.actor;
+  worker->incarnation = pending.place.incarnation;
+  worker->actor_held = spec.resources;
+  worker->actor_strategy = spec.strategy;
+  take(worker->actor_held, worker->actor_strategy, *worker);
+  assign(proc, *worker, spec.job, spec.runtime_env, out);
+  send(proc, StartActor{spec, pending.place.incarnation, worker->gpus}, out);
+  return true;
+}
+
+// Serves what waits, in turn, one lease each; then starts the workers that are missing.
+void NodeMachine::schedule(Instant now, NodeEffects& out) {
+  ResourceMap tentative = free_;
+  uint32_t workers_wanted = 0;
+  for (auto it = pending_actors_.begin(); it != pending_actors_.end();) {
+    it = place(*it, tentative, workers_wanted, out) ? pending_actors_.erase(it) : std::next(it);
+  }
+  for (Demand& demand : demands_) demand.promised = 0;
+  bool progress = true;
+  while (progress) {
+    progress = false;
+    // Who has least comes first, so that one that always wants more cannot starve the others.
+    std::vector<Demand*> order;
+    for (Demand& each : demands_) order.push_back(&each);
+    std::stable_sort(order.begin(), order.end(),
+                     [](const Demand* a, const Demand* b) { return a->held < b->held; });
+    for (Demand* each : order) {
+      Demand& demand = *each;
+      const uint32_t before = demand.held;
+      uint32_t& waits = demand.promised;
+      if (demand.held + waits >= demand.request.wanted) continue;
+      if (workers_wanted >= settings_.starting_max && waits > 0) continue;
+      if (!grant(demand, tentative, workers_wanted, out)) {
+        if (demand.held == 0 && waits == 0) revoke_for(&demand, out);
+        continue;
+      }
+      if (demand.held == before) {
+        ++waits;
+        if (waits > settings_.starting_max) continue;
+      } else {
+        demand.since = now;
+        demand.explained = false;
+      }
+      progress = true;
+    }
+  }
+  if (!pending_actors_.empty() && workers_wanted == 0) revoke_for(nullptr, out);
+  std::erase_if(demands_, [](const Demand& d) { return d.request.wanted == 0 && d.held == 0; });
+  while (starting_.size() < std::min<size_t>(workers_wanted, settings_.starting_max) &&
+         workers_.size() + starting_.size() < settings_.workers_max) {
+    starting_.insert(++last_token_);
+    out.list.push_back(NodeEffects::StartWorker{last_token_});
+  }
+  if (free_ != reported_) {
+    reported_ = free_;
+    ControlLink::Out said;
+    control_.mention(NodeLoad{free_}, said);
+    for (FromNode& each : said) out.list.push_back(std::move(each));
+  }
+}
+
+// Somebody waits with nothing: the request that holds most gives one back when it can.
+void NodeMachine::revoke_for(const Demand* waiting, NodeEffects& out) {
+  std::map<std::pair<uint64_t, uint32_t>, std::vector<Lease*>> held;
+  for (auto& [id, lease] : leases_) {
+    if (waiting && lease.client == waiting->client && lease.key == waiting->request.key) continue;
+    if (lease.revoked) return;  // one is on its way back
+    held[{lease.client.value, lease.key.value}].push_back(&lease);
+  }
+  std::vector<Lease*>* most = nullptr;
+  for (auto& [who, leases] : held) {
+    if (!most || leases.size() > most->size()) most = &leases;
+  }
+  if (!most) return;
+  Lease* lease = most->back();
+  lease->revoked = true;
+  send(lease->client, RevokeLease{lease->id}, out);
+}
+
+void NodeMachine::end_lease(Lease& lease, NodeEffects& out) {
+  (void)out;
+  const auto worker = workers_.find(lease.worker);
+  if (worker != workers_.end()) {
+    give(lease.held, lease.strategy, worker->second);
+    worker->second.lease = LeaseId{};
+  }
+  for (Demand& demand : demands_) {
+    if (demand.client != lease.client || demand.request.key != lease.key) continue;
+    --demand.held;
+    if (demand.request.wanted > 0) --demand.request.wanted;
+  }
+  leases_.erase(lease.id);
+}
+
+void NodeMachine::kill_worker(ProcId proc, Worker& worker, const std::string& why,
+                              NodeEffects& out) {
+  worker.state = WorkerState::kEnding;
+  worker.intended = true;
+  worker.intent = why;
+  out.list.push_back(NodeEffects::Kill{clients_[proc].pid});
+}
+
+void NodeMachine::end_worker(ProcId proc, Worker& worker, const std::string& why,
+                             NodeEffects& out) {
+  worker.state = WorkerState::kEnding;
+  worker.intended = true;
+  worker.intent = why;
+  send(proc, Exit{false, why}, out);
+}
+
+}  // namespace eagleray

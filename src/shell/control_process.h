@@ -1,0 +1,60 @@
+// ControlProcess: the node's side of control, which is its child. Starts it, speaks frames with it,
+// and starts it again when it has died. Part of NodeShell's loop.
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+#include "io/event_loop.h"
+#include "io/frame_socket.h"
+#include "message/cluster.h"
+
+namespace eagleray {
+
+inline constexpr Duration kControlRestartDelayMax = Duration::from_ms(1'000);
+inline constexpr uint32_t kControlStartsMax = 5;  // failed starts before the node gives up
+
+class ControlProcess {
+ public:
+  struct Options {
+    std::string program;  // absolute path of eagleray-control
+    std::string store_path;
+    std::string log_path;
+    bool sync_disk = false;
+  };
+  struct Handlers {
+    std::function<void()> attached;  // a fresh connection stands
+    std::function<void()> lost;
+    std::function<void(ControlToNode&&)> said;
+  };
+  ControlProcess(EventLoop& loop, Options options, Handlers handlers)
+      : loop_(loop), options_(std::move(options)), handlers_(std::move(handlers)) {}
+  ~ControlProcess();
+
+  Result<Ok> start();
+  // Dropped while control is down: ControlLink keeps what matters.
+  void send(const FromNode& message);
+  // Starts control again when it is time. kUnavailable: it has failed too often without answering.
+  Result<Ok> tick(Instant now);
+  Instant next_deadline() const { return restart_at_; }
+
+ private:
+  void on_ready(uint32_t events);
+  void on_lost();
+
+  EventLoop& loop_;
+  const Options options_;
+  const Handlers handlers_;
+  std::unique_ptr<FrameSocket> socket_;
+  pid_t pid_ = 0;
+  bool answered_ = false;       // this process of it has said something
+  uint32_t failed_starts_ = 0;  // in a row
+  Instant restart_at_ = Instant::never();
+};
+
+}  // namespace eagleray
