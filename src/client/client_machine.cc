@@ -10,6 +10,8 @@ void Effects::clear() {
   to_peer.clear();
   to_node.clear();
   free_extents.clear();
+  leave.clear();
+  withdraw.clear();
   notify.clear();
   create_actors.clear();
   after_creations.clear();
@@ -66,6 +68,16 @@ void ClientMachine::on_node(NodeToClient&& message, Instant now, Effects& out) {
   } else if (auto* says = std::get_if<ControlSays>(&message)) {
     if (auto* update = std::get_if<ActorUpdate>(&says->answer))
       on_actor_update(update->status, out);
+  } else if (auto* added = std::get_if<CustodyAdded>(&message)) {
+    on_added(added->request, out);
+  } else if (auto* is = std::get_if<CustodyIs>(&message)) {
+    on_custody(std::move(*is), out);
+  } else if (auto* ended = std::get_if<CustodyEnded>(&message)) {
+    ReleaseBorrows releases;
+    for (const ObjectId& id : ended->objects) releases.releases.push_back(Release{id, 1});
+    on_release(ended->custodian, releases, out);
+  } else if (auto* freed = std::get_if<FreeStored>(&message)) {
+    for (const StoreLocation& extent : freed->extents) out.free_extents.push_back(extent);
   }
 }
 
@@ -93,7 +105,7 @@ void ClientMachine::on_peer(ProcId from, PeerMessage&& message, Instant now, Eff
     void operator()(WantObjects&& m) { machine.on_want(from, m, out); }
     void operator()(ObjectIs&& m) { machine.on_object(from, std::move(m), out); }
     void operator()(FreeExtents&& m) {
-      for (const StoreLocation& extent : m.extents) out.free_extents.push_back(extent);
+      for (const StoreLocation& extent : m.extents) machine.freed_by_owner(from, extent, out);
     }
     void operator()(CancelObject&& m) {
       Object* object = machine.index_.find(m.object);
@@ -107,21 +119,24 @@ void ClientMachine::on_peer(ProcId from, PeerMessage&& message, Instant now, Eff
       std::move(message));
 }
 
-void ClientMachine::on_peer_lost(ProcId proc, const ExitInfo& exit, uint64_t running_token,
-                                 Instant now, Effects& out) {
+void ClientMachine::on_peer_lost(const PeerLost& message, uint64_t running_token, Instant now,
+                                 Effects& out) {
   now_ = now;
-  Peer& lost = peer(proc);
-  if (lost.lost) return;
+  Peer& lost = peer(message.proc);
+  if (lost.lost) {  // its link had failed before: only now the node knows
+    claim(message.proc, out);
+    return;
+  }
   lost.lost = true;
   lost.linked = false;
-  lost.exit = exit;
+  lost.exit = message.exit;
   lost.unsent.clear();
   if (lost.lease) drop_lease(lost.lease);
-  lost_actor_process(proc, exit);
+  lost_actor_process(message.proc, message.exit);
   lost_tasks(lost, running_token, out);
   settle_late_losses(out);
-  lost_caller(proc, out);
-  lost_references(proc, out);
+  lost_caller(message.proc, out);
+  lost_references(message, out);
   for (auto& key : keys_) dispatch(*key, out);
 }
 

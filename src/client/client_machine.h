@@ -127,6 +127,8 @@ struct Effects {
   std::vector<ToPeer> to_peer;
   std::vector<ClientToNode> to_node;
   std::vector<StoreLocation> free_extents;   // of this process's own segments
+  std::vector<Bequest> leave;                // into this process's estate
+  std::vector<ObjectId> withdraw;            // from it
   std::vector<Object*> notify;               // call-backs to run; each is pinned once for the shell
   std::vector<ActorCreation> create_actors;  // the shell encodes the arguments into the spec
   std::vector<ClientToNode> after_creations;  // to be sent behind them
@@ -173,8 +175,7 @@ class ClientMachine {
   void on_node(NodeToClient&& message, Instant now, Effects& out);
   void on_peer(ProcId from, PeerMessage&& message, Instant now, Effects& out);
   // `running_token`: what the dead worker said it was running (link_layout.h).
-  void on_peer_lost(ProcId proc, const ExitInfo& exit, uint64_t running_token, Instant now,
-                    Effects& out);
+  void on_peer_lost(const PeerLost& message, uint64_t running_token, Instant now, Effects& out);
   void on_node_lost(Effects& out);
   void tick(Instant now, Effects& out);
   Instant next_deadline() const;
@@ -249,6 +250,7 @@ class ClientMachine {
   bool has_runnable() const { return !runnable_.empty(); }
   bool may_run() const { return !runnable_.empty() && held_answers_ == 0; }
   size_t running() const { return running_; }
+  size_t held_answers() const { return held_answers_; }
 
   // ---- views ----
   ProcId proc() const { return proc_; }
@@ -352,15 +354,21 @@ class ClientMachine {
     Object* keep = nullptr;        // the value that it came in, kept until we are registered
   };
   Object* adopt(const NestedRef& ref, ProcId from, Adoption how, Effects& out);
-  std::vector<NestedRef> hand_over(const std::vector<Object*>& objects, ProcId to);
+  std::vector<NestedRef> hand_over(const std::vector<Object*>& objects, ProcId to, Effects& out);
+  void ask_to_add(const NestedRef& ref, ProcId borrower, RequestId request, Effects& out);
   void tell_wanting(Object* object, ProcId to, Effects& out);
   void on_release(ProcId from, const ReleaseBorrows& message, Effects& out);
   void on_want(ProcId from, const WantObjects& message, Effects& out);
   void on_object(ProcId from, ObjectIs&& message, Effects& out);
   void on_added(RequestId request, Effects& out);
   void on_add_borrower(ProcId from, const AddBorrower& message, Effects& out);
-  void lost_references(ProcId proc, Effects& out);
+  void lend(Object* object, ProcId to, Effects& out);  // one credit; left to the custodian
+  void leave(Object* object, Effects& out);
+  void lost_references(const PeerLost& message, Effects& out);
+  void claim(ProcId owner, Effects& out);
+  void on_custody(CustodyIs&& message, Effects& out);
   void free_extent(const StoreLocation& location, Effects& out);
+  void freed_by_owner(ProcId owner, const StoreLocation& location, Effects& out);
 
   // executor.cc
   void on_push(ProcId from, PushTask&& message, Effects& out);
@@ -370,6 +378,7 @@ class ClientMachine {
   std::vector<NestedRef> lend_for_answer(const std::vector<Object*>& objects, ExecTask* task,
                                          Effects& out);
   void drop_exec(ExecTask* task, Effects& out);
+  void wrote_for(ProcId owner, const StoreLocation& location);
   ExecTask* started(ExecTask* task, Instant now);
 
   void send(ProcId to, PeerMessage&& message, Effects& out);
@@ -412,8 +421,13 @@ class ClientMachine {
     ExecTask* task = nullptr;  // whose answer waits
     Object* keep = nullptr;    // pinned until the answer
     ProcId asked;
+    ObjectId id;      // what was asked: to make ...
+    ProcId borrower;  // ... this process a borrower of it
   };
   std::unordered_map<RequestId, AwaitedAck, IdHash> acks_;
+
+  // Stored results of ours, by owner: what becomes of them when it dies.
+  std::map<ProcId, std::map<std::pair<SegmentId, uint64_t>, StoreLocation>> written_;
 
   std::deque<ExecTask*> runnable_;
   std::map<std::pair<uint64_t, uint64_t>, ExecTask*> exec_;  // by (caller, token)

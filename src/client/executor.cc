@@ -79,13 +79,13 @@ void ClientMachine::finish(ExecTask* task, TaskDone&& done,
 // process, the answer waits for its word.
 std::vector<NestedRef> ClientMachine::lend_for_answer(const std::vector<Object*>& objects,
                                                       ExecTask* task, Effects& out) {
-  std::vector<NestedRef> refs = hand_over(objects, task->caller);
+  std::vector<NestedRef> refs = hand_over(objects, task->caller, out);
   for (Object* object : objects) {
-    if (object->owned || object->owner == task->caller || peer(object->owner).lost) continue;
+    if (object->owned || object->owner == task->caller) continue;
     const RequestId request = next_request();
     ++task->acks_awaited;
-    acks_[request] = AwaitedAck{nullptr, task, nullptr, object->owner};
-    send(object->owner, AddBorrower{request, object->id, task->caller}, out);
+    acks_[request] = AwaitedAck{nullptr, task, nullptr, object->owner, object->id, task->caller};
+    ask_to_add(NestedRef{object->id, object->owner}, task->caller, request, out);
   }
   return refs;
 }
@@ -96,6 +96,9 @@ void ClientMachine::answer(ExecTask* task, Effects& out) {
     if (!runnable_.empty()) ++out.runnable;
   }
   if (!peer(task->caller).lost) {
+    for (const Value& value : task->answer.returns) {
+      if (value.kind == ValueKind::kStored) wrote_for(task->caller, value.location);
+    }
     send(task->caller, std::move(task->answer), out);
   } else {  // nobody will own the results
     for (const Value& value : task->answer.returns) {
@@ -103,6 +106,11 @@ void ClientMachine::answer(ExecTask* task, Effects& out) {
     }
   }
   drop_exec(task, out);
+}
+
+void ClientMachine::wrote_for(ProcId owner, const StoreLocation& location) {
+  if (location.writer != proc_) return;
+  written_[owner][{location.segment, location.offset}] = location;
 }
 
 void ClientMachine::drop_exec(ExecTask* task, Effects& out) {
@@ -124,6 +132,7 @@ void ClientMachine::stream_item(ExecTask* task, uint32_t index, Value&& value,
   value.nested = lend_for_answer(nested, task, out);
   task->answer_pins.insert(task->answer_pins.end(), nested.begin(), nested.end());
   if (!peer(task->caller).lost) {
+    if (value.kind == ValueKind::kStored) wrote_for(task->caller, value.location);
     send(task->caller, StreamItem{task->push.token, index, std::move(value)}, out);
   }
 }

@@ -27,6 +27,8 @@ struct ObjectMore {
   std::unordered_map<uint64_t, uint32_t> borrowers;  // owned: ProcId to credits handed out
   std::vector<ProcId> wanting;          // owned, pending: peers to tell when it is ready
   std::vector<TaskRecord*> dependents;  // tasks of this process that wait for it
+  bool to_leave = false;                // owned: others hold it, or something that refers to it
+  bool left = false;                    // ... and it is in this process's estate
   bool notify = false;                  // somebody in this process registered a call-back
   uint32_t acks_awaited = 0;            // borrowed: our own AddBorrower questions in flight
   ActorId actor;                        // non-zero: an actor's handle; freed means out of scope

@@ -52,9 +52,13 @@ void ClientMachine::release_object(Object* first, Effects& out) {
         out.to_node.push_back(AskControl{next_request(), ActorOutOfScope{more->actor}});
       }
       if (object->kind == ValueKind::kStored) free_extent(more->location, out);
+      if (more && more->left) out.withdraw.push_back(object->id);
     } else {
       if (more && more->acks_awaited > 0) continue;  // on_added comes back to it
-      if (object->credits > 0 && !peer(object->owner).lost) {
+      if (object->credits > 0 && peer(object->owner).lost) {
+        out.to_node.push_back(
+            CustodyRelease{object->owner, {Release{object->id, object->credits}}});
+      } else if (object->credits > 0) {
         auto* last = out.to_peer.empty() || out.to_peer.back().proc != object->owner
                          ? nullptr
                          : std::get_if<ReleaseBorrows>(&out.to_peer.back().message);
@@ -93,15 +97,53 @@ Value ClientMachine::value_of(const Object* object) const {
   return value;
 }
 
+// An owner's word that a text of its own gives: another process holds `object` from now on. What
+// others hold is left to the node, which speaks for this process if it dies.
+void ClientMachine::lend(Object* object, ProcId to, Effects& out) {
+  ++object->extra().borrowers[to.value];
+  leave(object, out);
+}
+
+// With all that it refers to; what is pending follows when it is ready.
+void ClientMachine::leave(Object* first, Effects& out) {
+  std::vector<Object*> work{first};
+  while (!work.empty()) {
+    Object* object = work.back();
+    work.pop_back();
+    if (!object->owned || (object->more && object->more->left)) continue;
+    object->extra().to_leave = true;
+    if (object->pending()) continue;
+    object->more->left = true;
+    Bequest& bequest = out.leave.emplace_back();
+    bequest.object = object->id;
+    bequest.value = value_of(object);
+    for (Object* inner : object->more->nested) {
+      bequest.value.nested.push_back(NestedRef{inner->id, inner->owner});
+      work.push_back(inner);
+    }
+  }
+}
+
 // For messages whose receiver registers itself where we are not the owner (PushTask, ObjectIs).
-std::vector<NestedRef> ClientMachine::hand_over(const std::vector<Object*>& objects, ProcId to) {
+std::vector<NestedRef> ClientMachine::hand_over(const std::vector<Object*>& objects, ProcId to,
+                                                Effects& out) {
   std::vector<NestedRef> refs;
   refs.reserve(objects.size());
   for (Object* object : objects) {
-    if (object->owned) ++object->extra().borrowers[to.value];
+    if (object->owned) lend(object, to, out);
     refs.push_back(NestedRef{object->id, object->owner});
   }
   return refs;
+}
+
+// Asks the owner, or the node in a dead owner's place.
+void ClientMachine::ask_to_add(const NestedRef& ref, ProcId borrower, RequestId request,
+                               Effects& out) {
+  if (peer(ref.owner).lost) {
+    out.to_node.push_back(CustodyAdd{request, ref.owner, ref.object, borrower});
+  } else {
+    send(ref.owner, AddBorrower{request, ref.object, borrower}, out);
+  }
 }
 
 // `registered`: the sender has made us a borrower at the owner, whoever that is. Otherwise only the
@@ -120,25 +162,17 @@ Object* ClientMachine::adopt(const NestedRef& ref, ProcId from, Adoption how, Ef
   }
   if (!object) {
     object = new_object(ref.object, ref.owner);
-    if (peer(ref.owner).lost) {
-      settle(object,
-             Value{ValueKind::kSystemError,
-                   to_payload(FailureKind::kOwnerDied, "the process that owned it has died"),
-                   {},
-                   {}},
-             from, out);
-    }
   }
   ++object->refs;
   if (how.registered || ref.owner == from) {
     ++object->credits;
-  } else if (object->credits == 0 && !peer(ref.owner).lost) {
+  } else if (object->credits == 0) {
     const RequestId request = next_request();
     ++object->extra().acks_awaited;
     if (how.for_task) ++how.for_task->acks_awaited;
     if (how.keep) ++how.keep->refs;
-    acks_[request] = AwaitedAck{object, how.for_task, how.keep, ref.owner};
-    send(ref.owner, AddBorrower{request, ref.object, proc_}, out);
+    acks_[request] = AwaitedAck{object, how.for_task, how.keep, ref.owner, ref.object, proc_};
+    ask_to_add(ref, proc_, request, out);
   }
   return object;
 }
@@ -189,6 +223,7 @@ void ClientMachine::became_ready(Object* object, Effects& out) {
   ++out.completed;
   ObjectMore* more = object->more.get();
   if (!more) return;
+  if (object->owned && (more->to_leave || !more->borrowers.empty())) leave(object, out);
   if (more->notify) {
     more->notify = false;
     ++object->refs;
@@ -203,13 +238,17 @@ void ClientMachine::became_ready(Object* object, Effects& out) {
 void ClientMachine::tell_wanting(Object* object, ProcId to, Effects& out) {
   if (peer(to).lost) return;
   ObjectIs message{object->id, value_of(object)};
-  if (object->more) message.value.nested = hand_over(object->more->nested, to);
+  if (object->more) message.value.nested = hand_over(object->more->nested, to, out);
   send(to, std::move(message), out);
 }
 
 void ClientMachine::want(Object* object, Effects& out) {
   if (object->owned || !object->pending() || object->requested) return;
   object->requested = true;
+  if (peer(object->owner).lost) {
+    out.to_node.push_back(CustodyWant{object->owner, {object->id}});
+    return;
+  }
   auto* last = out.to_peer.empty() || out.to_peer.back().proc != object->owner
                    ? nullptr
                    : std::get_if<WantObjects>(&out.to_peer.back().message);
@@ -267,7 +306,7 @@ void ClientMachine::on_release(ProcId from, const ReleaseBorrows& message, Effec
 void ClientMachine::on_add_borrower(ProcId from, const AddBorrower& message, Effects& out) {
   Object* object = index_.find(message.object);
   if (object && object->owned && !peer(message.borrower).lost) {
-    ++object->extra().borrowers[message.borrower.value];
+    lend(object, message.borrower, out);
   }
   send(from, BorrowerAdded{message.request}, out);
 }
@@ -275,38 +314,82 @@ void ClientMachine::on_add_borrower(ProcId from, const AddBorrower& message, Eff
 void ClientMachine::free_value(Object* object, Effects& out) {
   if (!object->owned || object->pending()) return;
   if (object->kind == ValueKind::kStored) free_extent(object->more->location, out);
+  if (object->more && std::exchange(object->more->left, false)) out.withdraw.push_back(object->id);
   object->kind = ValueKind::kSystemError;
   object->bytes = to_payload(FailureKind::kObjectFreed, "it was freed by the program");
 }
 
-// References to what a dead process owned, and its claims on what this one owns.
-void ClientMachine::lost_references(ProcId proc, Effects& out) {
-  std::vector<Object*> unowned, unclaimed;
+// ---- a dead process's objects, and its claims on ours ----
+
+void ClientMachine::lost_references(const PeerLost& message, Effects& out) {
+  const ProcId proc = message.proc;
+  for (const ObjectId& id : message.kept) {
+    Object* object = index_.find(id);
+    if (object && object->owned) lend(object, message.custodian, out);
+  }
+  claim(proc, out);
+  for (const auto& [request, ack] : acks_) {
+    if (ack.asked == proc) ask_to_add(NestedRef{ack.id, proc}, ack.borrower, request, out);
+  }
+  std::vector<Object*> unclaimed, wanted;
   index_.for_each([&](Object* object) {
-    if (!object->owned && object->owner == proc) unowned.push_back(object);
     if (object->owned && object->more && object->more->borrowers.contains(proc.value)) {
       unclaimed.push_back(object);
     }
+    if (!object->owned && object->owner == proc && object->pending() && object->requested) {
+      wanted.push_back(object);
+    }
   });
-  for (Object* object : unowned) ++object->refs;
-  for (Object* object : unowned) {
-    settle(object,
-           Value{ValueKind::kSystemError,
-                 to_payload(FailureKind::kOwnerDied, "the process that owned it has died"),
-                 {},
-                 {}},
-           proc, out);
+  for (Object* object : wanted) {
+    object->requested = false;
+    want(object, out);
   }
-  std::vector<RequestId> answered;
-  for (const auto& [request, ack] : acks_) {
-    if (ack.asked == proc) answered.push_back(request);
-  }
-  for (RequestId request : answered) on_added(request, out);
-  for (Object* object : unowned) unpin(object, out);
   for (Object* object : unclaimed) {
     object->more->borrowers.erase(proc.value);
     if (object->refs == 0) release_object(object, out);
   }
+}
+
+// What this process holds of the dead `owner`, has of it in its segments, and owns in the dead
+// one's.
+void ClientMachine::claim(ProcId owner, Effects& out) {
+  CustodyClaim message;
+  message.owner = owner;
+  index_.for_each([&](Object* object) {
+    const bool stored = object->kind == ValueKind::kStored;
+    if (!object->owned && object->owner == owner) {
+      message.held.push_back(
+          HeldOf{object->id, object->credits, stored ? object->more->location : StoreLocation{}});
+    } else if (object->owned && stored && object->more->location.writer == owner) {
+      message.owned.push_back(object->more->location);
+    }
+  });
+  const auto written = written_.find(owner);
+  if (written != written_.end()) {
+    for (const auto& [place, location] : written->second) message.written.push_back(location);
+    written_.erase(written);
+  }
+  out.to_node.push_back(std::move(message));
+}
+
+void ClientMachine::on_custody(CustodyIs&& message, Effects& out) {
+  Object* object = index_.find(message.bequest.object);
+  if (!object || object->owned || object->owner != message.owner) return;
+  Value& value = message.bequest.value;
+  if (value.kind == ValueKind::kNone) {
+    value.kind = ValueKind::kSystemError;
+    value.bytes = to_payload(FailureKind::kOwnerDied,
+                             "the process that owned it has died before it was computed, or has "
+                             "left no copy");
+  }
+  settle(object, std::move(value), ProcId{}, out);
+}
+
+// A result that this process stored for `owner` is not needed any more.
+void ClientMachine::freed_by_owner(ProcId owner, const StoreLocation& location, Effects& out) {
+  const auto written = written_.find(owner);
+  if (written != written_.end()) written->second.erase({location.segment, location.offset});
+  out.free_extents.push_back(location);
 }
 
 }  // namespace eagleray

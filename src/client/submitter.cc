@@ -235,9 +235,9 @@ void ClientMachine::push(TaskRecord* task, ProcId proc, Effects& out) {
     if (object->kind == ValueKind::kStored && object->owned) {
       ++object->extra().borrowers[proc.value];
     }
-    if (object->more) ref.value.nested = hand_over(object->more->nested, proc);
+    if (object->more) ref.value.nested = hand_over(object->more->nested, proc, out);
   }
-  if (!task->nested.empty()) message.nested = hand_over(task->nested, proc);
+  if (!task->nested.empty()) message.nested = hand_over(task->nested, proc, out);
   task->state = TaskState::kPushed;
   task->worker = proc;
   if (task->stream) task->stream->worker = proc;

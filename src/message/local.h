@@ -9,10 +9,11 @@
 
 #include "message/common.h"
 #include "message/control_calls.h"
+#include "message/peer.h"
 
 namespace eagleray {
 
-inline constexpr uint32_t kLocalVersion = 1;
+inline constexpr uint32_t kLocalVersion = 2;
 
 enum class ClientKind : uint8_t { kDriver, kWorker };
 
@@ -75,11 +76,48 @@ struct OpenSegment {  // SegmentOpened; descriptor absent when the segment is go
   SegmentId segment;
   EAGLERAY_FIELDS(OpenSegment, request, segment)
 };
-// Extents whose owner let go of them after their writer had died: the node keeps the count.
+// Extents that this process owned in a segment whose writer is dead: the node keeps the count.
 struct FreeOrphanExtents {
   SegmentId segment;
   uint32_t count = 0;
   EAGLERAY_FIELDS(FreeOrphanExtents, segment, count)
+};
+// Where this process writes what it would leave behind (store/estate.h). fds: the file.
+struct EstateFile {
+  EAGLERAY_NO_FIELDS(EstateFile)
+};
+
+// The node is the custodian of dead owners' objects: it takes the owner's place (custodian.md).
+// Once from each process that had a link to the dead one, when it has heard of the death.
+struct HeldOf {
+  ObjectId object;
+  uint32_t credits = 0;
+  StoreLocation location;  // of a stored value that it knows; else segment 0
+  EAGLERAY_FIELDS(HeldOf, object, credits, location)
+};
+struct CustodyClaim {
+  ProcId owner;                        // the dead one
+  std::vector<HeldOf> held;            // its objects that this process borrows
+  std::vector<StoreLocation> written;  // its objects that lie in this process's segments
+  std::vector<StoreLocation> owned;    // this process's objects in the dead one's segments
+  EAGLERAY_FIELDS(CustodyClaim, owner, held, written, owned)
+};
+struct CustodyAdd {  // AddBorrower to a dead owner; CustodyAdded answers
+  RequestId request;
+  ProcId owner;
+  ObjectId object;
+  ProcId borrower;
+  EAGLERAY_FIELDS(CustodyAdd, request, owner, object, borrower)
+};
+struct CustodyRelease {  // ReleaseBorrows to a dead owner
+  ProcId owner;
+  std::vector<Release> releases;
+  EAGLERAY_FIELDS(CustodyRelease, owner, releases)
+};
+struct CustodyWant {  // WantObjects to a dead owner; CustodyIs for each
+  ProcId owner;
+  std::vector<ObjectId> objects;
+  EAGLERAY_FIELDS(CustodyWant, owner, objects)
 };
 // From the worker that runs an actor: the constructor ended.
 struct ActorStarted {
@@ -101,8 +139,9 @@ struct AskControl {
 
 using ClientToNode =
     std::variant<Register, RequestLeases, ReturnLease, ConnectPeer, Blocked, Unblocked, KillProcess,
-                 RequestSegment, ReleaseSegment, OpenSegment, FreeOrphanExtents, ActorStarted,
-                 Leaving, AskControl>;
+                 RequestSegment, ReleaseSegment, OpenSegment, FreeOrphanExtents, EstateFile,
+                 CustodyClaim, CustodyAdd, CustodyRelease, CustodyWant, ActorStarted, Leaving,
+                 AskControl>;
 
 // ---- node to client ----
 
@@ -154,7 +193,27 @@ struct PeerLinked {
 struct PeerLost {
   ProcId proc;
   ExitInfo exit;
-  EAGLERAY_FIELDS(PeerLost, proc, exit)
+  ProcId custodian;            // the node, as a borrower of ...
+  std::vector<ObjectId> kept;  // ... the receiver's objects that the dead one's objects refer to
+  EAGLERAY_FIELDS(PeerLost, proc, exit, custodian, kept)
+};
+struct CustodyAdded {
+  RequestId request;
+  EAGLERAY_FIELDS(CustodyAdded, request)
+};
+struct CustodyIs {  // kNone: it was never computed, or nobody left it
+  ProcId owner;
+  Bequest bequest;
+  EAGLERAY_FIELDS(CustodyIs, owner, bequest)
+};
+struct CustodyEnded {  // the custodian lets go of objects that were `kept`
+  ProcId custodian;
+  std::vector<ObjectId> objects;
+  EAGLERAY_FIELDS(CustodyEnded, custodian, objects)
+};
+struct FreeStored {  // extents in the receiver's segments whose owner is dead
+  std::vector<StoreLocation> extents;
+  EAGLERAY_FIELDS(FreeStored, extents)
 };
 struct SegmentGranted {  // fds: the segment
   RequestId request;
@@ -203,7 +262,8 @@ struct ControlSays {
 
 using NodeToClient =
     std::variant<Registered, Refused, AssignJob, LeaseGranted, LeaseWaits, RevokeLease, PeerLinked,
-                 PeerLost, SegmentGranted, SegmentDenied, SegmentOpened, ReclaimSegments,
-                 StartActor, Exit, LogLines, ControlSays>;
+                 PeerLost, CustodyAdded, CustodyIs, CustodyEnded, FreeStored, SegmentGranted,
+                 SegmentDenied, SegmentOpened, ReclaimSegments, StartActor, Exit, LogLines,
+                 ControlSays>;
 
 }  // namespace eagleray

@@ -49,6 +49,13 @@ struct Value {
   }
 };
 
+// What an owner leaves behind of an object that others hold: see docs/design/custodian.md.
+struct Bequest {
+  ObjectId object;
+  Value value;
+  EAGLERAY_FIELDS(Bequest, object, value)
+};
+
 // An argument that was a reference: its place in the argument list, and its value.
 struct RefArgument {
   uint32_t position = 0;

@@ -20,6 +20,7 @@ void NodeMachine::on_control_attached(NodeEffects& out) {
 
 void NodeMachine::on_accepted(const NodeAccepted& accepted, NodeEffects& out) {
   info_.index = accepted.index;
+  name_custodian();
   ControlLink::Out said;
   control_.on_accepted(accepted, said);
   NodeSynced synced;

@@ -7,6 +7,7 @@ namespace eagleray {
 
 NodeMachine::NodeMachine(const NodeSettings& settings, NodeInfo info)
     : settings_(settings), info_(std::move(info)), free_(info_.total) {
+  name_custodian();
   const auto gpus = info_.total.find("GPU");
   if (gpus != info_.total.end()) {
     gpu_free_.assign(static_cast<size_t>(gpus->second / kResourceUnit), kResourceUnit);
@@ -164,7 +165,7 @@ void NodeMachine::on(ProcId from, const AskControl& ask, Instant, NodeEffects& o
 }
 
 void NodeMachine::on_client_gone(ProcId proc, const ExitInfo& seen,
-                                 const std::map<SegmentId, uint32_t>& live, Instant now,
+                                 const std::vector<Bequest>& bequests, Instant now,
                                  NodeEffects& out) {
   const auto it = clients_.find(proc);
   if (it == clients_.end()) return;
@@ -175,14 +176,22 @@ void NodeMachine::on_client_gone(ProcId proc, const ExitInfo& seen,
     exit.intended = true;
     exit.reason = worker->second.intent;
   }
+  std::set<ProcId> peers;
+  for (uint64_t peer : client.linked) {
+    if (clients_.contains(ProcId{peer})) peers.insert(ProcId{peer});
+  }
+  Custodian::Out custody;
+  auto kept = custodian_.open(proc, bequests, peers, custody);
+  custodian_.client_gone(proc, custody);
   // Peers hear of it before control does, so that they know what was lost before they hear of an
   // actor's next life: calls keep their order.
   for (uint64_t peer : client.linked) {
     const auto other = clients_.find(ProcId{peer});
     if (other == clients_.end()) continue;
     other->second.linked.erase(proc.value);
-    send(ProcId{peer}, PeerLost{proc, exit}, out);
+    send(ProcId{peer}, PeerLost{proc, exit, custodian_.self(), std::move(kept[ProcId{peer}])}, out);
   }
+  std::erase_if(waiting_segments_, [&](const WaitingSegment& w) { return w.client == proc; });
   if (worker != workers_.end()) {
     if (worker->second.lease) end_lease(leases_.at(worker->second.lease), out);
     if (!worker->second.actor.is_zero()) {
@@ -192,6 +201,11 @@ void NodeMachine::on_client_gone(ProcId proc, const ExitInfo& seen,
     workers_.erase(worker);
   }
   clients_.erase(proc);
+  Custodian::Out taken;
+  std::swap(taken.taken, custody.taken);
+  carry_out(taken, now, out);  // before its segments may go
+  orphan_segments(proc, client, out);
+  carry_out(custody, now, out);
   // What it had borrowed: the workers may be running its tasks.
   std::vector<LeaseId> borrowed;
   for (const auto& [id, lease] : leases_) {
@@ -204,14 +218,6 @@ void NodeMachine::on_client_gone(ProcId proc, const ExitInfo& seen,
     end_lease(lease, out);
   }
   std::erase_if(demands_, [&](const Demand& demand) { return demand.client == proc; });
-  std::erase_if(waiting_segments_, [&](const WaitingSegment& w) { return w.client == proc; });
-  for (const auto& [segment, count] : live) {
-    const auto row = segments_.find(segment);
-    if (row == segments_.end() || row->second.writer != proc) continue;
-    row->second.orphan = true;
-    row->second.live = count;
-    if (count == 0) drop_segment(segment, out);
-  }
   control_.on_client_gone(proc);
   report(ClientGone{proc}, out);
   if (client.kind == ClientKind::kDriver) {
@@ -220,11 +226,6 @@ void NodeMachine::on_client_gone(ProcId proc, const ExitInfo& seen,
       if (other.state == WorkerState::kActor) continue;  // control says which actors end
       kill_worker(id, other, "its job has ended", out);
     }
-    std::vector<SegmentId> gone;
-    for (const auto& [segment, row] : segments_) {
-      if (row.job == client.job && row.orphan) gone.push_back(segment);
-    }
-    for (SegmentId segment : gone) drop_segment(segment, out);
     drivers_.erase(client.job);
     if (client.job) report(JobEnded{client.job}, out);
   }
@@ -305,14 +306,6 @@ Instant NodeMachine::next_deadline() const {
 
 // ---- views ----
 
-std::vector<SegmentId> NodeMachine::segments_of(ProcId proc) const {
-  std::vector<SegmentId> segments;
-  for (const auto& [id, row] : segments_) {
-    if (row.writer == proc) segments.push_back(id);
-  }
-  return segments;
-}
-
 ProcId NodeMachine::driver_of(JobId job) const {
   const auto it = drivers_.find(job);
   return it == drivers_.end() ? ProcId{} : it->second;
@@ -352,6 +345,7 @@ void NodeMachine::check_invariants() const {
   uint64_t used = 0;
   for (const auto& [id, row] : segments_) used += row.bytes;
   EAGLERAY_CHECK(used == store_used_, "store bytes differ from its segments");
+  custodian_.check_invariants();
 }
 
 }  // namespace eagleray

@@ -19,6 +19,7 @@
 #include "message/cluster.h"
 #include "message/local.h"
 #include "node/control_link.h"
+#include "object/custodian.h"
 
 namespace eagleray {
 
@@ -77,8 +78,8 @@ class NodeMachine {
   // A process registered on a connection; its id comes back in Registered.
   ProcId on_register(const Register& message, Instant now, NodeEffects& out);
   void on_client(ProcId from, const ClientToNode& message, Instant now, NodeEffects& out);
-  // `live_extents`: what the shell read in the headers of its segments, by segment.
-  void on_client_gone(ProcId proc, const ExitInfo& exit, const std::map<SegmentId, uint32_t>& live,
+  // `bequests`: what it left of its objects (store/estate.h).
+  void on_client_gone(ProcId proc, const ExitInfo& exit, const std::vector<Bequest>& bequests,
                       Instant now, NodeEffects& out);
   void on_worker_start_failed(uint64_t token, Instant now, NodeEffects& out);
   void on_control(const ControlToNode& message, Instant now, NodeEffects& out);
@@ -87,10 +88,10 @@ class NodeMachine {
 
   // ---- views ----
   const NodeInfo& info() const { return info_; }
-  std::vector<SegmentId> segments_of(ProcId proc) const;
   ProcId driver_of(JobId job) const;
   JobId job_of_proc(ProcId proc) const;
   uint32_t pid_of(ProcId proc) const;
+  size_t estates() const { return custodian_.estates(); }
   void check_invariants() const;
 
  private:
@@ -146,8 +147,10 @@ class NodeMachine {
     ProcId writer;
     JobId job;
     uint64_t bytes = 0;
-    bool orphan = false;
-    uint32_t live = 0;  // orphan: extents not yet freed
+    bool orphan = false;    // its writer is dead
+    bool awaiting = false;  // orphan: its writer's peers have not all said what they own in it
+    uint32_t held = 0;      // extents in custody
+    std::map<ProcId, uint32_t> owned;  // orphan: extents by living owner
   };
   struct WaitingSegment {
     ProcId client;
@@ -167,6 +170,11 @@ class NodeMachine {
   void on(ProcId from, const ReleaseSegment&, Instant now, NodeEffects& out);
   void on(ProcId from, const OpenSegment&, Instant now, NodeEffects& out);
   void on(ProcId from, const FreeOrphanExtents&, Instant now, NodeEffects& out);
+  void on(ProcId from, const EstateFile&, Instant now, NodeEffects& out);
+  void on(ProcId from, const CustodyClaim&, Instant now, NodeEffects& out);
+  void on(ProcId from, const CustodyAdd&, Instant now, NodeEffects& out);
+  void on(ProcId from, const CustodyRelease&, Instant now, NodeEffects& out);
+  void on(ProcId from, const CustodyWant&, Instant now, NodeEffects& out);
   void on(ProcId from, const ActorStarted&, Instant now, NodeEffects& out);
   void on(ProcId from, const Leaving&, Instant now, NodeEffects& out);
   void on(ProcId from, const AskControl&, Instant now, NodeEffects& out);
@@ -196,6 +204,10 @@ class NodeMachine {
   void ask_segment(ProcId from, const RequestSegment& request, Instant now, NodeEffects& out);
   void retry_segments(Instant now, NodeEffects& out);
   void drop_segment(SegmentId id, NodeEffects& out);
+  void drop_if_empty(SegmentId id, NodeEffects& out);
+  void orphan_segments(ProcId gone, const Client& client, NodeEffects& out);
+  void name_custodian();
+  void carry_out(Custodian::Out& said, Instant now, NodeEffects& out);
   std::string explain(const Demand& demand, bool& hopeless) const;
   std::string store_holders() const;
   uint32_t cpu_count() const;
@@ -223,6 +235,7 @@ class NodeMachine {
   std::map<SegmentId, SegmentRow> segments_;
   uint64_t store_used_ = 0;
   std::deque<WaitingSegment> waiting_segments_;
+  Custodian custodian_;
   ResourceMap reported_;
 };
 

@@ -147,8 +147,40 @@ std::vector<uint32_t> ClientShell::gpus() const {
 
 // ---- effects ----
 
+// Before anything is sent: whoever hears of an object must find it if this process dies. Costs a
+// copy of the value (its place, if it is in the store) and no system call.
+void ClientShell::write_estate() {
+  const auto grow = [this](uint64_t more) {
+    const uint64_t bytes = estate_.bytes_wanted(more);
+    Result<Fd> file = bytes == 0 ? Result<Fd>(Error{}) : make_memfd("eagleray-estate", bytes);
+    if (!file.ok()) return false;
+    Result<Mapping> memory = Mapping::map(file.value().get(), bytes, Mapping::Access::kReadWrite);
+    if (!memory.ok()) return false;
+    EstateWriter next;
+    next.begin(memory.value().data(), bytes, &estate_);
+    std::string message;
+    encode(ClientToNode{EstateFile{}}, message);
+    const int fd = file.value().get();
+    if (!socket_.send(message, &fd, 1).ok()) return false;
+    estate_ = std::move(next);
+    estate_memory_ = std::move(memory).value();
+    return true;
+  };
+  for (const Bequest& bequest : effects_.leave) {
+    scratch_.clear();
+    encode(bequest.value, scratch_);
+    if (!estate_.leave(bequest.object, scratch_) && grow(scratch_.size())) {
+      (void)estate_.leave(bequest.object, scratch_);
+    }
+  }
+  for (const ObjectId& object : effects_.withdraw) {
+    if (!estate_.withdraw(object) && grow(0)) (void)estate_.withdraw(object);
+  }
+}
+
 void ClientShell::apply() {
   Effects& effects = effects_;
+  if (!effects.leave.empty() || !effects.withdraw.empty()) write_estate();
   for (Effects::ToPeer& out : effects.to_peer) {
     const auto it = links_.find(out.proc);
     if (it == links_.end()) continue;  // lost since
@@ -394,7 +426,7 @@ void ClientShell::lose_peer(const PeerLost& message) {
     std::erase(polled_, &link);
     links_.erase(it);
   }
-  machine_.on_peer_lost(message.proc, message.exit, running, monotonic_now(), effects_);
+  machine_.on_peer_lost(message, running, monotonic_now(), effects_);
   apply();
 }
 

@@ -24,6 +24,7 @@
 #include "io/fd.h"
 #include "io/frame_socket.h"
 #include "store/doorbell.h"
+#include "store/estate.h"
 #include "store/ring.h"
 #include "store/segment_allocator.h"
 
@@ -168,6 +169,7 @@ class ClientShell {
   void sleep_as_waiter(Instant deadline);
   void leave_seat(std::unique_lock<std::mutex>& lock);
   void run_background();
+  void write_estate();
   void count_running(int32_t change);
   void node_lost(const std::string& why);
   void note_running(const ExecTask* task);
@@ -202,6 +204,8 @@ class ClientShell {
   };
   std::unordered_map<RequestId, SegmentReply, IdHash> segment_replies_;
   std::unordered_map<RequestId, ControlAnswer, IdHash> answers_;
+  EstateWriter estate_;
+  Mapping estate_memory_;
   std::deque<StartActor> actor_starts_;
   std::string exit_reason_;
   JobInfo job_;

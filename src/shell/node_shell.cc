@@ -15,8 +15,8 @@
 
 #include "io/log.h"
 #include "store/doorbell.h"
+#include "store/estate.h"
 #include "store/link_layout.h"
-#include "store/segment_allocator.h"
 #include "wire/codec.h"
 
 namespace eagleray {
@@ -170,7 +170,7 @@ void NodeShell::accept_clients() {
 void NodeShell::add_connection(Fd socket, pid_t pid) {
   const int fd = socket.get();
   auto connection = std::make_unique<Connection>(
-      Connection{FrameSocket(std::move(socket)), ProcId{}, pid, Fd(), Fd(), Fd(), Mapping()});
+      Connection{FrameSocket(std::move(socket)), ProcId{}, pid, Fd(), Fd(), Fd(), Fd(), Mapping()});
   connections_[fd] = std::move(connection);
   const Result<Ok> added =
       loop_.add(fd, EPOLLIN, [this, fd](uint32_t events) { on_readable(fd, events); });
@@ -221,6 +221,8 @@ void NodeShell::on_frame(int fd, Frame&& frame) {
     // The id is fixed before its effects are carried out: Registered is among them.
     connection.proc = node_.on_register(*hello, monotonic_now(), effects);
     by_proc_[connection.proc] = fd;
+  } else if (std::get_if<EstateFile>(&message.value())) {
+    if (frame.fds.size() == 1) connection.estate = std::move(frame.fds[0]);
   } else if (connection.proc) {
     node_.on_client(connection.proc, message.value(), monotonic_now(), effects);
   }
@@ -244,15 +246,14 @@ void NodeShell::close_connection(int fd) {
   if (page && page->counted_running.exchange(0) != 0) {
     reinterpret_cast<NodePage*>(node_page_.data())->running.fetch_sub(1);
   }
+  const std::vector<Bequest> bequests = read_bequests(*it->second);
   connections_.erase(it);
   if (!proc) return;
   by_proc_.erase(proc);
   NodeEffects effects;
-  std::map<SegmentId, uint32_t> live;
-  for (SegmentId segment : node_.segments_of(proc)) live[segment] = 0;
   ExitInfo exit;
   exit.reason = "the driver has ended";
-  node_.on_client_gone(proc, exit, live, monotonic_now(), effects);
+  node_.on_client_gone(proc, exit, bequests, monotonic_now(), effects);
   apply(effects);
 }
 
@@ -366,6 +367,7 @@ void NodeShell::on_worker_exit(pid_t pid, int status) {
     reinterpret_cast<NodePage*>(node_page_.data())->running.fetch_sub(1);
   }
   loop_.remove(fd);
+  const std::vector<Bequest> bequests = read_bequests(*connection->second);
   connections_.erase(fd);
   NodeEffects effects;
   if (!proc) {
@@ -373,16 +375,26 @@ void NodeShell::on_worker_exit(pid_t pid, int status) {
     return apply(effects);
   }
   by_proc_.erase(proc);
-  std::map<SegmentId, uint32_t> live;
-  for (SegmentId segment : node_.segments_of(proc)) {
-    Result<Mapping> header =
-        Mapping::map(segments_.at(segment).get(), kPageBytes, Mapping::Access::kRead);
-    const auto* first =
-        header.ok() ? reinterpret_cast<const SegmentHeader*>(header.value().data()) : nullptr;
-    live[segment] = first && first->magic == kSegmentMagic ? first->live : 0;
-  }
-  node_.on_client_gone(proc, exit, live, monotonic_now(), effects);
+  node_.on_client_gone(proc, exit, bequests, monotonic_now(), effects);
   apply(effects);
+}
+
+// Read, not mapped: whoever still has the file cannot take it from under us.
+std::vector<Bequest> NodeShell::read_bequests(const Connection& connection) {
+  std::vector<Bequest> bequests;
+  if (!connection.estate.valid()) return bequests;
+  const Result<uint64_t> bytes = size_of(connection.estate.get());
+  if (!bytes.ok() || bytes.value() > 2 * kEstateBytesMax) return bequests;
+  std::string file(bytes.value(), '\0');
+  if (::pread(connection.estate.get(), file.data(), file.size(), 0) !=
+      static_cast<ssize_t>(file.size())) {
+    return bequests;
+  }
+  for (const auto& [object, value] : read_estate(file)) {
+    Result<Value> decoded = decode<Value>(value);
+    if (decoded.ok()) bequests.push_back(Bequest{object, std::move(decoded).value()});
+  }
+  return bequests;
 }
 
 void NodeShell::read_output(pid_t pid, bool error) {

@@ -42,6 +42,7 @@ class NodeShell {
     ProcId proc;
     pid_t pid = 0;  // worker: known before it registers
     Fd background_bell, waiter_bell, page_fd;
+    Fd estate;  // what it would leave behind; read after its death
     Mapping page;
   };
   struct Output {  // one of a worker's two pipes
@@ -75,6 +76,7 @@ class NodeShell {
   void make_link(ProcId a, ProcId b);
   void send(ProcId to, const NodeToClient& message, const int* fds = nullptr, size_t count = 0);
   Connection* find(ProcId proc);
+  static std::vector<Bequest> read_bequests(const Connection& connection);
 
   Options options_;
   EventLoop loop_;

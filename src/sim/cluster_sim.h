@@ -64,6 +64,8 @@ class ClusterSim {
     Effects effects;
     std::deque<ClientToNode> to_node;
     std::deque<NodeToClient> from_node;
+    std::map<ObjectId, Value> estate;  // what it leaves if it dies
+    SegmentId segment;                 // of the store, where it writes
     std::vector<Held> held;
     std::vector<ActorPeer*> actors;
     std::vector<Object*> handles;
@@ -94,8 +96,13 @@ class ClusterSim {
   void submit(Process& process, uint32_t depth);
   void work(Process& worker);
   void finish(Process& worker);
-  Value make_value(Process& process, ProcId owner, int64_t number, bool stored);
+  Value make_value(Process& process, int64_t number, bool stored);
   static Payload encode(int64_t number, uint32_t depth);
+  void open_one(Process& driver);
+  bool open_all();
+  void check_value(const Held& held);
+  void kill_some_worker();
+  void check_nothing_is_left();
   void tick_all();
   void drop_all(Process& process);
   void check(bool condition, const std::string& what);
@@ -113,12 +120,9 @@ class ClusterSim {
   std::map<uint64_t, Process*> by_id_;
   std::map<std::pair<uint64_t, uint64_t>, std::deque<PeerMessage>> links_;
   std::vector<uint64_t> starting_;
-  std::map<std::string, uint32_t> starts_;  // tasks without retries: how often begun
-  struct Extent {
-    ProcId writer, owner;
-  };
-  std::map<uint64_t, Extent> live_extents_;  // by offset
-  std::set<uint64_t> dead_extents_;          // whose writer or owner died
+  std::map<std::string, uint32_t> starts_;      // tasks without retries: how often begun
+  std::map<uint64_t, SegmentId> live_extents_;  // by offset
+  std::map<ObjectId, Expected> truth_;          // what any object must be that anybody reads
   uint64_t last_extent_ = 0;
   bool faults_ = true;
   SimOutcome outcome_;

@@ -1,7 +1,6 @@
 #include "store/segment_allocator.h"
 
 #include <algorithm>
-#include <atomic>
 
 namespace eagleray {
 namespace {
@@ -12,7 +11,7 @@ constexpr uint64_t rounded(uint64_t bytes, uint64_t to) { return (bytes + to - 1
 
 uint64_t SegmentAllocator::segment_bytes_for(uint64_t bytes) {
   if (bytes <= kOwnSegmentBytes) return kSegmentBytesMin;
-  return rounded(bytes + kExtentAlign, kSegmentRounding);
+  return rounded(bytes, kSegmentRounding);
 }
 
 void SegmentAllocator::add(SegmentId id, char* data, uint64_t bytes) {
@@ -20,9 +19,8 @@ void SegmentAllocator::add(SegmentId id, char* data, uint64_t bytes) {
   segment.data = data;
   segment.bytes = bytes;
   segment.shared = bytes == kSegmentBytesMin;
-  segment.free[kExtentAlign] = bytes - kExtentAlign;
+  segment.free[0] = bytes;
   empty_bytes_ += bytes;
-  note_live(segment);
 }
 
 std::optional<SegmentAllocator::Extent> SegmentAllocator::allocate(uint64_t bytes) {
@@ -34,12 +32,12 @@ std::optional<SegmentAllocator::Extent> SegmentAllocator::allocate(uint64_t byte
   for (auto& [id, segment] : segments_) {
     if (own) {
       // A large object alone in a segment: the smallest empty one, wasting at most half.
-      if (!segment.in_use.empty() || segment.bytes < size + kExtentAlign) continue;
+      if (!segment.in_use.empty() || segment.bytes < size) continue;
       if (segment.bytes > 2 * segment_bytes_for(bytes)) continue;
       if (best && best->bytes <= segment.bytes) continue;
       best = &segment;
       best_id = id;
-      best_offset = kExtentAlign;
+      best_offset = 0;
       continue;
     }
     if (!segment.shared) continue;
@@ -59,7 +57,6 @@ std::optional<SegmentAllocator::Extent> SegmentAllocator::allocate(uint64_t byte
   if (left > 0) best->free[best_offset + size] = left;
   best->in_use[best_offset] = size;
   live_bytes_ += size;
-  note_live(*best);
   return Extent{best_id, best_offset, best->data + best_offset};
 }
 
@@ -85,7 +82,6 @@ std::vector<SegmentId> SegmentAllocator::free(SegmentId id, uint64_t offset) {
     }
   }
   if (size > 0) segment.free[offset] = size;
-  note_live(segment);
   if (segment.in_use.empty()) empty_bytes_ += segment.bytes;
   return give_up(kEmptyBytesMax);
 }
@@ -104,13 +100,6 @@ std::vector<SegmentId> SegmentAllocator::give_up(uint64_t keep_bytes) {
     it = segments_.erase(it);
   }
   return gone;
-}
-
-void SegmentAllocator::note_live(Segment& segment) {
-  auto* header = reinterpret_cast<SegmentHeader*>(segment.data);
-  header->magic = kSegmentMagic;
-  std::atomic_ref<uint32_t>(header->live)
-      .store(static_cast<uint32_t>(segment.in_use.size()), std::memory_order_release);
 }
 
 }  // namespace eagleray

@@ -1,8 +1,6 @@
 // Allocation inside the segments that one process writes. Extents are 64-byte aligned; freed ones
-// are joined with their neighbours and reused first-fit. The first 64 bytes of a segment are its
-// header, where the writer keeps the number of live extents for the node, which inherits the
-// segment if the writer dies. Belongs to the client's one lock. It asks nobody: the shell gets
-// segments from the node.
+// are joined with their neighbours and reused first-fit. Belongs to the client's one lock. It asks
+// nobody: the shell gets segments from the node.
 #pragma once
 
 #include <cstdint>
@@ -20,12 +18,6 @@ inline constexpr uint64_t kOwnSegmentBytes = 1u << 20;  // larger objects get a 
 inline constexpr uint64_t kSegmentRounding = 2u << 20;
 inline constexpr uint64_t kExtentAlign = 64;
 inline constexpr uint64_t kEmptyBytesMax = 512u << 20;  // kept hot for reuse; more goes back
-
-struct SegmentHeader {
-  uint32_t magic = 0;  // kSegmentMagic once a writer owns it
-  uint32_t live = 0;   // extents in use; written by the writer only
-};
-inline constexpr uint32_t kSegmentMagic = 0x47535245;  // "ERSG"
 
 class SegmentAllocator {
  public:
@@ -55,7 +47,6 @@ class SegmentAllocator {
     bool shared = false;                            // for small objects
   };
   std::vector<SegmentId> give_up(uint64_t keep_bytes);
-  void note_live(Segment& segment);
 
   std::map<SegmentId, Segment> segments_;
   uint64_t empty_bytes_ = 0;

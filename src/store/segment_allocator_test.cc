@@ -77,16 +77,5 @@ TEST_F(SegmentAllocatorTest, stray_frees_are_ignored) {
   EXPECT_EQ(allocator_.live_bytes(), 0u);
 }
 
-TEST_F(SegmentAllocatorTest, header_counts_live_extents) {
-  char* data = memory(kSegmentBytesMin);
-  allocator_.add(SegmentId{1}, data, kSegmentBytesMin);
-  const auto extent = allocator_.allocate(100);
-  const auto* header = reinterpret_cast<const SegmentHeader*>(data);
-  EXPECT_EQ(header->magic, kSegmentMagic);
-  EXPECT_EQ(header->live, 1u);
-  allocator_.free(SegmentId{1}, extent->offset);
-  EXPECT_EQ(header->live, 0u);
-}
-
 }  // namespace
 }  // namespace eagleray
