@@ -34,6 +34,24 @@ def test_cancel_pending_and_running(tmp_path):
             ray.get(each, timeout=20)
 
 
+def test_an_interrupt_is_never_lost(tmp_path):
+    # A signal that arrives between Python's look for signals and sleep()'s system call cuts nothing short.
+    started = tmp_path / "started"
+
+    @ray.remote
+    def sleep():
+        started.touch()
+        time.sleep(1000)
+
+    for _ in range(100):
+        ref = sleep.remote()
+        wait_for(started.exists)
+        started.unlink()
+        ray.cancel(ref)
+        with pytest.raises(ray.exceptions.TaskCancelledError):
+            ray.get(ref, timeout=20)
+
+
 def test_cancel_of_a_finished_task_does_nothing():
     @ray.remote
     def one():

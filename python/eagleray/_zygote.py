@@ -26,7 +26,7 @@ def _child(packet_socket: socket.socket, wake: tuple[int, int], fds: list[int], 
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, _core.on_interrupt)
     packet_socket.close()
     os.close(wake[0])
     os.close(wake[1])

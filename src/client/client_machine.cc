@@ -185,6 +185,7 @@ void ClientMachine::tick(Instant now, Effects& out) {
       ask_leases(key, out);  // withdraws what was asked and is not needed any more
     }
   }
+  if (running_ > 0) interrupt_again(out);
   if (!actor_worker_ && running_ > 0 && !runnable_.empty()) {
     for (auto& [key, task] : exec_) {
       if (task->started && !task->finished && now - task->started_at >= settings_.give_back_after) {
@@ -199,6 +200,12 @@ Instant ClientMachine::next_deadline() const {
   Instant next = Instant::never();
   for (const auto& [id, lease] : leases_) {
     if (lease->in_flight == 0) next = std::min(next, lease->idle_since + settings_.lease_linger);
+  }
+  if (running_ == 0) return next;
+  for (const auto& [key, task] : exec_) {
+    if (task->interrupts == 0 || task->finished) continue;
+    if (task->interrupts >= settings_.interrupts_max) continue;
+    next = std::min(next, task->interrupted_at + settings_.interrupt_again_after);
   }
   return next;
 }

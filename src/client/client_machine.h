@@ -31,6 +31,10 @@ struct ClientSettings {
   // Work queued at one worker ahead of its execution, as far as run times are known.
   int64_t pipeline_us_max = 2'000;
   uint32_t pipeline_tasks_max = 512;
+  // A signal may come between a look for signals and the system call that it should have cut short,
+  // so a cancelled task that still runs is interrupted again.
+  Duration interrupt_again_after = Duration::from_ms(20);
+  uint32_t interrupts_max = 50;
   // A task that runs longer than this gives back what is queued behind it.
   Duration give_back_after = Duration::from_ms(2);
 };
@@ -104,6 +108,8 @@ struct ExecTask {
   uint32_t acks_awaited = 0;    // its answer is held back until owners know this borrower
   bool started = false;
   bool cancelled = false;
+  uint32_t interrupts = 0;  // how often it was asked to stop
+  Instant interrupted_at;
   bool finished = false;
   bool held = false;  // finished, and its answer waits for acks
   TaskDone answer;
@@ -373,6 +379,7 @@ class ClientMachine {
   // executor.cc
   void on_push(ProcId from, PushTask&& message, Effects& out);
   void on_cancel(ProcId from, const CancelTask& message, Effects& out);
+  void interrupt_again(Effects& out);
   void answer(ExecTask* task, Effects& out);
   void lost_caller(ProcId proc, Effects& out);
   std::vector<NestedRef> lend_for_answer(const std::vector<Object*>& objects, ExecTask* task,

@@ -164,12 +164,28 @@ void ClientMachine::on_cancel(ProcId from, const CancelTask& message, Effects& o
   if (message.recursive) cancel_children(task->serial, message.force, out);
   if (task->started) {
     task->cancelled = true;
-    if (!task->finished) out.interrupt.push_back(task);
+    if (!task->finished) {
+      task->interrupts = 1;
+      task->interrupted_at = now_;
+      out.interrupt.push_back(task);
+    }
     return;
   }
   runnable_.erase(std::find(runnable_.begin(), runnable_.end(), task));
   send(from, TaskDone{message.token, TaskOutcome::kCancelled, 0, false, {}}, out);
   drop_exec(task, out);
+}
+
+void ClientMachine::interrupt_again(Effects& out) {
+  for (auto& [key, task] : exec_) {
+    if (task->interrupts == 0 || task->finished || task->interrupts >= settings_.interrupts_max ||
+        now_ - task->interrupted_at < settings_.interrupt_again_after) {
+      continue;
+    }
+    ++task->interrupts;
+    task->interrupted_at = now_;
+    out.interrupt.push_back(task);
+  }
 }
 
 // Work that a dead process had sent: what has not begun is dropped, what runs answers nobody.

@@ -1,0 +1,98 @@
+// What the files of the extension module share. Everything here needs the GIL unless it says
+// otherwise.
+#pragma once
+
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "values.h"
+
+namespace eagleray::python {
+
+namespace nb = nanobind;
+
+struct Client {
+  ClientShell* core = nullptr;
+};
+
+struct Task {
+  ExecTask* exec = nullptr;
+  nb::object function;
+  uint32_t items = 0;  // of a stream
+  bool answered = false;
+};
+
+struct ActorCore {
+  ActorPeer* peer = nullptr;
+  Object* handle = nullptr;  // pinned; null: weak
+  ClientShell* owner = nullptr;
+
+  ~ActorCore() {
+    if (!handle || owner->closed()) return;
+    ClientShell::Access machine = owner->access();
+    machine->unpin(handle, machine.effects());
+  }
+};
+
+// The process's connection; ConnectionError when there is none.
+ClientShell& shell();
+Instant deadline_of(std::optional<double> timeout);  // seconds; none: never
+// Waits without the GIL; signals are looked at in between. False: time is up.
+bool wait_for(const std::function<bool()>& done, Instant deadline, bool blocks_task);
+
+extern constinit thread_local ExecTask* executing;  // the task of this thread
+inline bool in_task() { return executing != nullptr; }
+
+std::string bytes_of(nb::bytes bytes);
+ResourceMap resources_of(nb::dict dict);
+nb::dict dict_of(const ResourceMap& map);
+Strategy strategy_of(nb::tuple spec);
+template <class Id>
+Id id_from_hex(const std::string& hex) {
+  Id id;
+  if (hex.size() != Id::kSize * 2) throw nb::value_error("an id of the wrong length");
+  for (size_t i = 0; i < Id::kSize; ++i) {
+    id.bytes[i] = static_cast<uint8_t>(std::stoul(hex.substr(2 * i, 2), nullptr, 16));
+  }
+  return id;
+}
+
+// Asks control and waits. ConnectionError when the cluster is gone, TimeoutError at the deadline.
+Done ask_done(ControlCall call);
+template <class Answer>
+Answer ask(ControlCall call, Instant deadline = Instant::never()) {
+  Result<ControlAnswer> answer = Error{ErrorCode::kUnavailable, ""};
+  {
+    nb::gil_scoped_release release;
+    answer = shell().ask_control(std::move(call), deadline);
+  }
+  if (answer.ok()) {
+    if (auto* wanted = std::get_if<Answer>(&answer.value())) return std::move(*wanted);
+  }
+  PyErr_SetString(
+      deadline == Instant::never() ? PyExc_ConnectionError : PyExc_TimeoutError,
+      answer.ok() ? "control gave an unexpected answer" : answer.error().message.c_str());
+  throw nb::python_error();
+}
+
+// ---- submit.cc ----
+nb::object wrap_actor(ActorPeer* peer, Object* handle);
+nb::object make_submitter(const TaskTemplate* form, ActorPeer* actor, nb::handle keep);
+
+// ---- execute.cc ----
+nb::object wrap_task(ExecTask* exec);
+
+// Each adds its part of the module.
+void bind_submission(nb::module_& m, nb::class_<Client>& client);
+void bind_execution(nb::module_& m, nb::class_<Client>& client);
+void bind_objects(nb::class_<Client>& client);
+void bind_control(nb::class_<Client>& client);
+void bind_groups(nb::class_<Client>& client);
+
+}  // namespace eagleray::python

@@ -1,0 +1,397 @@
+// Executing: tasks as a worker sees them, and its main loop.
+#include <pthread.h>
+#include <signal.h>
+
+#include <atomic>
+#include <unordered_map>
+
+#include "common.h"
+#include "wire/codec.h"
+
+namespace eagleray::python {
+namespace {
+
+struct FunctionKey {
+  uint64_t caller;
+  uint32_t function;
+  bool operator==(const FunctionKey&) const = default;
+};
+struct FunctionKeyHash {
+  size_t operator()(const FunctionKey& key) const {
+    return key.caller * 0x9E3779B97F4A7C15ull + key.function;
+  }
+};
+struct LoadedFunction {
+  PyObject* callable = nullptr;  // bound method for an actor
+  std::string name;
+  PyObject* error = nullptr;  // loading failed
+};
+std::unordered_map<FunctionKey, LoadedFunction, FunctionKeyHash>& loaded_functions() {
+  static auto* functions = new std::unordered_map<FunctionKey, LoadedFunction, FunctionKeyHash>;
+  return *functions;
+}
+PyObject* actor_instance = nullptr;
+
+// Null with a Python error set when it cannot be loaded.
+LoadedFunction* function_of(const ExecTask* task) {
+  LoadedFunction& loaded =
+      loaded_functions()[FunctionKey{task->caller.value, task->push.function.value}];
+  if (loaded.callable) return &loaded;
+  Payload blob;
+  {
+    ClientShell::Access machine = shell().access();
+    const Payload* found = machine->function_blob(task->caller, task->push.function, loaded.name);
+    if (found) blob = *found;
+  }
+  if (blob.empty()) {
+    PyObject* name = PyUnicode_FromString(loaded.name.c_str());
+    if (actor_instance && loaded.name.rfind("__ray_", 0) != 0) {
+      loaded.callable = PyObject_GetAttr(actor_instance, name);
+    } else {
+      loaded.callable = Py_NewRef(name);  // run_task knows what to do with a name
+    }
+    Py_XDECREF(name);
+  } else {
+    loaded.callable =
+        PyObject_CallFunction(runtime().load_function, "y#s", blob.data(),
+                              static_cast<Py_ssize_t>(blob.size()), loaded.name.c_str());
+  }
+  return loaded.callable ? &loaded : nullptr;
+}
+
+TaskDone done_of(const ExecTask* task) {
+  TaskDone done;
+  done.run_us =
+      static_cast<uint32_t>(std::min<int64_t>((monotonic_now() - task->started_at).us, UINT32_MAX));
+  return done;
+}
+
+void answer_error(ExecTask* task, nb::handle record, bool retry, bool leaving) {
+  Value value;
+  std::vector<Object*> nested;
+  if (!encode_value(record.ptr(), value, nested)) throw nb::python_error();
+  if (value.kind == ValueKind::kStored) {  // errors are always inline: a store may be full
+    Result<ClientShell::View> view = shell().view(value.location);
+    value.bytes = Payload::copy_of(view.value().bytes);
+    shell().free_room(value.location);
+  }
+  value.kind = ValueKind::kError;
+  TaskDone done = done_of(task);
+  done.leaving = leaving;
+  if (task->cancelled) {
+    done.outcome = TaskOutcome::kCancelled;
+  } else {
+    done.outcome = retry ? TaskOutcome::kRetry : TaskOutcome::kDone;
+    done.returns.push_back(std::move(value));
+  }
+  ClientShell::Access machine = shell().access();
+  machine->finish(task, std::move(done), {std::move(nested)}, machine.effects());
+}
+
+bool answer_values(ExecTask* task, PyObject* const* values, size_t count) {
+  TaskDone done;
+  std::vector<std::vector<Object*>> nested(count);
+  for (size_t i = 0; i < count; ++i) {
+    if (!encode_value(values[i], done.returns.emplace_back(), nested[i])) {
+      ClientShell::Access machine = shell().access();
+      for (auto& each : nested) {
+        for (Object* object : each) machine->unpin(object, machine.effects());
+      }
+      return false;
+    }
+  }
+  done.run_us = done_of(task).run_us;
+  ClientShell::Access machine = shell().access();
+  machine->finish(task, std::move(done), std::move(nested), machine.effects());
+  return true;
+}
+
+}  // namespace
+
+nb::object wrap_task(ExecTask* exec) {
+  auto* task = new Task;
+  task->exec = exec;
+  return nb::cast(task, nb::rv_policy::take_ownership);
+}
+
+namespace {
+
+nb::dict creation_of(const StartActor& start, nb::object& args, nb::object& kwargs) {
+  const ActorSpec& spec = start.spec;
+  nb::dict dict;
+  dict["actor_id"] = nb::bytes(spec.actor.view().data(), spec.actor.view().size());
+  dict["class_blob"] = nb::bytes(spec.class_blob.data(), spec.class_blob.size());
+  dict["class_name"] = spec.class_name;
+  dict["handle_blob"] = nb::bytes(spec.handle_blob.data(), spec.handle_blob.size());
+  dict["owner"] = spec.owner.value;
+  dict["incarnation"] = start.incarnation;
+  dict["name"] = spec.name;
+  dict["namespace"] = spec.name_space;
+  dict["resources"] = dict_of(spec.resources);
+  dict["runtime_env"] = spec.runtime_env;
+  dict["gpus"] = start.gpus;
+  dict["args"] = args;
+  dict["kwargs"] = kwargs;
+  return dict;
+}
+
+void report_actor(const StartActor& start, std::string error) {
+  shell().send_to_node(ActorStarted{start.spec.actor, start.incarnation, std::move(error)});
+}
+
+std::string error_bytes(nb::handle record) {
+  Value value;
+  std::vector<Object*> nested;
+  if (!encode_value(record.ptr(), value, nested)) throw nb::python_error();
+  return std::string(value.bytes.view());
+}
+
+// True: the actor ran its own loop and the worker is to exit.
+bool run_creation(const StartActor& start, nb::callable start_actor, nb::callable error_of) {
+  nb::object loop = nb::none();
+  try {
+    Result<CreationArguments> arguments = decode<CreationArguments>(start.spec.arguments);
+    if (!arguments.ok()) throw nb::value_error("the actor's arguments are malformed");
+    {
+      // The creator keeps these while the actor may restart; this process holds them from here on.
+      ClientShell::Access machine = shell().access();
+      for (const RefArgument& ref : arguments.value().refs) {
+        if (ref.value.kind == ValueKind::kStored) {
+          machine->adopt_stored(ref, machine.effects());
+        }
+      }
+    }
+    PyObject *args = nullptr, *kwargs = nullptr;
+    if (!decode_arguments(arguments.value().arguments.view(), arguments.value().refs, args,
+                          kwargs)) {
+      throw nb::python_error();
+    }
+    nb::object owned_args = nb::steal(args);
+    nb::object owned_kwargs = kwargs ? nb::steal(kwargs) : nb::dict();
+    {
+      ClientShell::Access machine = shell().access();
+      machine->set_actor_worker();
+    }
+    nb::tuple made = nb::cast<nb::tuple>(start_actor(creation_of(start, owned_args, owned_kwargs)));
+    actor_instance = nb::object(made[0]).release().ptr();
+    loop = made[1];
+  } catch (nb::python_error& error) {
+    report_actor(start, error_bytes(error_of(nb::none(), error.value())));
+    return true;
+  }
+  report_actor(start, "");
+  if (loop.is_none()) return false;
+  loop();
+  return true;
+}
+
+// One task. True: the worker is to exit.
+bool run_one(ExecTask* task, nb::callable run_task, nb::callable error_of) {
+  executing = task;
+  struct Reset {
+    ~Reset() { executing = nullptr; }
+  } reset;
+  const PushTask& push = task->push;
+  const bool plain = push.num_returns == 1 && push.extra.empty();
+  try {
+    LoadedFunction* function = function_of(task);
+    if (!function) throw nb::python_error();
+    if (!plain || PyUnicode_Check(function->callable)) {
+      nb::object wrapped = wrap_task(task);
+      nb::cast<Task&>(wrapped).function = nb::borrow(function->callable);
+      run_task(wrapped);
+      return false;
+    }
+    PyObject *args = nullptr, *kwargs = nullptr;
+    if (!decode_arguments(push.arguments.view(), push.refs, args, kwargs)) throw nb::python_error();
+    PyObject* result = PyObject_Call(function->callable, args, kwargs);
+    Py_DECREF(args);
+    Py_XDECREF(kwargs);
+    if (!result) throw nb::python_error();
+    const bool answered = answer_values(task, &result, 1);
+    Py_DECREF(result);
+    if (!answered) throw nb::python_error();
+    return false;
+  } catch (nb::python_error& error) {
+    if (task->finished) throw;
+    const bool exits = error.matches(PyExc_SystemExit);
+    nb::object wrapped = wrap_task(task);
+    nb::object record = error_of(wrapped, error.value());
+    answer_error(task, record, false, exits && !push.actor_task);
+    return exits;
+  }
+}
+
+// Set while a SIGINT for a cancelled task has not reached Python: the handler below clears it.
+std::atomic<bool> interrupt_on_its_way{false};
+
+void on_interrupt(int, nb::handle) {
+  interrupt_on_its_way = false;
+  PyErr_SetNone(PyExc_KeyboardInterrupt);
+  throw nb::python_error();
+}
+
+void run_worker(Client& client, nb::callable run_task, nb::callable start_actor,
+                nb::callable error_of) {
+  const pthread_t main_thread = pthread_self();
+  client.core->set_interrupt_hook([main_thread](ExecTask* task) {
+    if (task->push.actor_task) return;
+    if (task->interrupts == 1) interrupt_on_its_way = true;
+    // Again only if the first has not arrived: a task that cleans up is left alone.
+    if (interrupt_on_its_way) pthread_kill(main_thread, SIGINT);
+  });
+  for (;;) {
+    WorkerDuty duty;
+    {
+      nb::gil_scoped_release release;
+      duty = client.core->next_duty();
+    }
+    try {
+      switch (duty.kind) {
+        case WorkerDuty::Kind::kNone:
+          if (PyErr_CheckSignals() != 0) throw nb::python_error();
+          break;
+        case WorkerDuty::Kind::kExit: return;
+        case WorkerDuty::Kind::kStartActor:
+          if (run_creation(duty.actor, start_actor, error_of)) return;
+          break;
+        case WorkerDuty::Kind::kTask:
+          if (run_one(duty.task, run_task, error_of)) return;
+          break;
+      }
+    } catch (nb::python_error& error) {
+      // An interrupt that came between two tasks was meant for one that has ended.
+      if (!error.matches(PyExc_KeyboardInterrupt)) throw;
+    }
+  }
+}
+
+nb::object next_task(Client& client, std::optional<std::vector<std::string>> groups) {
+  ExecTask* task = nullptr;
+  {
+    nb::gil_scoped_release release;
+    task = client.core->next_task(groups.value_or(std::vector<std::string>{}));
+  }
+  return task ? wrap_task(task) : nb::none();
+}
+
+bool stream_item(Client& client, Task& task, nb::handle object, int64_t ahead_max) {
+  Value value;
+  std::vector<Object*> nested;
+  if (!encode_value(object.ptr(), value, nested)) throw nb::python_error();
+  {
+    ClientShell::Access machine = client.core->access();
+    machine->stream_item(task.exec, task.items++, std::move(value), std::move(nested),
+                         machine.effects());
+  }
+  ClientMachine* machine = nullptr;
+  {
+    ClientShell::Access access = client.core->access();
+    machine = access.operator->();
+  }
+  if (ahead_max > 0) {
+    wait_for(
+        [&] {
+          const uint32_t consumed = machine->consumed(task.exec);
+          return consumed == UINT32_MAX || task.items - consumed < static_cast<uint64_t>(ahead_max);
+        },
+        Instant::never(), false);
+  }
+  ClientShell::Access access = client.core->access();
+  return access->consumed(task.exec) != UINT32_MAX;
+}
+
+void bind_task(nb::module_& m) {
+  nb::class_<Task>(m, "Task", nb::dynamic_attr())
+      .def_prop_ro(
+          "task_id",
+          [](Task& t) { return nb::bytes(t.exec->push.task.view().data(), TaskId::kSize); })
+      .def_prop_ro("actor_id",
+                   [](Task& t) {
+                     const ActorId id = actor_of(t.exec->push.task);
+                     return nb::bytes(id.view().data(), ActorId::kSize);
+                   })
+      .def_prop_ro("name", [](Task& t) { return t.exec->push.name; })
+      .def_prop_ro("function",
+                   [](Task& t) {
+                     if (t.function.is_valid()) return t.function;
+                     LoadedFunction* function = function_of(t.exec);
+                     if (!function) throw nb::python_error();
+                     return nb::borrow<nb::object>(function->callable);
+                   })
+      .def_prop_ro("function_name",
+                   [](Task& t) {
+                     std::string name;
+                     ClientShell::Access machine = shell().access();
+                     machine->function_blob(t.exec->caller, t.exec->push.function, name);
+                     return name;
+                   })
+      .def_prop_ro("num_returns", [](Task& t) { return t.exec->push.num_returns; })
+      .def_prop_ro("attempt", [](Task& t) { return t.exec->push.attempt; })
+      .def_prop_ro(
+          "extra",
+          [](Task& t) { return nb::bytes(t.exec->push.extra.data(), t.exec->push.extra.size()); })
+      .def_prop_ro("group", [](Task& t) { return t.exec->push.group; })
+      .def_prop_ro("caller", [](Task& t) { return t.exec->caller.value; })
+      .def_prop_ro("is_actor_task", [](Task& t) { return t.exec->push.actor_task; })
+      .def("arguments", [](Task& t) {
+        PyObject *args = nullptr, *kwargs = nullptr;
+        if (!decode_arguments(t.exec->push.arguments.view(), t.exec->push.refs, args, kwargs)) {
+          throw nb::python_error();
+        }
+        return nb::make_tuple(nb::steal(args), kwargs ? nb::steal(kwargs) : nb::object(nb::dict()));
+      });
+}
+
+}  // namespace
+
+void bind_execution(nb::module_& m, nb::class_<Client>& client) {
+  bind_task(m);
+  client.def("run_worker", &run_worker)
+      .def("next_task", &next_task, nb::arg("groups").none())
+      .def("try_next_task",
+           [](Client& c) -> nb::object {
+             ExecTask* task = c.core->try_next_task();
+             return task ? wrap_task(task) : nb::none();
+           })
+      .def("task_fd", [](Client& c) { return c.core->task_eventfd(); })
+      .def("clear_task_fd", [](Client& c) { clear_eventfd(c.core->task_eventfd()); })
+      .def("exiting", [](Client& c) { return c.core->exiting() || c.core->closed(); })
+      .def("finish",
+           [](Client&, Task& task, nb::sequence values) {
+             std::vector<nb::object> held;
+             std::vector<PyObject*> raw;
+             for (nb::handle value : values) {
+               held.push_back(nb::borrow(value));
+               raw.push_back(value.ptr());
+             }
+             if (!answer_values(task.exec, raw.data(), raw.size())) throw nb::python_error();
+             task.answered = true;
+           })
+      .def("fail",
+           [](Client&, Task& task, nb::handle error, bool retry) {
+             answer_error(task.exec, error, retry, false);
+             task.answered = true;
+           })
+      .def("stream_item", &stream_item, nb::arg("task"), nb::arg("value").none(),
+           nb::arg("ahead_max"))
+      .def("current_task", [](Client&) { return executing ? wrap_task(executing) : nb::none(); })
+      .def(
+          "enter_task",
+          [](Client&, nb::object task) {
+            executing = task.is_none() ? nullptr : nb::cast<Task&>(task).exec;
+          },
+          nb::arg("task").none())
+      .def("is_cancelled", [](Client&, Task& task) { return task.exec->cancelled; })
+      .def("flush",
+           [](Client& c) {
+             nb::gil_scoped_release release;
+             c.core->flush();
+           })
+      .def("leaving",
+           [](Client& c, std::string reason) { c.core->send_to_node(Leaving{std::move(reason)}); })
+      .def("assigned_gpus", [](Client& c) { return c.core->gpus(); });
+  m.def("on_interrupt", &on_interrupt, nb::arg("signal"), nb::arg("frame").none());
+}
+
+}  // namespace eagleray::python

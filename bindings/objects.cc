@@ -1,0 +1,180 @@
+// put, get, wait, cancel: what the client does with objects.
+#include "common.h"
+
+namespace eagleray::python {
+namespace {
+
+nb::object get(Client& client, nb::list refs, std::optional<double> timeout) {
+  const size_t count = nb::len(refs);
+  std::vector<Object*> objects(count);
+  bool ready = true;
+  for (size_t i = 0; i < count; ++i) {
+    PyObject* ref = PyList_GET_ITEM(refs.ptr(), static_cast<Py_ssize_t>(i));
+    if (!is_ref(ref)) {
+      PyErr_Format(PyExc_TypeError,
+                   "Attempting to call `get` on a value of type %s, which is not an ObjectRef.",
+                   Py_TYPE(ref)->tp_name);
+      throw nb::python_error();
+    }
+    objects[i] = reinterpret_cast<RefObject*>(ref)->object;
+  }
+  {
+    ClientShell::Access machine = client.core->access();
+    for (Object* object : objects) {
+      if (object->pending()) {
+        ready = false;
+        machine->want(object, machine.effects());
+      }
+    }
+  }
+  if (!ready) {
+    size_t next = 0;
+    const bool done = wait_for(
+        [&] {
+          while (next < count && !objects[next]->pending()) {
+            if (objects[next]->failed()) return true;
+            ++next;
+          }
+          return next == count;
+        },
+        deadline_of(timeout), in_task());
+    if (!done) {
+      PyErr_SetString(PyExc_TimeoutError, "get() timed out");
+      throw nb::python_error();
+    }
+  }
+  nb::object result = nb::steal(PyList_New(static_cast<Py_ssize_t>(count)));
+  for (size_t i = 0; i < count; ++i) {
+    Value value;
+    {
+      ClientShell::Access machine = client.core->access();
+      value = machine->value_of(objects[i]);
+    }
+    if (objects[i]->failed()) {
+      raise_failure(value, PyList_GET_ITEM(refs.ptr(), static_cast<Py_ssize_t>(i)));
+      throw nb::python_error();
+    }
+    PyObject* item = decode_value(value, objects[i]);
+    if (!item) throw nb::python_error();
+    PyList_SET_ITEM(result.ptr(), static_cast<Py_ssize_t>(i), item);
+  }
+  return result;
+}
+
+nb::tuple wait(Client& client, nb::list refs, size_t wanted, std::optional<double> timeout, bool) {
+  const size_t count = nb::len(refs);
+  std::vector<Object*> objects(count);
+  bool duplicate = false;
+  for (size_t i = 0; i < count; ++i) {
+    PyObject* ref = PyList_GET_ITEM(refs.ptr(), static_cast<Py_ssize_t>(i));
+    if (!is_ref(ref)) {
+      PyErr_Format(PyExc_TypeError, "wait() expects ObjectRefs, got %s", Py_TYPE(ref)->tp_name);
+      throw nb::python_error();
+    }
+    objects[i] = reinterpret_cast<RefObject*>(ref)->object;
+  }
+  {
+    ClientShell::Access machine = client.core->access();
+    const uint32_t mark = machine->next_mark();
+    for (Object* object : objects) {
+      duplicate |= object->mark == mark;
+      object->mark = mark;
+    }
+  }
+  if (duplicate) throw nb::value_error("Wait requires a list of unique object refs.");
+  auto enough = [&] {
+    size_t ready = 0;
+    for (Object* object : objects) {
+      if (!object->pending() && ++ready >= wanted) return true;
+    }
+    return false;
+  };
+  bool done = false;
+  {
+    ClientShell::Access machine = client.core->access();
+    done = enough();
+    if (!done) {
+      for (Object* object : objects) machine->want(object, machine.effects());
+    }
+  }
+  if (!done) wait_for(enough, deadline_of(timeout), in_task());
+  nb::list ready, rest;
+  ClientShell::Access machine = client.core->access();
+  size_t taken = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const bool is_ready = taken < wanted && !objects[i]->pending();
+    taken += is_ready ? 1 : 0;
+    (is_ready ? ready : rest).append(refs[i]);
+  }
+  return nb::make_tuple(ready, rest);
+}
+
+nb::object put(Client& client, nb::handle object) {
+  Value value;
+  std::vector<Object*> nested;
+  if (!encode_value(object.ptr(), value, nested)) throw nb::python_error();
+  Object* made = nullptr;
+  {
+    ClientShell::Access machine = client.core->access();
+    made = machine->put(std::move(value), nested);
+  }
+  return nb::steal(make_ref(made));
+}
+
+}  // namespace
+
+void bind_objects(nb::class_<Client>& client) {
+  client.def("put", &put, nb::arg("value").none())
+      .def("get", &get, nb::arg("refs"), nb::arg("timeout").none())
+      .def("wait", &wait, nb::arg("refs"), nb::arg("num_returns"), nb::arg("timeout").none(),
+           nb::arg("fetch_local"))
+      .def("want_notification",
+           [](Client& c, nb::handle ref) {
+             if (!is_ref(ref.ptr())) throw nb::type_error("expected an ObjectRef");
+             Object* object = reinterpret_cast<RefObject*>(ref.ptr())->object;
+             ClientShell::Access machine = c.core->access();
+             if (!object->pending()) return true;
+             machine->want_notification(object);
+             machine->want(object, machine.effects());
+             return false;
+           })
+      .def("take_notifications",
+           [](Client& c, int timeout_ms) {
+             std::vector<Object*> objects;
+             {
+               nb::gil_scoped_release release;
+               objects = c.core->take_notifications(timeout_ms);
+             }
+             nb::list list;
+             for (Object* object : objects) list.append(nb::steal(make_ref(object)));
+             return list;
+           })
+      .def("free",
+           [](Client& c, nb::list refs) {
+             ClientShell::Access machine = c.core->access();
+             for (nb::handle ref : refs) {
+               if (is_ref(ref.ptr())) {
+                 machine->free_value(reinterpret_cast<RefObject*>(ref.ptr())->object,
+                                     machine.effects());
+               }
+             }
+           })
+      .def("cancel",
+           [](Client& c, nb::handle ref, bool force, bool recursive) {
+             if (!is_ref(ref.ptr())) throw nb::type_error("expected an ObjectRef");
+             ClientShell::Access machine = c.core->access();
+             machine->cancel(reinterpret_cast<RefObject*>(ref.ptr())->object, force, recursive,
+                             machine.effects());
+           })
+      .def("is_actor_task",
+           [](Client&, nb::handle ref) {
+             const ObjectId& id = reinterpret_cast<RefObject*>(ref.ptr())->object->id;
+             return id.bytes[8] != 0xFF || id.bytes[19] != 0xFF;
+           })
+      .def("wait_reason", [](Client& c, nb::handle ref) {
+        ClientShell::Access machine = c.core->access();
+        return machine->wait_reason(reinterpret_cast<RefObject*>(ref.ptr())->object);
+      });
+}
+
+}  // namespace eagleray::python
