@@ -136,6 +136,31 @@ def many_actors(ray, n):
     return {"actors_40_s": time.perf_counter() - start}
 
 
+def callers(ray, n):
+    """Two actors that each call all of four others."""
+
+    @ray.remote(num_cpus=0)
+    class Server:
+        def ok(self):
+            return b"ok"
+
+    @ray.remote(num_cpus=0)
+    class Caller:
+        def __init__(self, servers):
+            self.servers = servers
+
+        def run(self, count):
+            ray.get([s.ok.remote() for _ in range(count) for s in self.servers])
+
+    servers = [Server.remote() for _ in range(4)]
+    pair = [Caller.remote(servers) for _ in range(2)]
+    each = max(int(1_000 * n), 10)
+    ray.get([c.run.remote(10) for c in pair])
+    return {
+        "actors_2_to_4_per_s": _rate(8 * each, lambda: ray.get([c.run.remote(each) for c in pair]))
+    }
+
+
 def wide(ray, n):
     import numpy as np
 
@@ -173,6 +198,7 @@ def wide(ray, n):
     start = time.perf_counter()
     ray.get(spread.remote())
     return {
+        "actors_2_to_4_per_s": (80_000, True),
         "wait_1000_per_s": _rate(1, wait_all),
         "get_10k_refs_per_s": _rate(1, lambda: ray.get(made)),
         "get_10k_objects_s": objects_s,
@@ -206,7 +232,7 @@ def memory(ray, n):
     return {"memory_pss_mb": total / 1024}
 
 
-ROWS = [small_objects, large_objects, tasks, actors, many_actors, wide, memory]
+ROWS = [small_objects, large_objects, tasks, actors, many_actors, callers, wide, memory]
 
 # name: (bound, higher is better)
 REACH = {
@@ -228,6 +254,7 @@ REACH = {
     "actor_batch_per_s": (200_000, True),
     "async_actor_batch_per_s": (40_000, True),
     "actor_256k_ref_per_s": (50_000, True),
+    "actors_2_to_4_per_s": (80_000, True),
     "wait_1000_per_s": (40, True),
     "get_10k_refs_per_s": (60, True),
     "get_10k_objects_s": (0.03, False),

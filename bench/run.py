@@ -1,12 +1,13 @@
 """Runs the core benchmark: ours, and with --peer ray the identical program on Ray (in .venv-ray), in
 alternation, each in a fresh process. Prints figures, their ratio, and the bound to reach.
 
-    python bench/run.py [ROW ...] [--peer ray] [--repeat 3] [--smoke]
+    python bench/run.py [ROW ...] [--scale] [--peer ray] [--repeat 3] [--smoke]
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import statistics
@@ -17,10 +18,14 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-def side(name, rows, scale):
-    """In the fresh process: measures and prints one JSON line."""
+def row_module(of_scale):
     sys.path.insert(0, HERE)
-    import core_rows
+    return importlib.import_module("scale_rows" if of_scale else "core_rows")
+
+
+def side(name, rows, n, of_scale):
+    """In the fresh process: measures and prints one JSON line."""
+    module = row_module(of_scale)
 
     start = time.perf_counter()
     if name == "ray":
@@ -34,20 +39,22 @@ def side(name, rows, scale):
     start = time.perf_counter()
     ray.get(ray.remote(lambda: 1).remote())
     figures["first_task_s"] = time.perf_counter() - start
-    for row in core_rows.ROWS:
+    for row in module.ROWS:
         if not rows or row.__name__ in rows:
-            figures.update(row(ray, scale))
+            figures.update(row(ray, n))
     start = time.perf_counter()
     ray.shutdown()
     figures["shutdown_s"] = time.perf_counter() - start
     print(json.dumps(figures))
 
 
-def run_side(name, rows, scale):
+def run_side(name, rows, n, of_scale):
     python = sys.executable
     if name == "ray":
         python = os.path.join(os.path.dirname(HERE), ".venv-ray", "bin", "python")
-    command = [python, os.path.abspath(__file__), "--side", name, "--scale", str(scale), *rows]
+    command = [python, os.path.abspath(__file__), "--side", name, "--n", str(n), *rows]
+    if of_scale:
+        command.append("--scale")
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=600, check=True)
     return json.loads(done.stdout.strip().splitlines()[-1])
 
@@ -60,22 +67,21 @@ def main():
     parser.add_argument("--peer", choices=["ray"])
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--smoke", action="store_true", help="tiny input; only that it runs")
-    parser.add_argument("--scale", type=float, default=1.0, help=argparse.SUPPRESS)
+    parser.add_argument("--scale", action="store_true", help="the rows of scale_rows.py instead")
+    parser.add_argument("--n", type=float, default=1.0, help=argparse.SUPPRESS)
     parser.add_argument("--side", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.side:
-        side(options.side, options.rows, options.scale)
+        side(options.side, options.rows, options.n, options.scale)
         return
-    from core_rows import REACH
-
-    scale = 0.01 if options.smoke else options.scale
+    n = 0.01 if options.smoke else options.n
     ours, theirs = [], []
     for _ in range(1 if options.smoke else options.repeat):
-        ours.append(run_side("eagleray", options.rows, scale))
+        ours.append(run_side("eagleray", options.rows, n, options.scale))
         if options.peer:
-            theirs.append(run_side(options.peer, options.rows, scale))
+            theirs.append(run_side(options.peer, options.rows, n, options.scale))
     print(f"{'measure':28}{'ours':>14}{options.peer or '':>14}{'times better':>14}{'reach':>12}")
-    for name, (bound, higher) in REACH.items():
+    for name, (bound, higher) in row_module(options.scale).REACH.items():
         if name not in ours[0]:
             continue
         mine = statistics.median(run[name] for run in ours)

@@ -2,11 +2,24 @@
 
 #include <cstring>
 
+#include "arrays.h"
+
 namespace eagleray::python {
 namespace {
 
 // First byte of a value.
-enum Tag : char { kNone, kTrue, kFalse, kInt, kFloat, kStr, kBytes, kPickle, kPickleBuffers };
+enum Tag : char {
+  kNone,
+  kTrue,
+  kFalse,
+  kInt,
+  kFloat,
+  kStr,
+  kBytes,
+  kPickle,
+  kPickleBuffers,
+  kArray
+};
 
 // Of kPickleBuffers, behind the tag and seven bytes of padding.
 struct BufferHeader {
@@ -58,8 +71,8 @@ PyType_Slot buffer_slots[] = {{Py_bf_getbuffer, reinterpret_cast<void*>(buffer_g
 PyType_Spec buffer_spec = {"eagleray._core.Buffer", sizeof(BufferObject), 0,
                            Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, buffer_slots};
 
-PyObject* make_view(Payload payload, std::shared_ptr<Mapping> mapping, Object* keep,
-                    const char* data, size_t size) {
+PyObject* make_buffer(Payload payload, std::shared_ptr<Mapping> mapping, Object* keep,
+                      const char* data, size_t size) {
   auto* buffer = reinterpret_cast<BufferObject*>(buffer_type->tp_alloc(buffer_type, 0));
   if (!buffer) return nullptr;
   new (&buffer->payload) Payload(std::move(payload));
@@ -72,7 +85,14 @@ PyObject* make_view(Payload payload, std::shared_ptr<Mapping> mapping, Object* k
     ClientShell::Access machine = buffer->shell->access();
     machine->pin(keep);
   }
-  PyObject* view = PyMemoryView_FromObject(reinterpret_cast<PyObject*>(buffer));
+  return reinterpret_cast<PyObject*>(buffer);
+}
+
+PyObject* make_view(Payload payload, std::shared_ptr<Mapping> mapping, Object* keep,
+                    const char* data, size_t size) {
+  PyObject* buffer = make_buffer(std::move(payload), std::move(mapping), keep, data, size);
+  if (!buffer) return nullptr;
+  PyObject* view = PyMemoryView_FromObject(buffer);
   Py_DECREF(buffer);
   return view;
 }
@@ -173,6 +193,15 @@ bool encode_pickled(PyObject* pickled, Value& value) {
   return true;
 }
 
+bool encode_array(const ArraySource& array, Value& value) {
+  char* to = reserve(value, array.size());
+  if (!to) return false;
+  to[0] = kArray;
+  array.write_header(to);
+  copy_bytes(to + array.data_at(), array.data(), array.data_bytes());
+  return true;
+}
+
 // ---- decoding ----
 
 // pickle.loads(view, buffers=buffers)
@@ -182,42 +211,23 @@ PyObject* call_loads(PyObject* view, PyObject* buffers) {
   return PyObject_Vectorcall(runtime().loads, arguments, 1, names);
 }
 
-PyObject* decode_bytes(std::string_view bytes, const Payload* payload,
+PyObject* decode_array(std::string_view bytes, const Payload* payload,
                        const std::shared_ptr<Mapping>& mapping, Object* keep) {
-  if (bytes.empty()) {
-    PyErr_SetString(PyExc_SystemError, "eagleray: an empty value");
+  const std::optional<ArrayShape> shape = read_array(bytes);
+  if (!shape) {
+    PyErr_SetString(PyExc_SystemError, "eagleray: an array is cut short");
     return nullptr;
   }
-  const char* body = bytes.data() + 1;
-  const auto size = static_cast<Py_ssize_t>(bytes.size() - 1);
-  switch (bytes[0]) {
-    case kNone: Py_RETURN_NONE;
-    case kTrue: Py_RETURN_TRUE;
-    case kFalse: Py_RETURN_FALSE;
-    case kInt: {
-      int64_t number = 0;
-      if (size == sizeof number) std::memcpy(&number, body, sizeof number);
-      return PyLong_FromLongLong(number);
-    }
-    case kFloat: {
-      double number = 0;
-      if (size == sizeof number) std::memcpy(&number, body, sizeof number);
-      return PyFloat_FromDouble(number);
-    }
-    case kStr: return PyUnicode_DecodeUTF8(body, size, nullptr);
-    case kBytes: return PyBytes_FromStringAndSize(body, size);
-    case kPickle: {
-      PyObject* view = PyMemoryView_FromMemory(const_cast<char*>(body), size, PyBUF_READ);
-      if (!view) return nullptr;
-      PyObject* result = call_loads(view, Py_None);
-      Py_DECREF(view);
-      return result;
-    }
-    case kPickleBuffers: break;
-    default:
-      PyErr_Format(PyExc_SystemError, "eagleray: a value of unknown kind %d", bytes[0]);
-      return nullptr;
-  }
+  PyObject* buffer = make_buffer(payload ? *payload : Payload(), mapping, keep,
+                                 bytes.data() + shape->data_at, shape->data_bytes);
+  if (!buffer) return nullptr;
+  PyObject* array = make_array(*shape, buffer);
+  Py_DECREF(buffer);
+  return array;
+}
+
+PyObject* decode_buffers(std::string_view bytes, const Payload* payload,
+                         const std::shared_ptr<Mapping>& mapping, Object* keep) {
   BufferHeader header;
   if (bytes.size() < kHeaderAt + sizeof header) {
     PyErr_SetString(PyExc_SystemError, "eagleray: a value is cut short");
@@ -256,6 +266,45 @@ PyObject* decode_bytes(std::string_view bytes, const Payload* payload,
   Py_XDECREF(view);
   Py_DECREF(list);
   return result;
+}
+
+PyObject* decode_bytes(std::string_view bytes, const Payload* payload,
+                       const std::shared_ptr<Mapping>& mapping, Object* keep) {
+  if (bytes.empty()) {
+    PyErr_SetString(PyExc_SystemError, "eagleray: an empty value");
+    return nullptr;
+  }
+  const char* body = bytes.data() + 1;
+  const auto size = static_cast<Py_ssize_t>(bytes.size() - 1);
+  switch (bytes[0]) {
+    case kNone: Py_RETURN_NONE;
+    case kTrue: Py_RETURN_TRUE;
+    case kFalse: Py_RETURN_FALSE;
+    case kInt: {
+      int64_t number = 0;
+      if (size == sizeof number) std::memcpy(&number, body, sizeof number);
+      return PyLong_FromLongLong(number);
+    }
+    case kFloat: {
+      double number = 0;
+      if (size == sizeof number) std::memcpy(&number, body, sizeof number);
+      return PyFloat_FromDouble(number);
+    }
+    case kStr: return PyUnicode_DecodeUTF8(body, size, nullptr);
+    case kBytes: return PyBytes_FromStringAndSize(body, size);
+    case kPickle: {
+      PyObject* view = PyMemoryView_FromMemory(const_cast<char*>(body), size, PyBUF_READ);
+      if (!view) return nullptr;
+      PyObject* result = call_loads(view, Py_None);
+      Py_DECREF(view);
+      return result;
+    }
+    case kPickleBuffers: return decode_buffers(bytes, payload, mapping, keep);
+    case kArray: return decode_array(bytes, payload, mapping, keep);
+    default:
+      PyErr_Format(PyExc_SystemError, "eagleray: a value of unknown kind %d", bytes[0]);
+      return nullptr;
+  }
 }
 
 }  // namespace
@@ -297,6 +346,9 @@ bool encode_value(PyObject* object, Value& value, std::vector<Object*>& nested) 
       return true;
     }
     PyErr_Clear();  // lone surrogates: pickle knows how
+  }
+  if (const std::optional<ArraySource> array = ArraySource::of(object)) {
+    return encode_array(*array, value);
   }
   std::vector<Object*>* outer = nested_being_collected();
   nested_being_collected() = &nested;

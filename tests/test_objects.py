@@ -213,3 +213,26 @@ def test_free():
     ray.internal.free([ref])
     with pytest.raises(ray.exceptions.ObjectFreedError):
         ray.get(ref)
+
+
+@pytest.mark.parametrize("dtype", "? b B h H i I l L q Q e f d F D >i4 M8[s] O U3".split())
+@pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 3), (50, 700)])
+def test_arrays_of_every_kind(cluster, dtype, shape):
+    array = np.zeros(shape, dtype=dtype)
+    if array.size:
+        array.flat[array.size - 1] = np.ones(1, dtype=int).astype(dtype)[0]
+    back = ray.get(ray.put(array))
+    assert back.dtype == array.dtype and back.shape == array.shape
+    assert np.array_equal(back, array)
+    assert back.strides == array.strides or not array.size
+
+
+def test_arrays_that_are_not_in_c_order(cluster):
+    array = np.arange(12.0).reshape(3, 4)
+    for each in (array.T, np.asfortranarray(array), array[:, ::2], array[::-1]):
+        assert np.array_equal(ray.get(ray.put(each)), each)
+
+
+def test_an_array_subclass_stays_one(cluster):
+    matrix = np.arange(4.0).view(np.recarray)
+    assert type(ray.get(ray.put(matrix))) is np.recarray

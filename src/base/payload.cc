@@ -4,11 +4,23 @@
 #include <new>
 
 namespace eagleray {
+namespace {
+
+constexpr size_t kLarge = 128;  // bytes, from which on they are aligned
+constexpr size_t kAlign = 64;
+
+}  // namespace
 
 Payload Payload::uninitialized(size_t size) {
   Payload payload;
   if (size == 0) return payload;
-  void* memory = ::operator new(sizeof(Block) + size, std::align_val_t{alignof(Block)});
+  char* memory = nullptr;
+  if (size < kLarge) {
+    memory = static_cast<char*>(::operator new(sizeof(Block) + size));
+  } else {
+    memory = static_cast<char*>(::operator new(kAlign + size, std::align_val_t{kAlign})) +
+             (kAlign - sizeof(Block));
+  }
   payload.block_ = new (memory) Block;
   payload.block_->size = size;
   return payload;
@@ -22,8 +34,14 @@ Payload Payload::copy_of(std::string_view bytes) {
 
 void Payload::release() noexcept {
   if (!block_ || block_->count.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  const bool large = block_->size >= kLarge;
   block_->~Block();
-  ::operator delete(block_, std::align_val_t{alignof(Block)});
+  if (large) {
+    ::operator delete(reinterpret_cast<char*>(block_) - (kAlign - sizeof(Block)),
+                      std::align_val_t{kAlign});
+  } else {
+    ::operator delete(block_);
+  }
 }
 
 }  // namespace eagleray
