@@ -51,7 +51,7 @@ bool EstateWriter::append(uint32_t kind, const ObjectId& object, std::string_vie
   head.kind = kind;
   std::memcpy(head.id, object.bytes.data(), ObjectId::kSize);
   std::memcpy(data_ + used_, &head, sizeof head);
-  std::memcpy(data_ + used_ + sizeof head, value.data(), value.size());
+  if (!value.empty()) std::memcpy(data_ + used_ + sizeof head, value.data(), value.size());
   if (kind == kLeft) {
     live_[object] = Place{used_, head.size};
     live_bytes_ += bytes;
