@@ -198,7 +198,6 @@ def wide(ray, n):
     start = time.perf_counter()
     ray.get(spread.remote())
     return {
-        "actors_2_to_4_per_s": (80_000, True),
         "wait_1000_per_s": _rate(1, wait_all),
         "get_10k_refs_per_s": _rate(1, lambda: ray.get(made)),
         "get_10k_objects_s": objects_s,
