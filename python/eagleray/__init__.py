@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from . import _planned
 from ._api import (
     RayContext,
     available_resources,
@@ -29,6 +30,7 @@ __version__ = "0.1.0"
 __commit__ = "dev"
 
 extend_object_ref(ObjectRef)
+_planned.install()
 ObjectID = ObjectRef
 
 SCRIPT_MODE = 0
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
         UniqueID,
         WorkerID,
     )
+    from .job_config import LoggingConfig
     from .runtime_context import get_runtime_context
 
 _LAZY = {
@@ -56,6 +59,7 @@ _LAZY = {
     "ObjectRefGenerator": "._generator",
     "DynamicObjectRefGenerator": "._generator",
     "get_runtime_context": ".runtime_context",
+    "LoggingConfig": ".job_config",
     **{
         name: "._ids"
         for name in (
@@ -80,27 +84,9 @@ _SUBMODULES = {
     "cloudpickle",
     "types",
     "internal",
+    "job_config",
+    "experimental",
 }
-_NOT_YET = {
-    "ClientBuilder": "the ray:// client protocol",
-    "Language": "calls across languages",
-    "LoggingConfig": "LoggingConfig",
-    "autoscaler": "the autoscaler",
-    "client": "the ray:// client protocol",
-    "cpp_function": "calls across languages",
-    "java_actor_class": "calls across languages",
-    "java_function": "calls across languages",
-    "data": "eagleray.data",
-    "workflow": "eagleray.workflow",
-    "widgets": "notebook widgets",
-    "tune": "eagleray.tune",
-    "rllib": "eagleray.rllib",
-    "serve": "eagleray.serve",
-    "dag": "eagleray.dag",
-    "job_config": "eagleray.job_config",
-    "experimental": "eagleray.experimental",
-}
-
 __all__ = [
     "LOCAL_MODE",
     "SCRIPT_MODE",
@@ -110,6 +96,7 @@ __all__ = [
     "DynamicObjectRefGenerator",
     "FunctionID",
     "JobID",
+    "LoggingConfig",
     "NodeID",
     "ObjectID",
     "ObjectRef",
@@ -149,6 +136,6 @@ def __getattr__(name: str) -> Any:
         return value
     if name in _SUBMODULES:
         return importlib.import_module(f".{name}", __name__)
-    if name in _NOT_YET:
-        raise NotImplementedError(f"{_NOT_YET[name]} is not implemented yet")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in _planned.PLANNED:
+        return importlib.import_module(f".{name}", __name__)
+    return _planned.find("", name)

@@ -114,8 +114,8 @@ class ActorClass:
             handle: Any = state.local_mode.create(self._cls, args, kwargs)
             return handle
         core = client()
-        init = self._cls.__init__
-        if init is not object.__init__:
+        init = vars(self._cls).get("__init__") or getattr(self._cls, "__init__", None)
+        if init is not None and init is not object.__init__:
             check = _checks_arguments(init)
             if check is not None:
                 check((None, *args), kwargs)

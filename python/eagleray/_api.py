@@ -120,19 +120,13 @@ def init(
     an address. object_store_memory: bytes. namespace: of named actors. runtime_env: for all tasks.
     Raises RuntimeError when already connected, unless ignore_reinit_error. Follows Ray 2.x.
     """
-    for name in kwargs:
-        if name not in _UNDERSCORE:
-            raise RuntimeError(f"Unknown keyword argument(s): {name}")
-    for name, value in (
-        ("enable_resource_isolation", enable_resource_isolation),
-        ("cgroup_path", cgroup_path),
-        ("proxy_server_url", proxy_server_url),
-        ("_tracing_startup_hook", kwargs.get("_tracing_startup_hook")),
-    ):
-        if value:
-            raise NotImplementedError(f"init({name}=...)")
-    if include_dashboard:
-        raise NotImplementedError("init(include_dashboard=True): the dashboard")
+    _refuse_unsupported(
+        kwargs,
+        enable_resource_isolation=enable_resource_isolation,
+        cgroup_path=cgroup_path,
+        proxy_server_url=proxy_server_url,
+        include_dashboard=include_dashboard,
+    )
     with state.lock:
         if is_initialized():
             if ignore_reinit_error:
@@ -141,7 +135,10 @@ def init(
                 "Maybe you called ray.init twice by accident? This error can be suppressed by passing in "
                 "'ignore_reinit_error=True' or by calling 'ray.shutdown()' prior to 'ray.init()'."
             )
-        if configure_logging:
+        logging_config = logging_config or getattr(job_config, "py_logging_config", None)
+        if logging_config is not None:
+            logging_config.apply()
+        elif configure_logging:
             _configure_logging(logging_level, logging_format)
         if local_mode:
             from ._local_mode import LocalMode
@@ -159,13 +156,24 @@ def init(
             object_store_memory,
             kwargs,
         )
-        _connect(socket_path, session_dir, namespace, runtime_env, job_config)
+        _connect(socket_path, session_dir, namespace, runtime_env, job_config, logging_config)
         if log_to_driver is None or log_to_driver:
             from ._log_monitor import start
 
             start(state.client)
         _install_sigterm()
         return state.context
+
+
+def _refuse_unsupported(kwargs: dict[str, Any], **arguments: Any) -> None:
+    """Raises for unknown keywords of init() and for arguments that cannot act yet."""
+    for name in kwargs:
+        if name not in _UNDERSCORE:
+            raise RuntimeError(f"Unknown keyword argument(s): {name}")
+    arguments["_tracing_startup_hook"] = kwargs.get("_tracing_startup_hook")
+    for name, value in arguments.items():
+        if value:
+            raise NotImplementedError(f"init({name}=...)")
 
 
 def _find_or_start(
@@ -254,7 +262,12 @@ def node_resources(num_cpus: Any, num_gpus: Any, resources: Any, memory: Any) ->
 
 
 def _connect(
-    socket_path: str, session_dir: str, namespace: str | None, runtime_env: Any, job_config: Any
+    socket_path: str,
+    session_dir: str,
+    namespace: str | None,
+    runtime_env: Any,
+    job_config: Any,
+    logging_config: Any,
 ) -> None:
     from . import _core, _serialization
 
@@ -270,6 +283,7 @@ def _connect(
             "cwd": os.getcwd(),
             "runtime_env": dict(env),
             "main": _main_path(),
+            "logging": vars(logging_config) if logging_config is not None else None,
         }
     )
     wanted = namespace or config.get("ray_namespace") or os.environ.get("RAY_NAMESPACE") or ""

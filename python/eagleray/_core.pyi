@@ -60,7 +60,7 @@ class Client:
     def set_hooks(
         self,
         dumps: Callable[[Any], tuple[bytes, list[Any]]],  # -> pickle bytes, PickleBuffers
-        loads: Callable[[Any, list[Any]], Any],  # (memoryview, memoryviews) -> value
+        loads: Callable[..., Any],  # (memoryview, memoryviews) -> value
         error_from: Callable[
             [Any, ObjectRef | None], BaseException
         ],  # error record -> exception for get()

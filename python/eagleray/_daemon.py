@@ -41,7 +41,7 @@ def start_head(
 
 def stop(temp_dir: str | None = None, force: bool = False) -> list[str]:
     """Ends this user's clusters that `start` began; returns what was ended, when all is gone."""
-    ended = []
+    ended: list[str] = []
     while True:
         found: dict[str, Any] | None = _node.find_running(temp_dir)
         if found is None:

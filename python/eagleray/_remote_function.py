@@ -44,13 +44,13 @@ def pickle_definition(definition: Any, what: str) -> bytes:
     return blob
 
 
-def _checks_arguments(function: Callable[..., Any]) -> Callable[..., None] | None:
+def _checks_arguments(function: Callable[..., Any]) -> Callable[..., Any] | None:
     """A check of a call's arguments against the signature, or None where everything fits."""
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
         return None
-    return lambda args, kwargs: signature.bind(*args, **kwargs) and None
+    return lambda args, kwargs: signature.bind(*args, **kwargs)
 
 
 def simple_arity(function: Callable[..., Any]) -> tuple[int, int] | None:
@@ -121,9 +121,9 @@ class RemoteFunction:
             self._exported = (state.session, function_id)
         num_returns = _options.returns_of(options, self._is_generator)
         extra: dict[str, Any] = {}
-        for key in ("retry_exceptions", "max_calls", "_generator_backpressure_num_objects"):
-            if options.get(key):
-                extra[key] = options[key]
+        for name in ("retry_exceptions", "max_calls", "_generator_backpressure_num_objects"):
+            if options.get(name):
+                extra[name] = options[name]
         if options.get("num_gpus") and options.get("max_calls") is None:
             extra["max_calls"] = 1
         env = runtime_env_json(options.get("runtime_env"))

@@ -66,6 +66,10 @@ def _prepare(core: Any) -> None:
     for path in config.get("sys_path", ()):
         if path not in sys.path:
             sys.path.append(path)
+    if config.get("logging"):
+        from .job_config import LoggingConfig
+
+        LoggingConfig(**config["logging"]).apply()
     env = json.loads(info.get("runtime_env") or "null") or config.get("runtime_env") or {}
     apply_runtime_env(env, config.get("cwd"))
 

@@ -81,8 +81,9 @@ class RayTaskError(RayError):
         if issubclass(RayTaskError, cause_class):
             return self
         try:
-            dual = _dual_class(cause_class)
-            return dual(self)
+            dual: Any = _dual_class(cause_class)
+            made: Exception = dual(self)
+            return made
         except TypeError:  # the class cannot be derived from
             return self
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import time
 from typing import Any
 
+from .. import _planned
 from .._serialization import deregister_serializer, register_serializer
 from .actor_pool import ActorPool
 from .helpers import as_completed, map_unordered
@@ -18,9 +21,13 @@ from .placement_group import (
 
 __all__ = [
     "ActorPool",
+    "accelerators",
     "as_completed",
     "deregister_serializer",
+    "disable_log_once_globally",
+    "enable_periodic_logging",
     "get_current_placement_group",
+    "get_node_instance_id",
     "get_node_ip_address",
     "get_placement_group",
     "inspect_serializability",
@@ -33,27 +40,18 @@ __all__ = [
     "remove_placement_group",
 ]
 
-_NOT_YET = (
+_SUBMODULES = (
     "accelerators",
-    "disable_log_once_globally",
-    "enable_periodic_logging",
-    "iter",
-    "pdb",
-    "get_node_instance_id",
-    "ray_debugpy",
-    "collective",
-    "connect",
-    "disconnect",
-    "multiprocessing",
-    "joblib",
-    "dask",
-    "metrics",
-    "state",
-    "tracing",
-    "spark",
-    "rpdb",
+    "queue",
+    "scheduling_strategies",
+    "actor_pool",
+    "helpers",
+    "serialization",
 )
 _said: set[str] = set()
+_once_disabled = False
+_period_s: float | None = None
+_last_said: dict[str, float] = {}
 
 
 def list_named_actors(all_namespaces: bool = False) -> list[Any]:
@@ -73,19 +71,41 @@ def get_node_ip_address() -> str:
     return node_ip()
 
 
+def get_node_instance_id() -> str:
+    """The cloud's name of this machine, or "" where there is none."""
+    return os.environ.get("RAY_CLOUD_INSTANCE_ID", "")
+
+
 def log_once(key: str) -> bool:
-    """True the first time it is called with `key` in this process."""
-    if key in _said:
+    """True the first time it is called with `key` in this process; with enable_periodic_logging() also when a
+    minute has passed since the last time."""
+    if _once_disabled:
         return False
-    _said.add(key)
-    return True
+    if key not in _said:
+        _said.add(key)
+        _last_said[key] = time.monotonic()
+        return True
+    if _period_s is not None and time.monotonic() - _last_said[key] > _period_s:
+        _last_said[key] = time.monotonic()
+        return True
+    return False
+
+
+def disable_log_once_globally() -> None:
+    """From here on log_once() is always False in this process."""
+    global _once_disabled
+    _once_disabled = True
+
+
+def enable_periodic_logging() -> None:
+    """From here on log_once() is True once a minute for each key."""
+    global _period_s, _once_disabled
+    _period_s, _once_disabled = 60.0, False
 
 
 def __getattr__(name: str) -> Any:
     import importlib
 
-    if name in ("queue", "scheduling_strategies", "actor_pool", "helpers"):
+    if name in _SUBMODULES or f"util.{name}" in _planned.PLANNED:
         return importlib.import_module(f".{name}", __name__)
-    if name in _NOT_YET:
-        raise NotImplementedError(f"ray.util.{name} is not implemented yet")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _planned.find("util", name)

@@ -1,0 +1,184 @@
+"""Names of Ray's surface that are not built yet. They can be imported, so that a program which mentions them
+loads, and raise NotImplementedError naming the feature when they are used. docs/user/compatibility.md is made
+from this table and from tools/compatibility.py."""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import sys
+from types import ModuleType
+from typing import Any
+
+# module: (what it is called in messages, its classes, its functions)
+PLANNED: dict[str, tuple[str, str, str]] = {
+    "": (
+        "the ray:// client and calls across languages",
+        "ClientBuilder Language",
+        "client cpp_function java_actor_class java_function",
+    ),
+    "autoscaler": ("the autoscaler", "", ""),
+    "autoscaler.sdk": ("the autoscaler", "", "request_resources"),
+    "cluster_utils": ("clusters of several nodes in one program", "AutoscalingCluster Cluster", ""),
+    "cross_language": (
+        "calls across languages",
+        "",
+        "cpp_function java_actor_class java_function",
+    ),
+    "dag": (
+        "eagleray.dag",
+        "ClassMethodNode ClassNode CollectiveOutputNode DAGContext DAGInputData DAGNode FunctionNode "
+        "InputAttributeNode InputNode MultiOutputNode",
+        "plot",
+    ),
+    "data": ("eagleray.data", "", ""),
+    "experimental": (
+        "object locations, tensor transport and dynamic resources",
+        "",
+        "get_local_object_locations get_object_locations set_resource register_tensor_transport",
+    ),
+    "experimental.channel": (
+        "channels",
+        "BufferedSharedMemoryChannel CachedChannel Channel Communicator CompositeChannel "
+        "IntraProcessChannel",
+        "",
+    ),
+    "experimental.tqdm_ray": ("progress bars across processes", "tqdm", ""),
+    "job_submission": (
+        "job submission",
+        "DriverInfo JobDetails JobErrorType JobInfo JobStatus JobSubmissionClient JobType",
+        "",
+    ),
+    "rllib": ("eagleray.rllib", "", ""),
+    "serve": ("eagleray.serve", "", ""),
+    "train": ("eagleray.train", "", ""),
+    "tune": ("eagleray.tune", "", ""),
+    "util": (
+        "the debugger and the ray:// client",
+        "",
+        "connect disconnect pdb ray_debugpy",
+    ),
+    "util.collective": (
+        "collective operations",
+        "",
+        "allgather allgather_multigpu allreduce allreduce_multigpu barrier broadcast "
+        "broadcast_multigpu create_collective_group destroy_collective_group "
+        "get_collective_group_size get_rank gloo_available init_collective_group "
+        "is_group_initialized nccl_available recv recv_multigpu reduce reduce_multigpu "
+        "reducescatter reducescatter_multigpu send send_multigpu",
+    ),
+    "util.dask": (
+        "the Dask scheduler",
+        "ProgressBarCallback RayDaskCallback",
+        "dataframe_optimize disable_dask_on_ray enable_dask_on_ray local_ray_callbacks "
+        "ray_dask_get ray_dask_get_sync ray_dask_persist unpack_ray_callbacks",
+    ),
+    "util.iter": (
+        "parallel iterators",
+        "LocalIterator ParallelIterator",
+        "from_actors from_items from_iterators from_range",
+    ),
+    "util.joblib": ("the joblib backend", "", "register_ray"),
+    "util.metrics": ("metrics", "Counter Gauge Histogram", ""),
+    "util.multiprocessing": ("multiprocessing.Pool", "JoinableQueue Pool", ""),
+    "util.rpdb": ("the debugger", "", "set_trace"),
+    "util.spark": (
+        "the bridge to Spark clusters",
+        "",
+        "setup_global_ray_cluster setup_ray_cluster shutdown_ray_cluster",
+    ),
+    "util.state": (
+        "the state API",
+        "StateApiClient",
+        "get_actor get_job get_log get_node get_objects get_placement_group get_task get_worker "
+        "list_actors list_cluster_events list_jobs list_logs list_nodes list_objects "
+        "list_placement_groups list_runtime_envs list_tasks list_workers summarize_actors "
+        "summarize_objects summarize_tasks",
+    ),
+    "util.tracing": ("tracing", "", ""),
+    "widgets": ("notebook widgets", "", ""),
+    "workflow": ("eagleray.workflow (removed from Ray, too)", "", ""),
+}
+# Packages whose every name is one sentence.
+WHOLE = {
+    "data",
+    "rllib",
+    "serve",
+    "train",
+    "tune",
+    "workflow",
+    "widgets",
+    "autoscaler",
+    "util.tracing",
+}
+
+_made: dict[tuple[str, str], Any] = {}
+
+
+class _PlannedType(type):
+    """Of classes that cannot be made yet; they can be named in annotations and isinstance()."""
+
+    message: str
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError(cls.message)
+
+
+def message_for(module: str, name: str) -> str:
+    """The sentence a user reads: the full name and the feature it belongs to."""
+    full = ".".join(part for part in ("ray", module, name) if part)
+    return f"{full} is not implemented yet in eagleray (part of: {PLANNED[module][0]})"
+
+
+def find(module: str, name: str) -> Any:
+    """The placeholder of `name` in `module` (relative to eagleray). AttributeError: no such name."""
+    feature, classes, functions = PLANNED.get(module, ("", "", ""))
+    if (module, name) in _made:
+        return _made[module, name]
+    if name in classes.split():
+        made: Any = _PlannedType(
+            name, (), {"message": message_for(module, name), "__module__": f"eagleray.{module}"}
+        )
+    elif name in functions.split():
+
+        def made(*args: Any, **kwargs: Any) -> Any:
+            raise NotImplementedError(message_for(module, name))
+
+        made.__name__ = made.__qualname__ = name
+    elif module in WHOLE and not name.startswith("_"):
+        raise NotImplementedError(message_for(module, name))
+    else:
+        raise AttributeError(
+            f"module {('eagleray.' + module).rstrip('.')!r} has no attribute {name!r}"
+        )
+    _made[module, name] = made
+    return made
+
+
+class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Makes modules that have no file, when everything else has failed to find them."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        if not name.startswith("eagleray."):
+            return None
+        module = name[len("eagleray.") :]
+        if module not in PLANNED and module.split(".")[0] in WHOLE and "." in module:
+            raise NotImplementedError(message_for(module.split(".")[0], module.split(".", 1)[1]))
+        if module not in PLANNED:
+            return None
+        return importlib.machinery.ModuleSpec(name, self, is_package=True)
+
+    def create_module(self, spec: Any) -> ModuleType:
+        made = ModuleType(spec.name, f"Not built yet: {PLANNED[spec.name[len('eagleray.') :]][0]}.")
+        relative = spec.name[len("eagleray.") :]
+        names = sorted((PLANNED[relative][1] + " " + PLANNED[relative][2]).split())
+        made.__dict__["__all__"] = names
+        made.__dict__["__getattr__"] = lambda name: find(relative, name)
+        return made
+
+    def exec_module(self, module: ModuleType) -> None:
+        pass
+
+
+def install() -> None:
+    sys.meta_path.append(_Finder())

@@ -1,0 +1,82 @@
+"""The table of docs/user/compatibility.md is what is installed, here and (EAGLERAY_TEST_PEER=ray) in Ray."""
+
+import importlib
+import importlib.util
+from pathlib import Path
+
+import pytest
+from _support import PEER, ray
+
+ROOT = Path(__file__).parents[1]
+_spec = importlib.util.spec_from_file_location("compatibility", ROOT / "tools" / "compatibility.py")
+table = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(table)
+only_ours = pytest.mark.skipif(PEER, reason="looks at our package")
+
+
+def module_of(relative):
+    return importlib.import_module(f"{ray.__name__}.{relative}".rstrip("."))
+
+
+BUILT = [(module, name) for module in table.BUILT for name in sorted(table.names(module))]
+PLANNED = [
+    (module, name)
+    for module, (_, classes, functions) in table.planned().items()
+    for name in (classes + " " + functions).split()
+]
+
+
+@pytest.mark.parametrize(("module", "name"), BUILT)
+def test_what_works_is_there(module, name):
+    if PEER and name in table.OLDER.get(module, ()):
+        pytest.skip("of older releases")
+    value = getattr(importlib.import_module(f"{ray.__name__}.{module}".rstrip(".")), name)
+    assert type(value).__name__ != "_PlannedType"
+
+
+@only_ours
+@pytest.mark.parametrize(("module", "name"), PLANNED)
+def test_what_is_planned_says_so(module, name):
+    value = getattr(module_of(module), name)
+    with pytest.raises(NotImplementedError, match=name):
+        value()
+
+
+@only_ours
+@pytest.mark.parametrize("package", ["data", "rllib", "serve", "train", "tune", "workflow"])
+def test_whole_packages_say_so(package):
+    with pytest.raises(NotImplementedError, match=package):
+        _ = module_of(package).anything
+    with pytest.raises(NotImplementedError, match=package):
+        importlib.import_module(f"eagleray.{package}.part")
+
+
+@only_ours
+def test_no_public_name_is_missing_from_the_table():
+    for module in table.BUILT:
+        public = set(getattr(module_of(module), "__all__", ()))
+        listed = table.names(module) | {"RayContext", "DeadlockError"}
+        listed |= table.OLDER.get(module, set()) | table.RAISES.get(module, set())
+        if module not in ("cloudpickle", "util.accelerators"):
+            assert public <= listed, module
+
+
+@only_ours
+def test_the_document_is_current():
+    assert table.DOCUMENT.read_text() == table.document(), "run: python tools/compatibility.py"
+
+
+@pytest.mark.skipif(not PEER, reason="needs Ray")
+@pytest.mark.parametrize("module", ["", "util", "exceptions"])
+def test_all_of_ray_s_names_are_listed(module):
+    theirs = module_of(module)
+    public = set(getattr(theirs, "__all__", ())) or {
+        name
+        for name, value in vars(theirs).items()
+        if isinstance(value, type) and issubclass(value, Exception)
+    }
+    _, classes, functions = table.planned().get(module, ("", "", ""))
+    listed = table.names(module) | set((classes + " " + functions).split())
+    listed |= table.RAISES.get(module, set()) | table.LEFT_OUT.get(module, set())
+    listed |= {name.split(".")[-1] for name in table.planned()}
+    assert public <= listed

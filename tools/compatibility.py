@@ -1,0 +1,114 @@
+"""Writes docs/user/compatibility.md: every public name of Ray's core and what it is here.
+
+    python tools/compatibility.py            # writes the document
+    python tools/compatibility.py --check    # exit status 1 if the document is old
+
+What is planned stands in python/eagleray/_planned.py; what is built stands here. tests/test_compatibility.py
+compares both with what is installed, ours and Ray's.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENT = ROOT / "docs" / "user" / "compatibility.md"
+
+# module, relative to ray: names that work
+BUILT = {
+    "": "ActorClassID ActorID DynamicObjectRefGenerator FunctionID JobID LoggingConfig NodeID ObjectID "
+    "ObjectRef ObjectRefGenerator PlacementGroupID SCRIPT_MODE TaskID UniqueID WORKER_MODE WorkerID "
+    "__version__ available_resources cancel cluster_resources get get_actor get_gpu_ids "
+    "get_runtime_context init is_initialized kill method nodes put remote shutdown wait",
+    "actor": "ActorClass ActorClassInheritanceException ActorHandle ActorMethod exit_actor method",
+    "cloudpickle": "dump dumps load loads",
+    "exceptions": "ActorAlreadyExistsError ActorDiedError ActorHandleNotFoundError "
+    "ActorPlacementGroupRemoved ActorUnavailableError ActorUnschedulableError AsyncioActorExit "
+    "AuthenticationError CrossLanguageError GetTimeoutError LocalRayletDiedError NodeDiedError "
+    "ObjectFetchTimedOutError ObjectFreedError ObjectLostError ObjectReconstructionFailedError "
+    "ObjectRefStreamEndOfStreamError ObjectStoreFullError OufOfBandObjectRefSerializationException "
+    "OutOfDiskError OutOfMemoryError OwnerDiedError PendingCallsLimitExceeded "
+    "PlasmaObjectNotAvailable RayActorError RayCgraphCapacityExceeded RayChannelError "
+    "RayChannelTimeoutError RayDirectTransportError RayError RaySystemError RayTaskError "
+    "ReferenceCountingAssertionError RpcError RuntimeEnvSetupError TaskCancelledError "
+    "TaskPlacementGroupRemoved TaskUnschedulableError UnserializableException UserCodeException "
+    "WorkerCrashedError",
+    "experimental.internal_kv": "_internal_kv_del _internal_kv_exists _internal_kv_get "
+    "_internal_kv_initialized _internal_kv_list _internal_kv_put",
+    "internal": "free",
+    "job_config": "JobConfig LoggingConfig",
+    "runtime_context": "RuntimeContext get_runtime_context",
+    "runtime_env": "RuntimeEnv RuntimeEnvConfig",
+    "types": "ObjectRef",
+    "util": "ActorPool accelerators as_completed deregister_serializer disable_log_once_globally "
+    "enable_periodic_logging get_current_placement_group get_node_instance_id get_node_ip_address "
+    "get_placement_group inspect_serializability list_named_actors log_once map_unordered "
+    "placement_group placement_group_table register_serializer remove_placement_group",
+    "util.accelerators": "AWS_NEURON_CORE INTEL_GAUDI NVIDIA_A100 NVIDIA_H100 NVIDIA_L4 NVIDIA_TESLA_T4 "
+    "NVIDIA_TESLA_V100",
+    "util.actor_pool": "ActorPool",
+    "util.helpers": "as_completed map_unordered",
+    "util.placement_group": "PlacementGroup get_current_placement_group get_placement_group "
+    "placement_group placement_group_table remove_placement_group",
+    "util.queue": "Empty Full Queue",
+    "util.scheduling_strategies": "DoesNotExist Exists In NodeAffinitySchedulingStrategy "
+    "NodeLabelSchedulingStrategy NotIn PlacementGroupSchedulingStrategy",
+    "util.serialization": "deregister_serializer register_serializer",
+}
+# Names of older releases that programs still use; Ray itself has them no more.
+OLDER = {"": {"LOCAL_MODE", "ObjectID"}, "internal": {"free"}}
+# Built by name only, outside of the placeholders: the name exists and raises.
+RAISES = {"": {"timeline"}}
+# Public in Ray by accident, or of no use outside of it.
+LEFT_OUT = {
+    "": {"_config", "widgets", "autoscaler", "data", "workflow", "internal", "util", "actor"},
+    "exceptions": {"StreamingGeneratorReplayInconsistentError", "ActorID", "TaskID", "WorkerID"},
+}
+
+
+def names(module: str) -> set[str]:
+    return set(BUILT.get(module, "").split())
+
+
+def planned() -> dict[str, tuple[str, str, str]]:
+    sys.path.insert(0, str(ROOT / "python"))
+    from eagleray import _planned
+
+    return _planned.PLANNED
+
+
+def document() -> str:
+    table = planned()
+    lines = [
+        "# Compatibility, name by name",
+        "",
+        "Made by `tools/compatibility.py`; a test compares it with what is installed. *Works*: it does what Ray's does",
+        "([differences](differences.md) says where not exactly). *By name*: it can be imported and raises",
+        "`NotImplementedError` naming the feature when it is used.",
+        "",
+        "| module | works | by name |",
+        "|---|---|---|",
+    ]
+    for module in sorted(set(BUILT) | set(table)):
+        feature, classes, functions = table.get(module, ("", "", ""))
+        later = sorted(set((classes + " " + functions).split()) | RAISES.get(module, set()))
+        works = ", ".join(f"`{name}`" for name in sorted(names(module)))
+        by_name = ", ".join(f"`{name}`" for name in later)
+        if module in table and not later:
+            by_name = f"everything ({feature})"
+        title = f"`ray.{module}`" if module else "`ray`"
+        lines.append(f"| {title} | {works} | {by_name} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    text = document()
+    if "--check" in sys.argv:
+        return 0 if DOCUMENT.exists() and DOCUMENT.read_text() == text else 1
+    DOCUMENT.write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
