@@ -52,6 +52,7 @@ inline bool in_task() { return executing != nullptr; }
 std::string bytes_of(nb::bytes bytes);
 ResourceMap resources_of(nb::dict dict);
 nb::dict dict_of(const ResourceMap& map);
+nb::dict dict_of(const Settings& settings);
 Strategy strategy_of(nb::tuple spec);
 template <class Id>
 Id id_from_hex(const std::string& hex) {
@@ -94,5 +95,6 @@ void bind_execution(nb::module_& m, nb::class_<Client>& client);
 void bind_objects(nb::class_<Client>& client);
 void bind_control(nb::class_<Client>& client);
 void bind_groups(nb::class_<Client>& client);
+void bind_settings(nb::module_& m);
 
 }  // namespace eagleray::python

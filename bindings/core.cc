@@ -115,6 +115,7 @@ Client connect(Fd socket, ClientKind kind, uint64_t token, std::string name_spac
     throw nb::python_error();
   }
   runtime().shell = std::move(opened).value().release();  // never destroyed: see Runtime
+  runtime().inline_bytes_max = runtime().shell->settings().inline_bytes_max;
   return Client{runtime().shell};
 }
 
@@ -149,7 +150,8 @@ nb::dict info(Client& client) {
   nb::dict labels;
   for (const auto& [name, value] : registered.node.labels) labels[name.c_str()] = value;
   dict["labels"] = labels;
-  dict["store_capacity"] = registered.store_capacity;
+  dict["store_capacity"] = client.core->settings().object_store_memory;
+  dict["settings"] = dict_of(client.core->settings());
   dict["connected"] = !client.core->closed() && !client.core->exiting();
   return dict;
 }
@@ -203,6 +205,7 @@ NB_MODULE(_core, m) {
   bind_objects(client);
   bind_control(client);
   bind_groups(client);
+  bind_settings(m);
   bind_execution(m, client);
   m.def("set_parent_death_signal", [](int number) { ::prctl(PR_SET_PDEATHSIG, number); });
   m.def("become_subreaper", &become_subreaper);

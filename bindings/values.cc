@@ -108,7 +108,7 @@ void set_inline(Value& value, char tag, const void* data, size_t size) {
 
 // Room for `size` bytes, inline or in the store.
 char* reserve(Value& value, size_t size) {
-  if (size <= kInlineBytesMax) {
+  if (size <= runtime().inline_bytes_max) {
     value.kind = ValueKind::kInline;
     value.bytes = Payload::uninitialized(size);
     return value.bytes.mutable_data();

@@ -11,12 +11,11 @@
 
 namespace eagleray::python {
 
-inline constexpr size_t kInlineBytesMax = 100u << 10;  // larger values go to the store
-
 // The process's one client and Python's hooks; set by Client. Objects of closed clients stay valid
 // for views, so a shell is never destroyed.
 struct Runtime {
   ClientShell* shell = nullptr;
+  uint64_t inline_bytes_max = Settings{}.inline_bytes_max;
   PyObject* dumps = nullptr;
   PyObject* loads = nullptr;
   PyObject* error_from = nullptr;

@@ -206,19 +206,27 @@ def _find_or_start(
                 ("num_gpus", num_gpus),
                 ("resources", resources),
                 ("object_store_memory", object_store_memory),
+                ("_system_config", kwargs.get("_system_config")),
             ):
                 if value is not None and address is not None:
                     raise ValueError(
                         f"When connecting to an existing cluster, {name} must not be provided."
                     )
             if address is not None or all(
-                x is None for x in (num_cpus, num_gpus, resources, object_store_memory)
+                x is None
+                for x in (
+                    num_cpus,
+                    num_gpus,
+                    resources,
+                    object_store_memory,
+                    kwargs.get("_system_config"),
+                )
             ):
                 return found["socket"], found["session_dir"]
     node = _node.LocalNode(
         resources=node_resources(num_cpus, num_gpus, resources, kwargs.get("_memory")),
         labels=dict(labels or {}),
-        store_bytes=_store_bytes(object_store_memory),
+        settings=settings_of(kwargs.get("_system_config"), object_store_memory),
         temp_dir=kwargs.get("_temp_dir"),
         owned=True,
     )
@@ -226,17 +234,16 @@ def _find_or_start(
     return node.socket_path, node.session_dir
 
 
-def _store_bytes(wanted: int | None) -> int:
-    from . import _node
+def settings_of(system_config: Any, store_bytes: int | None) -> str:
+    """The settings of a new cluster, as text."""
+    from . import _settings
 
-    if wanted is None:
-        return max(75 << 20, min(_node.default_memory()[1], 200 * 10**9))
-    if wanted < 75 << 20:
+    if store_bytes is not None and store_bytes < 75 << 20:
         raise ValueError(
-            f"Attempting to cap object store memory usage at {wanted} bytes, but the minimum allowed is "
+            f"Attempting to cap object store memory usage at {store_bytes} bytes, but the minimum allowed is "
             f"{75 << 20} bytes."
         )
-    return int(wanted)
+    return _settings.text_of(system_config, None if store_bytes is None else int(store_bytes))
 
 
 def node_resources(num_cpus: Any, num_gpus: Any, resources: Any, memory: Any) -> dict[str, int]:

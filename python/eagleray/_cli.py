@@ -26,6 +26,10 @@ def cli() -> None:
 @click.option(
     "--object-store-memory", type=int, help="Bytes of the object store (30 % of free memory)."
 )
+@click.option(
+    "--system-config",
+    help="Settings as JSON, e.g. '{\"worker_idle_ms\": 5000}' (docs/user/settings.md).",
+)
 @click.option("--temp-dir", help="Where session directories live (/tmp/eagleray).")
 @click.option("--block", is_flag=True, help="Stay in the foreground until the node ends.")
 def start(
@@ -36,6 +40,7 @@ def start(
     resources: str | None,
     labels: str | None,
     object_store_memory: int | None,
+    system_config: str | None,
     temp_dir: str | None,
     block: bool,
 ) -> None:
@@ -60,9 +65,10 @@ def start(
             resources=json.loads(resources) if resources else None,
             labels=dict(x.split("=", 1) for x in labels.split(",")) if labels else None,
             object_store_memory=object_store_memory,
+            system_config=json.loads(system_config) if system_config else None,
             temp_dir=temp_dir,
         )
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, TypeError, ValueError) as error:
         raise click.ClickException(str(error)) from None
     click.echo(f"started: process {node.process.pid}, session {node.session_dir}")
     click.echo("connect with ray.init(address='auto'); end it with `eagleray stop`")

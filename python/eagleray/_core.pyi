@@ -56,6 +56,7 @@ class Client:
     def info(self) -> dict[str, Any]: ...
     # proc:int node_id:str(hex) worker_id:str(hex 28 bytes) job_id:int namespace:str job_config:str(JSON) session_dir:str node_ip:str
     # runtime_env:str(JSON) node_resources: dict[str,int] labels: dict[str,str] store_capacity:int  connected: bool
+    # settings: dict[str, float] (as settings_table)
     # -- hooks (once, before use) --
     def set_hooks(
         self,
@@ -226,5 +227,9 @@ def on_interrupt(signal: int, frame: object | None) -> None: ...  # raises Keybo
 def set_parent_death_signal(signal: int) -> None: ...
 def become_subreaper() -> None: ...
 def end_descendants(seconds: float) -> None: ...  # kills and reaps all, or gives up
+def settings_table() -> list[tuple[str, float, float, float, str, str, str]]: ...
+
+# name, default, least, most, unit, meaning, Ray's name or ""
+def settings_text(given: list[tuple[str, str]]) -> str: ...  # ValueError: unknown, out of range
 def set_process_title(title: str) -> None: ...
 def in_serialization() -> bool: ...  # true while the core pickles a value on this thread

@@ -19,6 +19,7 @@ def start_head(
     resources: dict[str, float] | None,
     labels: dict[str, str] | None,
     object_store_memory: int | None,
+    system_config: dict[str, Any] | None = None,
     temp_dir: str | None,
 ) -> _node.LocalNode:
     """Starts a node that stays. RuntimeError when one of this user runs already."""
@@ -31,7 +32,7 @@ def start_head(
     node = _node.LocalNode(
         resources=_api.node_resources(num_cpus, num_gpus, resources, None),
         labels=labels or {},
-        store_bytes=_api._store_bytes(object_store_memory),
+        settings=_api.settings_of(system_config, object_store_memory),
         temp_dir=temp_dir,
         owned=False,
     )

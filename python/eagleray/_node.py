@@ -95,7 +95,7 @@ class LocalNode:
         *,
         resources: dict[str, int],
         labels: dict[str, str],
-        store_bytes: int,
+        settings: str,
         temp_dir: str | None,
         owned: bool,
     ) -> None:
@@ -112,7 +112,7 @@ class LocalNode:
             f"--python-path={_python_path()}",
             "--resources=" + ",".join(f"{k}={v}" for k, v in resources.items()),
             "--labels=" + ",".join(f"{k}={v}" for k, v in labels.items()),
-            f"--store-capacity={store_bytes}",
+            f"--settings={settings}",
             f"--node-ip={node_ip()}",
             f"--host-name={socket.gethostname()}",
             f"--driver-pid={os.getpid() if owned else 0}",

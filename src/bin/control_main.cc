@@ -24,6 +24,10 @@ int main(int argc, char** argv) {
     if (argument.starts_with("--log=")) {
       open_log("eagleray-control", std::string(argument.substr(6)));
     }
+    if (argument.starts_with("--settings=")) {
+      const Result<Settings> settings = settings_from_text(argument.substr(11));
+      if (settings.ok()) options.settings = settings.value();
+    }
     if (argument == "--sync=disk") options.sync = RecordStore::Sync::kDisk;
   }
   if (options.store_path.empty()) {

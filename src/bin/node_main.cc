@@ -56,7 +56,10 @@ int main(int argc, char** argv) {
   options.control_program = given["control"];
   options.driver_pid = static_cast<pid_t>(std::atol(given["driver-pid"].c_str()));
   options.ready_fd = given["ready-fd"].empty() ? -1 : std::atoi(given["ready-fd"].c_str());
-  options.store_capacity = std::strtoull(given["store-capacity"].c_str(), nullptr, 10);
+  const eagleray::Result<eagleray::Settings> settings =
+      eagleray::settings_from_text(given["settings"]);
+  if (!settings.ok()) return usage(settings.error().message.c_str());
+  options.settings = settings.value();
   options.info.address = given["node-ip"].empty() ? "127.0.0.1" : given["node-ip"];
   options.info.host_name = given["host-name"];
   for_each_pair(given["resources"], [&](std::string name, const std::string& amount) {

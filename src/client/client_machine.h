@@ -20,24 +20,11 @@
 #include "base/failure.h"
 #include "base/time.h"
 #include "client/object_table.h"
+#include "config/settings.h"
 #include "message/local.h"
 #include "message/peer.h"
 
 namespace eagleray {
-
-struct ClientSettings {
-  // A lease without work is returned after this; a request by somebody else returns it at once.
-  Duration lease_linger = Duration::from_ms(50);
-  // Work queued at one worker ahead of its execution, as far as run times are known.
-  int64_t pipeline_us_max = 2'000;
-  uint32_t pipeline_tasks_max = 512;
-  // A signal may come between a look for signals and the system call that it should have cut short,
-  // so a cancelled task that still runs is interrupted again.
-  Duration interrupt_again_after = Duration::from_ms(20);
-  uint32_t interrupts_max = 50;
-  // A task that runs longer than this gives back what is queued behind it.
-  Duration give_back_after = Duration::from_ms(2);
-};
 
 // What is the same for every call of one remote function or method with one set of options.
 struct TaskTemplate {
@@ -170,13 +157,14 @@ std::string describe(const ExitInfo& exit);
 
 class ClientMachine {
  public:
-  explicit ClientMachine(const ClientSettings& settings) : settings_(settings) {}
+  explicit ClientMachine(const Settings& settings) : settings_(settings) {}
   ~ClientMachine();
   ClientMachine(const ClientMachine&) = delete;
   ClientMachine& operator=(const ClientMachine&) = delete;
 
   // ---- connection ----
   void on_registered(const Registered& message);
+  void use(const Settings& settings) { settings_ = settings; }  // the cluster's, once known
   void on_job(JobId job) { job_ = job; }
   void on_node(NodeToClient&& message, Instant now, Effects& out);
   void on_peer(ProcId from, PeerMessage&& message, Instant now, Effects& out);
@@ -391,7 +379,7 @@ class ClientMachine {
   void send(ProcId to, PeerMessage&& message, Effects& out);
   Peer& peer(ProcId proc) { return peers_[proc]; }
 
-  const ClientSettings settings_;
+  Settings settings_;
   ProcId proc_;
   JobId job_;
   NodeInfo node_;

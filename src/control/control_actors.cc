@@ -82,7 +82,7 @@ void ControlMachine::die(Actor& actor, ControlEffects& out) {
                          DurableRecord{DurableActorSpec{actor.spec}}});
   persist(actor, out);
   dead_.push_back(actor.spec.actor);
-  if (dead_.size() > kDeadActorsMax) {
+  if (dead_.size() > settings_.dead_actors_max) {
     const std::string key = key_of(dead_.front());
     out.durable.push_back({kTableOf<DurableActorSpec>, key, {}});
     out.durable.push_back({kTableOf<DurableActorLife>, key, {}});

@@ -247,7 +247,7 @@ void ControlMachine::check_invariants() const {
     EAGLERAY_CHECK(it != actors_.end(), "a name of an unknown actor");
     EAGLERAY_CHECK(it->second.status.state != ActorState::kDead, "a dead actor keeps its name");
   }
-  EAGLERAY_CHECK(dead_.size() <= kDeadActorsMax, "more dead actors than the limit");
+  EAGLERAY_CHECK(dead_.size() <= settings_.dead_actors_max, "more dead actors than the limit");
 }
 
 }  // namespace eagleray

@@ -15,14 +15,11 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "config/settings.h"
 #include "message/cluster.h"
 #include "message/durable.h"
 
 namespace eagleray {
-
-inline constexpr size_t kDeadActorsMax = 1'000;      // older ones are forgotten
-inline constexpr size_t kKeysMax = 1'000'000;        // then KvPut gives kLimit
-inline constexpr size_t kValueBytesMax = 32u << 20;  // likewise
 
 struct ControlEffects {
   struct ToNode {
@@ -36,7 +33,8 @@ struct ControlEffects {
 class ControlMachine {
  public:
   // `seed` makes the names of anonymous namespaces; the machine itself draws nothing at random.
-  explicit ControlMachine(uint64_t seed) : seed_(seed) {}
+  explicit ControlMachine(uint64_t seed, const Settings& settings = {})
+      : settings_(settings), seed_(seed) {}
 
   // Once, before any event: takes the records that an earlier life has left (none: a new cluster)
   // and begins the next epoch.
@@ -143,6 +141,7 @@ class ControlMachine {
   void persist(const Actor& actor, ControlEffects& out) const;
   void persist(const Group& group, ControlEffects& out) const;
 
+  const Settings settings_;
   const uint64_t seed_;
   uint64_t epoch_ = 0;
   uint32_t last_node_ = 0;

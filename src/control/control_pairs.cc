@@ -9,9 +9,17 @@ void ControlMachine::call(const Caller& caller, const KvPut& put, ControlEffects
   if (it != pairs_.end() && !put.overwrite) {
     return fail(caller, ErrorCode::kExists, "the key exists", out);
   }
-  if (put.value.size() > kValueBytesMax || (it == pairs_.end() && pairs_.size() >= kKeysMax)) {
+  if (put.value.size() > settings_.key_value_bytes_max) {
     return fail(caller, ErrorCode::kLimit,
-                "key-value limit reached (32 MiB a value, 1,000,000 keys)", out);
+                "the value has " + std::to_string(put.value.size()) +
+                    " bytes; key_value_bytes_max is " +
+                    std::to_string(settings_.key_value_bytes_max),
+                out);
+  }
+  if (it == pairs_.end() && pairs_.size() >= settings_.keys_max) {
+    return fail(caller, ErrorCode::kLimit,
+                "there are keys_max = " + std::to_string(settings_.keys_max) + " keys already",
+                out);
   }
   pairs_[{put.space, put.key}] = put.value;
   out.durable.push_back({kTableOf<DurablePair>, key_of(put.space, put.key),

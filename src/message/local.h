@@ -13,7 +13,7 @@
 
 namespace eagleray {
 
-inline constexpr uint32_t kLocalVersion = 2;
+inline constexpr uint32_t kLocalVersion = 3;
 
 enum class ClientKind : uint8_t { kDriver, kWorker };
 
@@ -151,8 +151,8 @@ struct Registered {
   NodeInfo node;
   JobInfo job;  // driver: its own; worker: zero until AssignJob
   std::string session_dir;
-  uint64_t store_capacity = 0;  // bytes
-  EAGLERAY_FIELDS(Registered, proc, node, job, session_dir, store_capacity)
+  std::string settings;  // as to_text() of config/settings.h
+  EAGLERAY_FIELDS(Registered, proc, node, job, session_dir, settings)
 };
 struct Refused {  // answer to Register: closes afterwards
   std::string message;

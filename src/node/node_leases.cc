@@ -188,14 +188,14 @@ void NodeMachine::schedule(Instant now, NodeEffects& out) {
       const uint32_t before = demand.held;
       uint32_t& waits = demand.promised;
       if (demand.held + waits >= demand.request.wanted) continue;
-      if (workers_wanted >= settings_.starting_max && waits > 0) continue;
+      if (workers_wanted >= settings_.workers_starting_max && waits > 0) continue;
       if (!grant(demand, tentative, workers_wanted, out)) {
         if (demand.held == 0 && waits == 0) revoke_for(&demand, out);
         continue;
       }
       if (demand.held == before) {
         ++waits;
-        if (waits > settings_.starting_max) continue;
+        if (waits > settings_.workers_starting_max) continue;
       } else {
         demand.since = now;
         demand.explained = false;
@@ -205,7 +205,7 @@ void NodeMachine::schedule(Instant now, NodeEffects& out) {
   }
   if (!pending_actors_.empty() && workers_wanted == 0) revoke_for(nullptr, out);
   std::erase_if(demands_, [](const Demand& d) { return d.request.wanted == 0 && d.held == 0; });
-  while (starting_.size() < std::min<size_t>(workers_wanted, settings_.starting_max) &&
+  while (starting_.size() < std::min<size_t>(workers_wanted, settings_.workers_starting_max) &&
          workers_.size() + starting_.size() < settings_.workers_max) {
     starting_.insert(++last_token_);
     out.list.push_back(NodeEffects::StartWorker{last_token_});

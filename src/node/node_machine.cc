@@ -5,7 +5,7 @@
 
 namespace eagleray {
 
-NodeMachine::NodeMachine(const NodeSettings& settings, NodeInfo info)
+NodeMachine::NodeMachine(const Settings& settings, NodeInfo info)
     : settings_(settings), info_(std::move(info)), free_(info_.total) {
   name_custodian();
   const auto gpus = info_.total.find("GPU");
@@ -45,7 +45,7 @@ ProcId NodeMachine::on_register(const Register& message, Instant now, NodeEffect
   Worker& worker = workers_[proc];
   worker.state = WorkerState::kIdle;
   worker.idle_since = now;
-  send(proc, Registered{proc, info_, JobInfo{}, "", settings_.store_capacity}, out);
+  send(proc, Registered{proc, info_, JobInfo{}, "", to_text(settings_)}, out);
   schedule(now, out);
   return proc;
 }
@@ -243,8 +243,8 @@ void NodeMachine::tick(Instant now, NodeEffects& out) {
     send(waiting.client,
          SegmentDenied{waiting.request.request, false,
                        "the object store is full: " + std::to_string(store_used_ >> 20) + " of " +
-                           std::to_string(settings_.store_capacity >> 20) + " MiB are in use (" +
-                           store_holders() + ")"},
+                           std::to_string(settings_.object_store_memory >> 20) +
+                           " MiB are in use (" + store_holders() + ")"},
          out);
   }
   uint32_t idle = 0;
@@ -259,7 +259,7 @@ void NodeMachine::tick(Instant now, NodeEffects& out) {
   }
   for (Demand& demand : demands_) {
     if (demand.explained || demand.held > 0 || demand.request.wanted == 0 ||
-        now - demand.since < settings_.explain_after) {
+        now - demand.since < settings_.lease_explain_after) {
       continue;
     }
     demand.explained = true;
@@ -298,7 +298,7 @@ Instant NodeMachine::next_deadline() const {
   if (idle > cpu_count()) next = std::min(next, oldest + settings_.worker_idle_max);
   for (const Demand& demand : demands_) {
     if (!demand.explained && demand.held == 0 && demand.request.wanted > 0) {
-      next = std::min(next, demand.since + settings_.explain_after);
+      next = std::min(next, demand.since + settings_.lease_explain_after);
     }
   }
   return next;

@@ -16,21 +16,13 @@
 
 #include "base/check.h"
 #include "base/time.h"
+#include "config/settings.h"
 #include "message/cluster.h"
 #include "message/local.h"
 #include "node/control_link.h"
 #include "object/custodian.h"
 
 namespace eagleray {
-
-struct NodeSettings {
-  uint32_t workers_max = 2'000;                     // more requests wait
-  uint32_t starting_max = 8;                        // workers being forked at one time
-  Duration worker_idle_max = Duration::from_s(1);   // beyond the number of CPUs
-  Duration store_full_wait = Duration::from_s(10);  // then a request for room is denied
-  Duration explain_after = Duration::from_s(1);     // a request that waits is told why
-  uint64_t store_capacity = 1u << 30;
-};
 
 enum class WorkerState : uint8_t { kStarting, kIdle, kLeased, kActor, kEnding };
 
@@ -69,7 +61,7 @@ struct NodeEffects {
 
 class NodeMachine {
  public:
-  NodeMachine(const NodeSettings& settings, NodeInfo info);
+  NodeMachine(const Settings& settings, NodeInfo info);
 
   // ---- events ----
   // A connection to control stands (again), or is gone: then clients' calls of control wait.
@@ -212,7 +204,7 @@ class NodeMachine {
   std::string store_holders() const;
   uint32_t cpu_count() const;
 
-  const NodeSettings settings_;
+  const Settings settings_;
   NodeInfo info_;
   ControlLink control_;
   ResourceMap free_;

@@ -7,7 +7,7 @@ namespace {
 
 class NodeMachineTest : public testing::Test {
  protected:
-  NodeMachineTest() : node_(NodeSettings{}, info()) { accept(); }
+  NodeMachineTest() : node_(Settings{}, info()) { accept(); }
 
   static NodeInfo info() {
     NodeInfo info;

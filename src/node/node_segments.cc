@@ -129,17 +129,17 @@ void NodeMachine::drop_if_empty(SegmentId id, NodeEffects& out) {
 
 void NodeMachine::ask_segment(ProcId from, const RequestSegment& request, Instant now,
                               NodeEffects& out) {
-  if (request.bytes > settings_.store_capacity) {
+  if (request.bytes > settings_.object_store_memory) {
     send(from,
          SegmentDenied{request.request, true,
                        "the object needs " + std::to_string(request.bytes) +
                            " bytes and the whole store has " +
-                           std::to_string(settings_.store_capacity) +
+                           std::to_string(settings_.object_store_memory) +
                            " (raise object_store_memory in init())"},
          out);
     return;
   }
-  if (store_used_ + request.bytes > settings_.store_capacity) {
+  if (store_used_ + request.bytes > settings_.object_store_memory) {
     waiting_segments_.push_back(WaitingSegment{from, request, now});
     for (const auto& [proc, client] : clients_) send(proc, ReclaimSegments{}, out);
     return;
@@ -152,7 +152,7 @@ void NodeMachine::ask_segment(ProcId from, const RequestSegment& request, Instan
 
 void NodeMachine::retry_segments(Instant now, NodeEffects& out) {
   while (!waiting_segments_.empty() &&
-         store_used_ + waiting_segments_.front().request.bytes <= settings_.store_capacity) {
+         store_used_ + waiting_segments_.front().request.bytes <= settings_.object_store_memory) {
     const WaitingSegment waiting = waiting_segments_.front();
     waiting_segments_.pop_front();
     ask_segment(waiting.client, waiting.request, now, out);

@@ -15,13 +15,11 @@
 namespace eagleray {
 namespace {
 
-constexpr int64_t kSpinUs = 50;
 constexpr int kRecordsPerDrain = 256;
 constexpr int kSocketEveryDrives = 64;  // a thread kept busy by rings still looks at its node
 constexpr int kBackgroundTickMs = 2;
 constexpr int kBackgroundTicksBeforePark = 5;
 constexpr int kRegisterTimeoutMs = 30'000;
-constexpr size_t kReadMappingsMax = 64;  // segments of others kept mapped without a reader
 
 inline void pause_core() {
 #if defined(__x86_64__)
@@ -47,9 +45,7 @@ PeerLost lost_because(ProcId proc, const char* reason) {
 }  // namespace
 
 ClientShell::ClientShell(Options&& options)
-    : options_(std::move(options)),
-      socket_(std::move(options_.socket)),
-      machine_(ClientSettings{}) {}
+    : options_(std::move(options)), socket_(std::move(options_.socket)), machine_(settings_) {}
 
 Result<std::unique_ptr<ClientShell>> ClientShell::open(Options options) {
   std::unique_ptr<ClientShell> shell(new ClientShell(std::move(options)));
@@ -96,7 +92,12 @@ Result<Ok> ClientShell::start() {
   }
   registered_ = *registered;
   job_ = registered_.job;
+  const Result<Settings> settings = settings_from_text(registered_.settings);
+  if (!settings.ok()) return settings.error();
+  settings_ = settings.value();
+  machine_.use(settings_);
   machine_.on_registered(registered_);
+  allocator_.keep_empty(settings_.store_cache_bytes_max);
   Result<Mapping> node_page =
       Mapping::map(frame.value().fds[0].get(), kPageBytes, Mapping::Access::kReadWrite);
   if (!node_page.ok()) return node_page.error();
@@ -446,7 +447,7 @@ bool ClientShell::spin() {
     std::lock_guard lock(mutex_);
     return rings_ready();
   }
-  const Instant until = monotonic_now() + Duration{kSpinUs};
+  const Instant until = monotonic_now() + settings_.spin;
   do {
     for (int i = 0; i < 32; ++i) {
       {
@@ -757,7 +758,7 @@ Result<ClientShell::View> ClientShell::view(const StoreLocation& location) {
   if (!mapped.ok()) return mapped.error();
   auto mapping = std::make_shared<Mapping>(std::move(mapped).value());
   std::lock_guard lock(mutex_);
-  if (mappings_.size() >= kReadMappingsMax) {
+  if (mappings_.size() >= settings_.read_mappings_max) {
     std::erase_if(mappings_, [](const auto& entry) { return entry.second.use_count() == 1; });
   }
   mappings_[location.segment] = mapping;

@@ -137,6 +137,7 @@ class ClientShell {
   void set_interrupt_hook(std::function<void(ExecTask*)> hook);
 
   const Registered& registered() const { return registered_; }
+  const Settings& settings() const { return settings_; }
   JobInfo job() const;
 
  private:
@@ -177,6 +178,7 @@ class ClientShell {
   NodePage& node_page() const { return *reinterpret_cast<NodePage*>(node_page_map_.data()); }
 
   Options options_;
+  Settings settings_;  // the cluster's, from registration on
   FrameSocket socket_;
   Registered registered_;
   Fd background_bell_, waiter_bell_, page_fd_;

@@ -20,7 +20,8 @@ Result<Ok> ControlProcess::start() {
   if (!sockets.ok()) return sockets.error();
   Result<pid_t> pid =
       spawn({options_.program, "--store=" + options_.store_path, "--log=" + options_.log_path,
-             std::string("--sync=") + (options_.sync_disk ? "disk" : "kernel")},
+             std::string("--sync=") + (options_.sync_disk ? "disk" : "kernel"),
+             "--settings=" + to_text(options_.settings)},
             {}, sockets.value().theirs.get());
   if (!pid.ok()) return pid.error();
   pid_ = pid.value();
@@ -65,7 +66,7 @@ void ControlProcess::on_lost() {
   socket_.reset();
   failed_starts_ = answered_ ? 0 : failed_starts_ + 1;
   const Duration delay = failed_starts_ == 0 ? Duration{}
-                                             : std::min(kControlRestartDelayMax,
+                                             : std::min(options_.settings.control_restart_delay_max,
                                                         Duration::from_ms(50ll << failed_starts_));
   restart_at_ = monotonic_now() + delay;
   log_line(LogLevel::kWarning, "control (process " + std::to_string(pid_) +
@@ -75,7 +76,7 @@ void ControlProcess::on_lost() {
 
 Result<Ok> ControlProcess::tick(Instant now) {
   if (now < restart_at_) return Ok{};
-  if (failed_starts_ >= kControlStartsMax) {
+  if (failed_starts_ >= options_.settings.control_starts_max) {
     return Error{ErrorCode::kUnavailable, "control ended " + std::to_string(failed_starts_) +
                                               " times before it answered; its log is " +
                                               options_.log_path};
@@ -83,7 +84,7 @@ Result<Ok> ControlProcess::tick(Instant now) {
   Result<Ok> started = start();
   if (!started.ok()) {
     ++failed_starts_;
-    restart_at_ = now + kControlRestartDelayMax;
+    restart_at_ = now + options_.settings.control_restart_delay_max;
     log_line(LogLevel::kError, started.error().message);
   }
   return Ok{};

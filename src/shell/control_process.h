@@ -10,14 +10,12 @@
 #include <vector>
 
 #include "base/time.h"
+#include "config/settings.h"
 #include "io/event_loop.h"
 #include "io/frame_socket.h"
 #include "message/cluster.h"
 
 namespace eagleray {
-
-inline constexpr Duration kControlRestartDelayMax = Duration::from_ms(1'000);
-inline constexpr uint32_t kControlStartsMax = 5;  // failed starts before the node gives up
 
 class ControlProcess {
  public:
@@ -26,6 +24,7 @@ class ControlProcess {
     std::string store_path;
     std::string log_path;
     bool sync_disk = false;
+    Settings settings;
   };
   struct Handlers {
     std::function<void()> attached;  // a fresh connection stands

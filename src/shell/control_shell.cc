@@ -24,7 +24,7 @@ ControlShell::ControlShell(Options options, Fd node, EventLoop loop,
     : loop_(std::move(loop)),
       store_(std::move(store)),
       node_(std::move(node)),
-      machine_(options.seed) {}
+      machine_(options.seed, options.settings) {}
 
 Result<std::unique_ptr<ControlShell>> ControlShell::open(Options options, Fd node) {
   Result<EventLoop> loop = EventLoop::open();

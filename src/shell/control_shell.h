@@ -21,6 +21,7 @@ class ControlShell {
     std::string store_path;
     RecordStore::Sync sync = RecordStore::Sync::kKernel;
     uint64_t seed = 0;
+    Settings settings;
   };
   static Result<std::unique_ptr<ControlShell>> open(Options options, Fd node);
   // Until the node's end of the connection is closed, or the node's process is gone.

@@ -40,16 +40,10 @@ static_assert(sizeof(ZygoteReport) == 24, "packed by _zygote.py as <QIiI4x");
 NodeShell::NodeShell(Options options)
     : options_(std::move(options)),
       loop_(std::move(EventLoop::open()).value()),
-      node_(
-          [&] {
-            NodeSettings settings;
-            settings.store_capacity = options_.store_capacity;
-            return settings;
-          }(),
-          options_.info),
+      node_(options_.settings, options_.info),
       control_(loop_,
                {options_.control_program, options_.session_dir + "/control.db",
-                options_.log_dir + "/control.log", options_.driver_pid == 0},
+                options_.log_dir + "/control.log", options_.driver_pid == 0, options_.settings},
                {[this] {
                   NodeEffects effects;
                   node_.on_control_attached(effects);

@@ -30,7 +30,7 @@ class NodeShell {
     pid_t driver_pid = 0;  // 0: a daemon
     int ready_fd = -1;     // one byte is written when clients may connect
     NodeInfo info;
-    uint64_t store_capacity = 0;
+    Settings settings;
   };
   static Result<std::unique_ptr<NodeShell>> open(Options options);
   // Until SIGTERM, SIGINT or the driver's end; then ends every process it started.

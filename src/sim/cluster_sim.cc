@@ -29,7 +29,7 @@ int64_t number_in(const Payload& bytes) {
 ClusterSim::ClusterSim(const Options& options)
     : options_(options),
       random_(options.seed),
-      node_(NodeSettings{}, sim_node()),
+      node_(Settings{}, sim_node()),
       control_(options.seed) {
   ControlEffects said;
   control_.restore({}, said);
@@ -81,7 +81,7 @@ ClusterSim::Process& ClusterSim::spawn(bool worker, uint64_t token) {
   Process& process = *processes_.back();
   process.worker = worker;
   process.token = token;
-  process.machine = std::make_unique<ClientMachine>(ClientSettings{});
+  process.machine = std::make_unique<ClientMachine>(Settings{});
   process.calls_left = 10 + static_cast<uint32_t>(random_.below(60));
   Register hello;
   hello.kind = worker ? ClientKind::kWorker : ClientKind::kDriver;

@@ -83,7 +83,7 @@ std::vector<SegmentId> SegmentAllocator::free(SegmentId id, uint64_t offset) {
   }
   if (size > 0) segment.free[offset] = size;
   if (segment.in_use.empty()) empty_bytes_ += segment.bytes;
-  return give_up(kEmptyBytesMax);
+  return give_up(empty_bytes_max_);
 }
 
 std::vector<SegmentId> SegmentAllocator::give_up_empty() { return give_up(0); }

@@ -17,7 +17,6 @@ inline constexpr uint64_t kSegmentBytesMin = 16u << 20;  // small objects share 
 inline constexpr uint64_t kOwnSegmentBytes = 1u << 20;  // larger objects get a segment of their own
 inline constexpr uint64_t kSegmentRounding = 2u << 20;
 inline constexpr uint64_t kExtentAlign = 64;
-inline constexpr uint64_t kEmptyBytesMax = 512u << 20;  // kept hot for reuse; more goes back
 
 class SegmentAllocator {
  public:
@@ -27,13 +26,16 @@ class SegmentAllocator {
     char* data = nullptr;
   };
 
+  // Empty segments up to this are kept hot for reuse; the others go back.
+  void keep_empty(uint64_t bytes) { empty_bytes_max_ = bytes; }
+
   // Size of a segment to ask the node for, when allocate(bytes) found no room.
   static uint64_t segment_bytes_for(uint64_t bytes);
 
   void add(SegmentId segment, char* data, uint64_t bytes);
   std::optional<Extent> allocate(uint64_t bytes);
   // Frees an extent; one that is not in use (a stray message) is ignored. Gives the segments that
-  // are empty and beyond kEmptyBytesMax: they are forgotten here and go back to the node.
+  // are empty and beyond what is to be kept: they are forgotten here and go back to the node.
   std::vector<SegmentId> free(SegmentId segment, uint64_t offset);
   std::vector<SegmentId> give_up_empty();
   uint64_t live_bytes() const { return live_bytes_; }
@@ -49,6 +51,7 @@ class SegmentAllocator {
   std::vector<SegmentId> give_up(uint64_t keep_bytes);
 
   std::map<SegmentId, Segment> segments_;
+  uint64_t empty_bytes_max_ = 512u << 20;
   uint64_t empty_bytes_ = 0;
   uint64_t live_bytes_ = 0;
 };
