@@ -43,10 +43,15 @@ struct ActorCore {
 // The process's connection; ConnectionError when there is none.
 ClientShell& shell();
 Instant deadline_of(std::optional<double> timeout);  // seconds; none: never
+// All that an endless wait needs, so that a cycle of waits is found: then it raises DeadlockError.
+struct Needs {
+  const std::vector<Object*>* objects = nullptr;
+};
 // Waits without the GIL; signals are looked at in between. False: time is up.
-bool wait_for(const std::function<bool()>& done, Instant deadline, bool blocks_task);
+bool wait_for(const std::function<bool()>& done, Instant deadline, const Needs& needs = {});
 
 extern constinit thread_local ExecTask* executing;  // the task of this thread
+extern constinit thread_local bool constructing;    // an actor, on this thread
 inline bool in_task() { return executing != nullptr; }
 
 std::string bytes_of(nb::bytes bytes);

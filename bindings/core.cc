@@ -21,12 +21,19 @@ Instant deadline_of(std::optional<double> timeout) {
 }
 
 // Waits without the GIL; signals are looked at in between. False: time is up.
-bool wait_for(const std::function<bool()>& done, Instant deadline, bool blocks_task) {
+bool wait_for(const std::function<bool()>& done, Instant deadline, const Needs& needs) {
+  ClientShell::Wait options;
+  std::string cycle;
+  options.deadline = deadline;
+  options.blocks_task = in_task();
+  options.task = executing;
+  if (needs.objects && (in_task() || constructing)) options.objects = needs.objects;
+  options.cycle = &cycle;
   for (;;) {
     ClientShell::Waited waited;
     {
       nb::gil_scoped_release release;
-      waited = shell().wait(done, ClientShell::Wait{deadline, blocks_task});
+      waited = shell().wait(done, options);
     }
     switch (waited) {
       case ClientShell::Waited::kTrue: return true;
@@ -36,11 +43,20 @@ bool wait_for(const std::function<bool()>& done, Instant deadline, bool blocks_t
         throw nb::python_error();
       case ClientShell::Waited::kInterrupted:
         if (PyErr_CheckSignals() != 0) throw nb::python_error();
+        break;
+      case ClientShell::Waited::kDeadlock: {
+        Value failure;
+        failure.kind = ValueKind::kSystemError;
+        failure.bytes = to_payload(FailureKind::kDeadlock, cycle);
+        raise_failure(failure, nullptr);
+        throw nb::python_error();
+      }
     }
   }
 }
 
 constinit thread_local ExecTask* executing = nullptr;
+constinit thread_local bool constructing = false;
 
 std::string bytes_of(nb::bytes bytes) { return std::string(bytes.c_str(), bytes.size()); }
 

@@ -170,14 +170,22 @@ bool run_creation(const StartActor& start, nb::callable start_actor, nb::callabl
     nb::object owned_kwargs = kwargs ? nb::steal(kwargs) : nb::dict();
     {
       ClientShell::Access machine = shell().access();
-      machine->set_actor_worker();
+      machine->set_actor_worker(start.spec.class_name);
     }
+    constructing = true;
+    struct Reset {
+      ~Reset() { constructing = false; }
+    } reset;
     nb::tuple made = nb::cast<nb::tuple>(start_actor(creation_of(start, owned_args, owned_kwargs)));
     actor_instance = nb::object(made[0]).release().ptr();
     loop = made[1];
   } catch (nb::python_error& error) {
     report_actor(start, error_bytes(error_of(nb::none(), error.value())));
     return true;
+  }
+  if (!loop.is_none()) {
+    ClientShell::Access machine = shell().access();
+    machine->set_concurrent();
   }
   report_actor(start, "");
   if (loop.is_none()) return false;
@@ -295,7 +303,7 @@ bool stream_item(Client& client, Task& task, nb::handle object, int64_t ahead_ma
           const uint32_t consumed = machine->consumed(task.exec);
           return consumed == UINT32_MAX || task.items - consumed < static_cast<uint64_t>(ahead_max);
         },
-        Instant::never(), false);
+        Instant::never());
   }
   ClientShell::Access access = client.core->access();
   return access->consumed(task.exec) != UINT32_MAX;

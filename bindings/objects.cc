@@ -4,7 +4,7 @@
 namespace eagleray::python {
 namespace {
 
-nb::object get(Client& client, nb::list refs, std::optional<double> timeout) {
+nb::object get(Client& client, nb::list refs, std::optional<double> timeout, bool goes_on) {
   const size_t count = nb::len(refs);
   std::vector<Object*> objects(count);
   bool ready = true;
@@ -37,7 +37,7 @@ nb::object get(Client& client, nb::list refs, std::optional<double> timeout) {
           }
           return next == count;
         },
-        deadline_of(timeout), in_task());
+        deadline_of(timeout), Needs{goes_on || !timeout ? &objects : nullptr});
     if (!done) {
       PyErr_SetString(PyExc_TimeoutError, "get() timed out");
       throw nb::python_error();
@@ -97,7 +97,10 @@ nb::tuple wait(Client& client, nb::list refs, size_t wanted, std::optional<doubl
       for (Object* object : objects) machine->want(object, machine.effects());
     }
   }
-  if (!done) wait_for(enough, deadline_of(timeout), in_task());
+  if (!done) {
+    const bool all = wanted == count && !timeout;
+    wait_for(enough, deadline_of(timeout), Needs{all ? &objects : nullptr});
+  }
   nb::list ready, rest;
   ClientShell::Access machine = client.core->access();
   size_t taken = 0;
@@ -125,7 +128,7 @@ nb::object put(Client& client, nb::handle object) {
 
 void bind_objects(nb::class_<Client>& client) {
   client.def("put", &put, nb::arg("value").none())
-      .def("get", &get, nb::arg("refs"), nb::arg("timeout").none())
+      .def("get", &get, nb::arg("refs"), nb::arg("timeout").none(), nb::arg("goes_on") = false)
       .def("wait", &wait, nb::arg("refs"), nb::arg("num_returns"), nb::arg("timeout").none(),
            nb::arg("fetch_local"))
       .def("want_notification",
@@ -172,8 +175,8 @@ void bind_objects(nb::class_<Client>& client) {
              return id.bytes[8] != 0xFF || id.bytes[19] != 0xFF;
            })
       .def("wait_reason", [](Client& c, nb::handle ref) {
-        ClientShell::Access machine = c.core->access();
-        return machine->wait_reason(reinterpret_cast<RefObject*>(ref.ptr())->object);
+        nb::gil_scoped_release release;
+        return c.core->wait_reason(reinterpret_cast<RefObject*>(ref.ptr())->object);
       });
 }
 

@@ -22,8 +22,8 @@ struct StreamCore {
   }
   nb::object next_ref(std::optional<double> timeout) {
     Object* item = nullptr;
-    const bool ended_or_item = wait_for([&] { return !stream->items.empty() || stream->ended; },
-                                        deadline_of(timeout), in_task());
+    const bool ended_or_item =
+        wait_for([&] { return !stream->items.empty() || stream->ended; }, deadline_of(timeout));
     if (!ended_or_item) {
       PyErr_SetString(PyExc_TimeoutError, "no item in time");
       throw nb::python_error();

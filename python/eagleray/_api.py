@@ -447,7 +447,7 @@ def get(object_refs: Any, *, timeout: float | None = None) -> Any:
 def _get_explaining(core: Any, refs: list[Any]) -> list[Any]:
     """Waits without end, but says after a while on what."""
     try:
-        values: list[Any] = core.get(refs, WAIT_EXPLAIN_S)
+        values: list[Any] = core.get(refs, WAIT_EXPLAIN_S, goes_on=True)
         return values
     except TimeoutError as error:
         if isinstance(error, exceptions.RayError):

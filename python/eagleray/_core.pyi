@@ -85,7 +85,10 @@ class Client:
     # StreamCore (num_returns -1). Signature checks are the caller's.
     # -- objects --
     def put(self, value: Any) -> ObjectRef: ...
-    def get(self, refs: list[ObjectRef], timeout: float | None) -> list[Any]: ...
+    # goes_on: after the timeout the caller waits again, so cycles of waits count as without one
+    def get(
+        self, refs: list[ObjectRef], timeout: float | None, goes_on: bool = False
+    ) -> list[Any]: ...
     # raises TimeoutError (plain) when time is up; the exception made by error_from for the first failed ref
     def wait(
         self, refs: list[ObjectRef], num_returns: int, timeout: float | None, fetch_local: bool

@@ -75,8 +75,8 @@ class RayTaskError(RayError):
         cause = self.cause
         if cause is None:
             return self
-        if isinstance(cause, RayError):
-            return cause if isinstance(cause, RayTaskError) else self
+        if isinstance(cause, RayTaskError):
+            return cause
         cause_class = type(cause)
         if issubclass(RayTaskError, cause_class):
             return self
@@ -339,11 +339,12 @@ class ActorHandleNotFoundError(ValueError, RayError):
 
 
 class DeadlockError(RayError):
-    """Tasks or actors wait for one another. `cycle` names them."""
+    """A get() could never end: its task and others wait for each other in a cycle, which the message names.
 
-    def __init__(self, message: str, cycle: list[str] | None = None) -> None:
-        self.cycle = cycle or []
-        super().__init__(message)
+    Raised in one task of the cycle; the others go on from there. Ray has no such error: there the program
+    hangs. Not raised where a get() of the cycle has a time limit, or in actors that run several calls at
+    once.
+    """
 
 
 _KINDS: dict[str, type[RayError]] = {
@@ -359,6 +360,7 @@ _KINDS: dict[str, type[RayError]] = {
     "unschedulable": TaskUnschedulableError,
     "node_died": LocalRayletDiedError,
     "group_removed": TaskPlacementGroupRemoved,
+    "deadlock": DeadlockError,
 }
 
 

@@ -23,6 +23,7 @@ enum class FailureKind : uint8_t {
   kUnschedulable,
   kNodeDied,
   kGroupRemoved,
+  kDeadlock,
 };
 
 struct Failure {
@@ -39,7 +40,7 @@ inline Payload to_payload(FailureKind kind, std::string_view message) {
 
 inline Failure failure_from(std::string_view bytes) {
   if (bytes.empty() ||
-      static_cast<uint8_t>(bytes[0]) > static_cast<uint8_t>(FailureKind::kGroupRemoved)) {
+      static_cast<uint8_t>(bytes[0]) > static_cast<uint8_t>(FailureKind::kDeadlock)) {
     return Failure{FailureKind::kObjectLost, "unreadable failure record"};
   }
   return Failure{static_cast<FailureKind>(bytes[0]), std::string(bytes.substr(1))};

@@ -28,7 +28,8 @@ ClientMachine::~ClientMachine() {
   for (auto& [key, task] : exec_) delete task;
 }
 
-void ClientMachine::on_registered(const Registered& message) {
+void ClientMachine::on_registered(const Registered& message, uint32_t pid) {
+  pid_ = pid;
   proc_ = message.proc;
   job_ = message.job.job;
   node_ = message.node;
@@ -37,7 +38,7 @@ void ClientMachine::on_registered(const Registered& message) {
 void ClientMachine::send(ProcId to, PeerMessage&& message, Effects& out) {
   Peer& target = peer(to);
   if (target.lost) return;
-  if (target.linked) {
+  if (target.linked || to == proc_) {  // an actor may call itself
     out.to_peer.push_back(Effects::ToPeer{to, std::move(message)});
     return;
   }
@@ -78,6 +79,8 @@ void ClientMachine::on_node(NodeToClient&& message, Instant now, Effects& out) {
     on_release(ended->custodian, releases, out);
   } else if (auto* freed = std::get_if<FreeStored>(&message)) {
     for (const StoreLocation& extent : freed->extents) out.free_extents.push_back(extent);
+  } else if (auto* search = std::get_if<SearchActor>(&message)) {
+    on_search(*search, out);
   }
 }
 
@@ -110,6 +113,16 @@ void ClientMachine::on_peer(ProcId from, PeerMessage&& message, Instant now, Eff
     void operator()(CancelObject&& m) {
       Object* object = machine.index_.find(m.object);
       if (object && object->owned) machine.cancel(object, m.force, m.recursive, out);
+    }
+    void operator()(SearchObjects&& m) { machine.on_search(from, m, out); }
+    void operator()(SearchTask&& m) { machine.on_search(from, m, out); }
+    void operator()(ExplainObject&& m) { machine.on_explain(m, out); }
+    void operator()(ExplainTask&& m) { machine.on_explain(from, m, out); }
+    void operator()(Explained&& m) {
+      const auto asked = machine.reasons_.find(m.request);
+      if (asked == machine.reasons_.end()) return;
+      asked->second = std::move(m.reason);
+      ++out.completed;
     }
   };
   std::visit(
@@ -186,6 +199,7 @@ void ClientMachine::tick(Instant now, Effects& out) {
     }
   }
   if (running_ > 0) interrupt_again(out);
+  if (wait_) search_cycle(out);
   if (!actor_worker_ && running_ > 0 && !runnable_.empty()) {
     for (auto& [key, task] : exec_) {
       if (task->started && !task->finished && now - task->started_at >= settings_.give_back_after) {
@@ -201,6 +215,7 @@ Instant ClientMachine::next_deadline() const {
   for (const auto& [id, lease] : leases_) {
     if (lease->in_flight == 0) next = std::min(next, lease->idle_since + settings_.lease_linger);
   }
+  if (wait_) next = std::min(next, wait_->next_search);
   if (running_ == 0) return next;
   for (const auto& [key, task] : exec_) {
     if (task->interrupts == 0 || task->finished) continue;
@@ -208,21 +223,6 @@ Instant ClientMachine::next_deadline() const {
     next = std::min(next, task->interrupted_at + settings_.interrupt_again_after);
   }
   return next;
-}
-
-std::string ClientMachine::wait_reason(const Object* object) const {
-  const TaskRecord* task = object->task;
-  if (!object->owned) return "its owner, another process, has not made it yet";
-  if (!task) return "nothing in this process makes it";
-  if (task->missing > 0) return "arguments of its task are not ready";
-  if (task->state == TaskState::kPushed) return "its task is at a worker and has not ended";
-  if (task->actor) {
-    return task->actor->phase == ActorPhase::kRestarting ? "its actor restarts"
-                                                         : "its actor has not started yet";
-  }
-  const Key& key = *keys_[task->form->key.value - 1];
-  if (!key.waits_for.empty()) return key.waits_for;
-  return "its task waits for a worker";
 }
 
 std::string ClientMachine::describe_objects() const {

@@ -5,8 +5,8 @@
 // one lock, what it wants done comes out as Effects, and it never waits, reads a clock or touches a
 // descriptor.
 //
-// The four parts are in submitter.cc, actors.cc, references.cc and executor.cc. The state tables
-// and the borrowing protocol are in docs/design/client.md.
+// The parts are in submitter.cc, actors.cc, references.cc, executor.cc and waits.cc. The state
+// tables and the borrowing protocol are in docs/design/client.md.
 #pragma once
 
 #include <cstdint>
@@ -163,7 +163,8 @@ class ClientMachine {
   ClientMachine& operator=(const ClientMachine&) = delete;
 
   // ---- connection ----
-  void on_registered(const Registered& message);
+  // `pid`: of this process, for people.
+  void on_registered(const Registered& message, uint32_t pid = 0);
   void use(const Settings& settings) { settings_ = settings; }  // the cluster's, once known
   void on_job(JobId job) { job_ = job; }
   void on_node(NodeToClient&& message, Instant now, Effects& out);
@@ -240,11 +241,30 @@ class ClientMachine {
   // The task thread waits for an object: nothing queued here may wait behind it.
   void give_back_queued(Effects& out);
   const Payload* function_blob(ProcId caller, FunctionId function, std::string& name) const;
-  void set_actor_worker() { actor_worker_ = true; }
+  // `title`: the actor's class, for people.
+  void set_actor_worker(std::string title) {
+    actor_worker_ = true;
+    actor_title_ = std::move(title);
+  }
+  void set_concurrent() { concurrent_ = true; }  // several tasks run at once
   bool has_runnable() const { return !runnable_.empty(); }
   bool may_run() const { return !runnable_.empty() && held_answers_ == 0; }
   size_t running() const { return running_; }
   size_t held_answers() const { return held_answers_; }
+
+  // ---- waits ----
+  // The executing thread waits, without a time limit, until all of `objects` have values. `task`
+  // null: it runs an actor's constructor. 0: not followed, as several tasks may run here at once.
+  uint64_t begin_wait(const ExecTask* task, std::vector<const Object*> objects, Instant now);
+  void end_wait(uint64_t wait);
+  // The cycle that this wait is to break, in words; empty: none is known.
+  std::string deadlock(uint64_t wait) const;
+  // Why `object` is not there: at once where this process knows it, else by take_reason() when the
+  // process that does has answered.
+  std::string wait_reason(const Object* object) const;
+  RequestId ask_reason(const Object* object, Effects& out);
+  bool take_reason(RequestId request, std::string& reason);
+  void forget_reason(RequestId request) { reasons_.erase(request); }
 
   // ---- views ----
   ProcId proc() const { return proc_; }
@@ -253,7 +273,6 @@ class ClientMachine {
   std::string describe_objects() const;  // one line each, for a simulator's trace
   size_t object_count() const { return index_.size(); }
   size_t task_count() const { return task_count_; }
-  std::string wait_reason(const Object* object) const;
   void check_invariants() const;
 
  private:
@@ -376,6 +395,34 @@ class ClientMachine {
   void wrote_for(ProcId owner, const StoreLocation& location);
   ExecTask* started(ExecTask* task, Instant now);
 
+  // waits.cc
+  struct Waiting {
+    uint64_t serial = 0;
+    const ExecTask* task = nullptr;
+    std::vector<const Object*> objects;
+    Instant next_search;
+    Duration interval;
+    uint32_t round = 0;
+    // Searches that have passed here: by their beginner, its wait and round.
+    std::map<uint64_t, std::pair<uint64_t, uint32_t>> passed;
+    std::vector<std::pair<uint64_t, uint64_t>> cycle;  // found once, not yet confirmed
+    std::string deadlock;
+  };
+  void search_cycle(Effects& out);
+  void trace(const WaitSearch& search, std::vector<const Object*> objects, Effects& out);
+  void trace_task(const TaskRecord* task, std::vector<const Object*>& objects,
+                  const WaitSearch& search, Effects& out);
+  void pass_search(const WaitSearch& search, const ExecTask* asked, Effects& out);
+  void close_cycle(WaitSearch search, const WaitHop& last, Effects& out);
+  void on_search(ProcId from, const SearchObjects& message, Effects& out);
+  void on_search(ProcId from, const SearchTask& message, Effects& out);
+  void on_search(const SearchActor& message, Effects& out);
+  void on_explain(ProcId from, const ExplainTask& message, Effects& out);
+  void on_explain(const ExplainObject& message, Effects& out);
+  const Object* blocking(const Object* object) const;
+  std::string name_of(const ExecTask* task) const;
+  std::string place() const;
+
   void send(ProcId to, PeerMessage&& message, Effects& out);
   Peer& peer(ProcId proc) { return peers_[proc]; }
 
@@ -429,6 +476,13 @@ class ClientMachine {
   std::map<std::pair<uint64_t, uint64_t>, uint32_t> consumed_;
   size_t running_ = 0;
   uint32_t held_answers_ = 0;
+
+  uint32_t pid_ = 0;
+  std::string actor_title_;
+  bool concurrent_ = false;
+  uint64_t last_wait_ = 0;
+  std::unique_ptr<Waiting> wait_;
+  std::map<RequestId, std::string> reasons_;
 };
 
 }  // namespace eagleray

@@ -109,7 +109,7 @@ void ClientMachine::answer(ExecTask* task, Effects& out) {
 }
 
 void ClientMachine::wrote_for(ProcId owner, const StoreLocation& location) {
-  if (location.writer != proc_) return;
+  if (location.writer != proc_ || owner == proc_) return;
   written_[owner][{location.segment, location.offset}] = location;
 }
 

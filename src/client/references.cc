@@ -146,6 +146,8 @@ void ClientMachine::ask_to_add(const NestedRef& ref, ProcId borrower, RequestId 
   }
 }
 
+// A process that sends to itself, as an actor that calls itself does, lends to itself; what it gets
+// back ends that loan.
 // `registered`: the sender has made us a borrower at the owner, whoever that is. Otherwise only the
 // sender's own objects are registered and we ask the owner of the others ourselves; until it
 // answers, `for_task`'s answer or `keep` holds the lender.
@@ -158,6 +160,7 @@ Object* ClientMachine::adopt(const NestedRef& ref, ProcId from, Adoption how, Ef
       object->bytes = to_payload(FailureKind::kObjectFreed, "its owner has let go of it");
     }
     ++object->refs;
+    if (from == proc_) on_release(proc_, ReleaseBorrows{{Release{ref.object, 1}}}, out);
     return object;
   }
   if (!object) {

@@ -26,6 +26,11 @@ const SettingRow kRows[] = {
      "A cancelled task that still runs is interrupted again after this.", ""},
     {"interrupts_max", &Settings::interrupts_max, 1, 1e6, "interrupts",
      "A cancelled task is interrupted at most this often.", ""},
+    {"deadlock_after_ms", &Settings::deadlock_after, 0, 24 * kHourMs, "ms",
+     "A get() of a task that lasts this long looks for a cycle of waits, to raise DeadlockError; "
+     "0: "
+     "never.",
+     ""},
     {"inline_bytes_max", &Settings::inline_bytes_max, 0, 4 * kMiB, "bytes",
      "Larger values go to the object store instead of travelling inside messages.",
      "max_direct_call_object_size"},

@@ -28,6 +28,7 @@ struct Settings {
   Duration give_back_after = Duration::from_ms(2);
   Duration interrupt_again_after = Duration::from_ms(20);
   uint32_t interrupts_max = 50;
+  Duration deadlock_after = Duration::from_ms(500);
 
   // Every client process.
   uint64_t inline_bytes_max = 100u << 10;

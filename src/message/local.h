@@ -131,6 +131,13 @@ struct Leaving {
   std::string reason;
   EAGLERAY_FIELDS(Leaving, reason)
 };
+// A search for a cycle of waits reached calls to an actor that has not started: its constructor may
+// be what waits. The node hands the message to the worker that runs it.
+struct SearchActor {
+  WaitSearch search;
+  ActorId actor;
+  EAGLERAY_FIELDS(SearchActor, search, actor)
+};
 struct AskControl {
   RequestId request;
   ControlCall call;
@@ -141,7 +148,7 @@ using ClientToNode =
     std::variant<Register, RequestLeases, ReturnLease, ConnectPeer, Blocked, Unblocked, KillProcess,
                  RequestSegment, ReleaseSegment, OpenSegment, FreeOrphanExtents, EstateFile,
                  CustodyClaim, CustodyAdd, CustodyRelease, CustodyWant, ActorStarted, Leaving,
-                 AskControl>;
+                 AskControl, SearchActor>;
 
 // ---- node to client ----
 
@@ -264,6 +271,6 @@ using NodeToClient =
     std::variant<Registered, Refused, AssignJob, LeaseGranted, LeaseWaits, RevokeLease, PeerLinked,
                  PeerLost, CustodyAdded, CustodyIs, CustodyEnded, FreeStored, SegmentGranted,
                  SegmentDenied, SegmentOpened, ReclaimSegments, StartActor, Exit, LogLines,
-                 ControlSays>;
+                 ControlSays, SearchActor>;
 
 }  // namespace eagleray

@@ -165,8 +165,53 @@ struct CancelObject {  // a borrower cancels the task behind an object
   EAGLERAY_FIELDS(CancelObject, object, force, recursive)
 };
 
+// A search for a cycle of waits, on its way from wait to wait: see docs/design/waits.md.
+struct WaitHop {
+  ProcId proc;
+  uint64_t wait = 0;    // serial of that process's wait
+  std::string running;  // the task that waits, for people
+  std::string asked;    // the task by which the search came: the same, or ...
+  bool behind = false;  // ... one that cannot start before it ends
+  EAGLERAY_FIELDS(WaitHop, proc, wait, running, asked, behind)
+};
+struct WaitSearch {
+  uint32_t round = 0;         // of the search's beginner
+  std::vector<WaitHop> path;  // its beginner first
+  EAGLERAY_FIELDS(WaitSearch, round, path)
+};
+struct SearchObjects {  // to an owner: the path waits for these
+  WaitSearch search;
+  std::vector<ObjectId> objects;
+  EAGLERAY_FIELDS(SearchObjects, search, objects)
+};
+struct SearchTask {  // to an executor: the path waits for this task
+  WaitSearch search;
+  uint64_t token = 0;
+  EAGLERAY_FIELDS(SearchTask, search, token)
+};
+
+// What does it wait for? Passed on to the process that knows, which answers `asker`.
+struct ExplainObject {
+  RequestId request;
+  ProcId asker;
+  ObjectId object;
+  EAGLERAY_FIELDS(ExplainObject, request, asker, object)
+};
+struct ExplainTask {
+  RequestId request;
+  ProcId asker;
+  uint64_t token = 0;
+  EAGLERAY_FIELDS(ExplainTask, request, asker, token)
+};
+struct Explained {
+  RequestId request;
+  std::string reason;
+  EAGLERAY_FIELDS(Explained, request, reason)
+};
+
 using PeerMessage = std::variant<PushTask, TaskDone, DefineFunction, TasksReturned, CancelTask,
                                  StreamItem, StreamConsumed, AddBorrower, BorrowerAdded,
-                                 ReleaseBorrows, WantObjects, ObjectIs, FreeExtents, CancelObject>;
+                                 ReleaseBorrows, WantObjects, ObjectIs, FreeExtents, CancelObject,
+                                 SearchObjects, SearchTask, ExplainObject, ExplainTask, Explained>;
 
 }  // namespace eagleray

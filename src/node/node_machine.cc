@@ -134,6 +134,14 @@ bool NodeMachine::lend_cpu(ProcId proc, bool blocks) {
   return true;
 }
 
+void NodeMachine::on(ProcId, const SearchActor& search, Instant, NodeEffects& out) {
+  for (const auto& [proc, worker] : workers_) {
+    if (worker.state == WorkerState::kActor && worker.actor == search.actor) {
+      return send(proc, search, out);
+    }
+  }
+}
+
 void NodeMachine::on(ProcId from, const KillProcess& kill, Instant, NodeEffects& out) {
   const auto worker = workers_.find(kill.proc);
   if (worker == workers_.end()) return;

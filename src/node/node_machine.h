@@ -170,6 +170,7 @@ class NodeMachine {
   void on(ProcId from, const ActorStarted&, Instant now, NodeEffects& out);
   void on(ProcId from, const Leaving&, Instant now, NodeEffects& out);
   void on(ProcId from, const AskControl&, Instant now, NodeEffects& out);
+  void on(ProcId from, const SearchActor&, Instant now, NodeEffects& out);
 
   bool lend_cpu(ProcId proc, bool blocks);
   void kill_worker(ProcId proc, Worker& worker, const std::string& why, NodeEffects& out);

@@ -19,6 +19,7 @@ constexpr int kRecordsPerDrain = 256;
 constexpr int kSocketEveryDrives = 64;  // a thread kept busy by rings still looks at its node
 constexpr int kBackgroundTickMs = 2;
 constexpr int kBackgroundTicksBeforePark = 5;
+constexpr Duration kReasonWait = Duration::from_ms(200);
 constexpr int kRegisterTimeoutMs = 30'000;
 
 inline void pause_core() {
@@ -96,7 +97,7 @@ Result<Ok> ClientShell::start() {
   if (!settings.ok()) return settings.error();
   settings_ = settings.value();
   machine_.use(settings_);
-  machine_.on_registered(registered_);
+  machine_.on_registered(registered_, static_cast<uint32_t>(::getpid()));
   allocator_.keep_empty(settings_.store_cache_bytes_max);
   Result<Mapping> node_page =
       Mapping::map(frame.value().fds[0].get(), kPageBytes, Mapping::Access::kReadWrite);
@@ -180,9 +181,23 @@ void ClientShell::write_estate() {
 }
 
 void ClientShell::apply() {
+  carry_out();
+  while (!to_self_.empty()) {
+    PeerMessage message = std::move(to_self_.front());
+    to_self_.pop_front();
+    machine_.on_peer(machine_.proc(), std::move(message), monotonic_now(), effects_);
+    carry_out();
+  }
+}
+
+void ClientShell::carry_out() {
   Effects& effects = effects_;
   if (!effects.leave.empty() || !effects.withdraw.empty()) write_estate();
   for (Effects::ToPeer& out : effects.to_peer) {
+    if (out.proc == machine_.proc()) {
+      to_self_.push_back(std::move(out.message));
+      continue;
+    }
     const auto it = links_.find(out.proc);
     if (it == links_.end()) continue;  // lost since
     push(*it->second, out.message);
@@ -223,8 +238,13 @@ void ClientShell::apply() {
     if (interrupt_hook_) interrupt_hook_(task);
   }
   if (effects.runnable > 0 && task_bell_.valid()) ring_eventfd(task_bell_.get());
-  if ((effects.completed > 0 || effects.runnable > 0) && waiting_for_seat_ > 0) {
-    seat_free_.notify_all();
+  if (effects.completed > 0 || effects.runnable > 0) {
+    ++completions_;
+    if (waiting_for_seat_ > 0) seat_free_.notify_all();
+    if (doorbell().waiter_sleeps.load(std::memory_order_relaxed) != 0 &&
+        doorbell().waiter_sleeps.exchange(0, std::memory_order_acq_rel) != 0) {
+      ring_eventfd(waiter_bell_.get());  // another thread made what the driving one waits for
+    }
   }
   effects.clear();
   for (Link* link : polled_) {
@@ -460,11 +480,11 @@ bool ClientShell::spin() {
   return false;
 }
 
-void ClientShell::sleep_as_waiter(Instant deadline) {
+void ClientShell::sleep_as_waiter(Instant deadline, uint64_t seen_completions) {
   doorbell().waiter_sleeps.store(1, std::memory_order_seq_cst);
   {
     std::lock_guard lock(mutex_);
-    if (rings_ready()) {
+    if (rings_ready() || completions_ != seen_completions) {
       doorbell().waiter_sleeps.store(0, std::memory_order_relaxed);
       return;
     }
@@ -502,15 +522,63 @@ void ClientShell::leave_seat(std::unique_lock<std::mutex>& lock) {
   }
 }
 
-ClientShell::Waited ClientShell::wait(const std::function<bool()>& done, Wait options) {
+void ClientShell::await_seat(std::unique_lock<std::mutex>& lock, Instant deadline) {
+  ++waiting_for_seat_;
+  if (deadline == Instant::never()) {
+    seat_free_.wait(lock);
+  } else {
+    const int64_t left_us = std::max<int64_t>(0, (deadline - monotonic_now()).us);
+    seat_free_.wait_for(lock, std::chrono::microseconds(left_us));
+  }
+  --waiting_for_seat_;
+}
+
+// The holder of the seat has found nothing to do: its wait is a long one.
+void ClientShell::sleep_in_seat(std::unique_lock<std::mutex>& lock, const Wait& options,
+                                WaitProgress& progress) {
+  const uint64_t seen_completions = completions_;
+  if (options.blocks_task && !progress.told_blocked && !exiting()) {
+    progress.told_blocked = true;
+    machine_.give_back_queued(effects_);
+    if (blocked_tasks_++ == 0) effects_.to_node.push_back(Blocked{});
+    apply();
+  }
+  const Instant now = monotonic_now();
+  if (options.objects && !progress.begun) {
+    progress.begun = true;
+    progress.number =
+        machine_.begin_wait(options.task, {options.objects->begin(), options.objects->end()}, now);
+  }
+  machine_.tick(now, effects_);
+  apply();
+  const Instant next = std::min(options.deadline, machine_.next_deadline());
+  lock.unlock();
+  sleep_as_waiter(next, seen_completions);
+  lock.lock();
+  read_node();
+  apply();
+}
+
+// What else than `done` ends a wait now; kTrue: nothing.
+ClientShell::Waited ClientShell::ended(const Wait& options, const WaitProgress& progress) {
+  if (progress.number != 0) {
+    *options.cycle = machine_.deadlock(progress.number);
+    if (!options.cycle->empty()) return Waited::kDeadlock;
+  }
+  if (interrupts_ != progress.interrupts) return Waited::kInterrupted;
+  if (monotonic_now() >= options.deadline) return Waited::kTimeout;
+  return Waited::kTrue;
+}
+
+ClientShell::Waited ClientShell::wait(const std::function<bool()>& done, const Wait& options) {
   std::unique_lock lock(mutex_);
   if (done()) return Waited::kTrue;
-  const uint64_t interrupts = interrupts_;
-  bool told_blocked = false;
+  WaitProgress progress;
+  progress.interrupts = interrupts_;
   Waited result = Waited::kTrue;
   bool in_seat = false;
   int drives = 0;
-  for (;;) {
+  do {
     if (closed()) {
       result = Waited::kClosed;
       break;
@@ -523,19 +591,12 @@ ClientShell::Waited ClientShell::wait(const std::function<bool()>& done, Wait op
       doorbell().background_sleeps.store(0, std::memory_order_relaxed);
     }
     if (!in_seat) {
-      ++waiting_for_seat_;
-      if (options.deadline == Instant::never()) {
-        seat_free_.wait(lock);
-      } else {
-        seat_free_.wait_for(lock, std::chrono::microseconds(std::max<int64_t>(
-                                      0, (options.deadline - monotonic_now()).us)));
-      }
-      --waiting_for_seat_;
+      await_seat(lock, options.deadline);
     } else {
       const bool worked = drive((++drives % kSocketEveryDrives) == 0);
       if (done()) break;
       if (worked) continue;
-      if (interrupts_ != interrupts) {
+      if (interrupts_ != progress.interrupts) {
         result = Waited::kInterrupted;
         break;
       }
@@ -543,33 +604,13 @@ ClientShell::Waited ClientShell::wait(const std::function<bool()>& done, Wait op
       const bool arrived = spin();
       lock.lock();
       if (arrived || done()) continue;
-      if (options.blocks_task && !told_blocked && !exiting()) {
-        told_blocked = true;
-        machine_.give_back_queued(effects_);
-        if (blocked_tasks_++ == 0) effects_.to_node.push_back(Blocked{});
-        apply();
-      }
-      const Instant now = monotonic_now();
-      machine_.tick(now, effects_);
-      apply();
-      const Instant next = std::min(options.deadline, machine_.next_deadline());
-      lock.unlock();
-      sleep_as_waiter(next);
-      lock.lock();
-      read_node();
-      apply();
+      sleep_in_seat(lock, options, progress);
     }
     if (done()) break;
-    if (interrupts_ != interrupts) {
-      result = Waited::kInterrupted;
-      break;
-    }
-    if (monotonic_now() >= options.deadline) {
-      result = Waited::kTimeout;
-      break;
-    }
-  }
-  if (told_blocked && --blocked_tasks_ == 0) {
+    result = ended(options, progress);
+  } while (result == Waited::kTrue);
+  if (progress.number != 0) machine_.end_wait(progress.number);
+  if (progress.told_blocked && --blocked_tasks_ == 0) {
     effects_.to_node.push_back(Unblocked{});
     apply();
   }
@@ -654,7 +695,7 @@ ClientShell::Waited ClientShell::wait_for_answer(RequestId request, Instant dead
         answers_.erase(it);
         return true;
       },
-      Wait{deadline, false});
+      Wait{.deadline = deadline});
   return waited;
 }
 
@@ -672,9 +713,28 @@ Result<ControlAnswer> ClientShell::ask_control(ControlCall call, Instant deadlin
       case Waited::kTimeout:
         return Error{ErrorCode::kUnavailable, "control did not answer in time"};
       case Waited::kClosed: return Error{ErrorCode::kUnavailable, "the connection is closed"};
-      case Waited::kInterrupted: break;
+      case Waited::kInterrupted:
+      case Waited::kDeadlock: break;
     }
   }
+}
+
+std::string ClientShell::wait_reason(Object* object) {
+  RequestId request;
+  std::string reason;
+  {
+    Access machine = access();
+    reason = machine->wait_reason(object);
+    request = machine->ask_reason(object, machine.effects());
+  }
+  if (!request) return reason;
+  const Instant deadline = monotonic_now() + kReasonWait;
+  while (wait([&] { return machine_.take_reason(request, reason); }, Wait{.deadline = deadline}) ==
+         Waited::kInterrupted) {
+  }
+  Access machine = access();
+  machine->forget_reason(request);
+  return reason;
 }
 
 // ---- store ----
@@ -849,7 +909,7 @@ void ClientShell::flush() {
         }
         return !socket_.wants_write();
       },
-      Wait{monotonic_now() + Duration::from_s(1), false});
+      Wait{.deadline = monotonic_now() + Duration::from_s(1)});
 }
 
 std::string ClientShell::runtime_env() const {

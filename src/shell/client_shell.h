@@ -81,15 +81,22 @@ class ClientShell {
   Access access() { return Access(*this); }
   Instant now() const { return monotonic_now(); }
 
-  enum class Waited : uint8_t { kTrue, kTimeout, kInterrupted, kClosed };
-  // Drives until `done` (called with the lock held) is true. `blocks_task`: a task of this worker
-  // waits, so its CPU and what is queued behind it are given back. kInterrupted: a signal arrived,
-  // or interrupt_waits() was called; the caller looks at it and may wait again.
+  enum class Waited : uint8_t { kTrue, kTimeout, kInterrupted, kClosed, kDeadlock };
+  // Drives until `done` (called with the lock held) is true. kInterrupted: a signal arrived, or
+  // interrupt_waits() was called; the caller looks at it and may wait again.
   struct Wait {
     Instant deadline = Instant::never();
+    // A task of this worker waits, so its CPU and what is queued behind it are given back.
     bool blocks_task = false;
+    // What the executing thread waits for, all of it and without end: then a cycle of waits is
+    // found (kDeadlock, and `cycle` says which). Null: not looked for.
+    const std::vector<Object*>* objects = nullptr;
+    const ExecTask* task = nullptr;  // whose wait it is; null: an actor's constructor's
+    std::string* cycle = nullptr;
   };
-  Waited wait(const std::function<bool()>& done, Wait options);
+  Waited wait(const std::function<bool()>& done, const Wait& options);
+  // Why `object` has no value yet. Asks the process that knows, for 200 ms at most.
+  std::string wait_reason(Object* object);
   void interrupt_waits();
 
   // ---- node's answers ----
@@ -156,6 +163,7 @@ class ClientShell {
   ClientShell(Options&& options);
   Result<Ok> start();
   void apply();                  // lock held
+  void carry_out();              // of the effects; messages to this process itself stay
   bool drive(bool read_socket);  // lock held; true: something happened
   bool drain(Link& link);
   bool read_node();
@@ -167,7 +175,17 @@ class ClientShell {
   void ring(Link& link);
   bool rings_ready() const;
   bool spin();  // no lock; true: something arrived
-  void sleep_as_waiter(Instant deadline);
+  struct WaitProgress {
+    uint64_t interrupts = 0;    // when it began
+    bool told_blocked = false;  // the node
+    bool begun = false;         // tried to
+    uint64_t number = 0;        // the machine's, of this wait
+  };
+  void await_seat(std::unique_lock<std::mutex>& lock, Instant deadline);
+  void sleep_in_seat(std::unique_lock<std::mutex>& lock, const Wait& options,
+                     WaitProgress& progress);
+  Waited ended(const Wait& options, const WaitProgress& progress);
+  void sleep_as_waiter(Instant deadline, uint64_t seen_completions);
   void leave_seat(std::unique_lock<std::mutex>& lock);
   void run_background();
   void write_estate();
@@ -190,6 +208,8 @@ class ClientShell {
   mutable std::mutex mutex_;
   ClientMachine machine_;
   Effects effects_;
+  std::deque<PeerMessage> to_self_;
+  uint64_t completions_ = 0;  // times that a waiter had reason to look again
   std::unordered_map<ProcId, std::unique_ptr<Link>, IdHash> links_;
   std::vector<Link*> polled_;
   std::string scratch_;

@@ -226,7 +226,7 @@ void ClusterSim::deliver_from_node(Process& process) {
     process.is_actor = true;
     process.actor = start->spec.actor;
     process.incarnation = start->incarnation;
-    machine.set_actor_worker();
+    machine.set_actor_worker("Actor");
     process.to_node.push_back(ActorStarted{start->spec.actor, start->incarnation, ""});
   } else if (std::get_if<Exit>(&message)) {
     process.ending = true;

@@ -1,0 +1,232 @@
+"""Waits that never end are errors, and a long wait says what it waits for."""
+
+from __future__ import annotations
+
+import pytest
+from _support import PEER, ray, wait_for
+
+pytestmark = [pytest.mark.only_eagleray, pytest.mark.usefixtures("cluster")]
+DeadlockError = Exception if PEER else ray.exceptions.DeadlockError
+
+
+@ray.remote
+class Partner:
+    def __init__(self):
+        self.partner = None
+
+    def meet(self, partner):
+        self.partner = partner
+
+    def echo(self, value):
+        return value
+
+    def ask(self, value):
+        return ray.get(self.partner.echo.remote(value))
+
+    def ask_back(self, value):
+        return ray.get(self.partner.ask.remote(value))
+
+    def ask_in_time(self, value, timeout):
+        return ray.get(self.partner.ask.remote(value), timeout=timeout)
+
+
+def couple():
+    a, b = Partner.remote(), Partner.remote()
+    ray.get([a.meet.remote(b), b.meet.remote(a)])
+    return a, b
+
+
+def test_two_actors_that_wait_for_each_other():
+    a, b = couple()
+    with pytest.raises(DeadlockError, match="Partner.ask_back .*waits for Partner.ask") as caught:
+        ray.get(a.ask_back.remote(1))
+    assert "Partner.echo" in str(caught.value)
+    assert "cannot start before Partner.ask_back" in str(caught.value)
+    assert ray.get([a.ask.remote(2), b.echo.remote(3)]) == [2, 3]
+
+
+def test_an_actor_that_waits_for_itself():
+    a = Partner.remote()
+    ray.get(a.meet.remote(a))
+    with pytest.raises(DeadlockError, match="Partner.ask .*waits for Partner.echo"):
+        ray.get(a.ask.remote(1))
+    assert ray.get(a.echo.remote(1)) == 1
+
+
+def test_a_ring_of_actors_with_tasks_between():
+    @ray.remote
+    def relay(actor, value):
+        return ray.get(actor.ask.remote(value))
+
+    @ray.remote
+    class Link:
+        def follow(self, following):
+            self.following = following
+
+        def ask(self, value):
+            return ray.get(relay.remote(self.following, value)) if value else value
+
+    ring = [Link.remote() for _ in range(3)]
+    ray.get([link.follow.remote(ring[i - 1]) for i, link in enumerate(ring)])
+    with pytest.raises(DeadlockError):
+        ray.get(ring[0].ask.remote(1))
+    assert ray.get([link.ask.remote(0) for link in ring]) == [0, 0, 0]
+
+
+def test_a_cycle_through_an_argument():
+    @ray.remote
+    def pass_on(value):
+        return value
+
+    @ray.remote
+    class Loop:
+        def ask(self, me):
+            return ray.get(pass_on.remote(me.echo.remote(1)))
+
+        def echo(self, value):
+            return value
+
+    loop = Loop.remote()
+    with pytest.raises(DeadlockError, match="Loop.echo"):
+        ray.get(loop.ask.remote(loop))
+
+
+def test_a_constructor_that_waits_for_its_own_actor():
+    @ray.remote
+    class Friend:
+        def call(self, actor):
+            return ray.get(actor.echo.remote(1))
+
+    @ray.remote
+    class Hasty:
+        def __init__(self, friend):
+            me = ray.get_runtime_context().current_actor
+            ray.get(friend.call.remote(me))
+
+        def echo(self, value):
+            return value
+
+    friend = Friend.remote()
+    hasty = Hasty.remote(friend)
+    with pytest.raises(ray.exceptions.RayError, match="cycle of waits"):
+        ray.get(hasty.echo.remote(1))
+
+
+def test_a_wait_with_a_time_limit_is_no_deadlock():
+    a, b = couple()
+    with pytest.raises(ray.exceptions.GetTimeoutError):
+        ray.get(a.ask_in_time.remote(1, 1.5))
+    wait_for(lambda: ray.get(b.echo.remote(1)) == 1)
+
+
+def test_a_threaded_actor_may_call_itself():
+    actor = Partner.options(max_concurrency=2).remote()
+    ray.get(actor.meet.remote(actor))
+    assert ray.get(actor.ask.remote(1)) == 1
+
+
+def test_a_slow_task_is_no_deadlock():
+    @ray.remote
+    def slow(gate):
+        while not ray.get(gate.is_open.remote()):
+            pass
+        return 1
+
+    @ray.remote
+    class Gate:
+        def __init__(self):
+            self.calls = 0
+
+        def is_open(self):
+            self.calls += 1
+            return self.calls > 500
+
+    @ray.remote
+    def waits(refs):
+        return ray.get(refs[0])
+
+    assert ray.get(waits.remote([slow.remote(Gate.remote())])) == 1
+
+
+def test_an_async_actor_calls_itself_and_passes_references():
+    @ray.remote
+    class Selfish:
+        async def start(self, me):
+            value = ray.put([1, 2])
+            boxed = await me.box.remote([value])
+            return ray.get(boxed[0])
+
+        async def box(self, refs):
+            return refs
+
+    actor = Selfish.remote()
+    assert ray.get(actor.start.remote(actor)) == [1, 2]
+
+
+def test_what_a_long_wait_waits_for():
+    @ray.remote
+    def hold(signal):
+        ray.get(signal.until.remote())
+
+    @ray.remote
+    def after(value):
+        return value
+
+    @ray.remote
+    class Signal:
+        async def until(self):
+            await self.event()
+
+        async def event(self):
+            import asyncio
+
+            self.waits = asyncio.Event()
+            await self.waits.wait()
+
+        async def set(self):
+            self.waits.set()
+
+    signal = Signal.remote()
+    ref = after.remote(hold.remote(signal))
+    with pytest.raises(
+        ray.exceptions.GetTimeoutError,
+        match=r"hold \(pid \d+\) has been running for \d+ s and waits in get\(\) itself",
+    ):
+        ray.get(ref, timeout=2)
+    ray.get(signal.set.remote())
+    assert ray.get(ref) is None
+
+
+def test_a_cancel_wakes_another_thread_that_waits():
+    import threading
+
+    @ray.remote(num_cpus=100)
+    def never():
+        return 1
+
+    ref = never.remote()
+    errors = []
+
+    def wait():
+        try:
+            ray.get(ref)
+        except ray.exceptions.TaskCancelledError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    ray.cancel(ref)
+    thread.join(10)
+    assert len(errors) == 1
+
+
+def test_it_can_be_turned_off(request):
+    ray.shutdown()
+    try:
+        ray.init(num_cpus=2, _system_config={"deadlock_after_ms": 0})
+        a = Partner.remote()
+        ray.get(a.meet.remote(a))
+        with pytest.raises(ray.exceptions.GetTimeoutError):
+            ray.get(a.ask.remote(1), timeout=2)
+    finally:
+        ray.shutdown()
