@@ -151,10 +151,8 @@ void ClientMachine::fail_for_actor(TaskRecord* task, const ActorPeer& actor, Eff
     error.bytes = Payload::copy_of(actor.creation_error);
     fail(task, error, out);
   } else {
-    fail(
-        task,
-        actor.phase == ActorPhase::kDead ? FailureKind::kActorDied : FailureKind::kActorUnavailable,
-        actor.death.message, out);
+    fail(task, actor.phase == ActorPhase::kDead ? actor.death.kind : FailureKind::kActorUnavailable,
+         actor.death.message, out);
   }
 }
 
@@ -191,7 +189,9 @@ void ClientMachine::on_actor_update(const ActorStatus& status, Effects& out) {
       break;
     case ActorState::kDead: {
       actor.phase = ActorPhase::kDead;
-      actor.death = Failure{FailureKind::kActorDied, describe(status.exit)};
+      actor.death = Failure{
+          status.exit.out_of_memory ? FailureKind::kWorkerOutOfMemory : FailureKind::kActorDied,
+          describe(status.exit)};
       actor.creation_error = status.creation_error;
       settle_lost(actor, out);
       const auto pins = creation_pins_.extract(status.actor);

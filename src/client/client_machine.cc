@@ -184,6 +184,7 @@ void ClientMachine::on_node_lost(Effects& out) {
 
 void ClientMachine::tick(Instant now, Effects& out) {
   now_ = now;
+  release_delayed(out);
   std::vector<Lease*> idle;
   for (auto& [id, lease] : leases_) {
     if (lease->in_flight == 0 && now - lease->idle_since >= settings_.lease_linger) {
@@ -211,7 +212,7 @@ void ClientMachine::tick(Instant now, Effects& out) {
 }
 
 Instant ClientMachine::next_deadline() const {
-  Instant next = Instant::never();
+  Instant next = delayed_.empty() ? Instant::never() : delayed_.begin()->first;
   for (const auto& [id, lease] : leases_) {
     if (lease->in_flight == 0) next = std::min(next, lease->idle_since + settings_.lease_linger);
   }

@@ -67,7 +67,8 @@ struct TaskRecord {
   TaskState state = TaskState::kWaiting;
   bool cancelled = false;
   bool force_cancelled = false;
-  uint32_t missing = 0;  // arguments not ready
+  uint16_t oom_retries = 0;  // so far
+  uint32_t missing = 0;      // arguments not ready
   int32_t retries_left = 0;
   uint32_t attempt = 0;
   ProcId worker;  // kPushed
@@ -334,6 +335,9 @@ class ClientMachine {
   void fail(TaskRecord* task, FailureKind kind, const std::string& message, Effects& out);
   void retry(TaskRecord* task, Effects& out);
   void requeue(TaskRecord* task, Effects& out);
+  bool may_retry_for_memory(const TaskRecord& task) const;
+  void retry_later(TaskRecord* task);
+  void release_delayed(Effects& out);
   void take_back_from(Peer& worker, Effects& out);
   void drop_value(const Value& value, ProcId from, Effects& out);
   void end_stream(TaskRecord* task, const Value* error, Effects& out);
@@ -448,6 +452,7 @@ class ClientMachine {
   std::vector<uint32_t> free_slots_;
   std::vector<uint32_t> slot_generations_;
   size_t task_count_ = 0;
+  std::multimap<Instant, uint64_t> delayed_;  // tokens of tasks that wait for their retry
   std::unordered_map<LeaseId, std::unique_ptr<Lease>, IdHash> leases_;
 
   std::unordered_map<ActorId, std::unique_ptr<ActorPeer>, IdHash> actors_;

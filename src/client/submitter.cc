@@ -8,6 +8,12 @@
 #include "client/client_machine.h"
 
 namespace eagleray {
+namespace {
+
+constexpr Duration kOomRetryDelayMax = Duration::from_s(60);
+constexpr uint16_t kOomDoublingsMax = 16;
+
+}  // namespace
 
 FunctionId ClientMachine::define_function(Payload blob, std::string name) {
   functions_.push_back(Function{std::move(blob), std::move(name)});
@@ -222,6 +228,7 @@ void ClientMachine::push(TaskRecord* task, ProcId proc, Effects& out) {
   message.num_returns = form.num_returns;
   message.attempt = task->attempt;
   message.actor_task = task->actor != nullptr;
+  message.retriable = form.max_retries != 0;
   message.arguments = task->arguments;
   message.name = form.name;
   message.group = form.group;
@@ -523,6 +530,7 @@ void ClientMachine::remove_from_queue(TaskRecord* task) {
       task->actor ? task->actor->queue : keys_[task->form->key.value - 1]->queue;
   const auto it = std::find(queue.begin(), queue.end(), task);
   if (it != queue.end()) queue.erase(it);
+  std::erase_if(delayed_, [task](const auto& each) { return each.second == task->token; });
 }
 
 void ClientMachine::cancel(Object* object, bool force, bool recursive, Effects& out) {
@@ -560,6 +568,30 @@ void ClientMachine::cancel_children(uint64_t parent, bool force, Effects& out) {
   }
 }
 
+// A task that was ended for memory has retries of its own.
+bool ClientMachine::may_retry_for_memory(const TaskRecord& task) const {
+  return task.form->max_retries != 0 && !task.cancelled &&
+         (settings_.task_oom_retries < 0 || task.oom_retries < settings_.task_oom_retries);
+}
+
+// So that the memory it wants may become free, it waits: each time twice as long.
+void ClientMachine::retry_later(TaskRecord* task) {
+  const int64_t delay_us = settings_.task_oom_retry_delay_base.us
+                           << std::min<uint16_t>(task->oom_retries, kOomDoublingsMax);
+  ++task->oom_retries;
+  ++task->attempt;
+  task->state = TaskState::kQueued;
+  delayed_.emplace(now_ + Duration{std::min(delay_us, kOomRetryDelayMax.us)}, task->token);
+}
+
+void ClientMachine::release_delayed(Effects& out) {
+  while (!delayed_.empty() && delayed_.begin()->first <= now_) {
+    TaskRecord* task = task_of_token(delayed_.begin()->second);
+    delayed_.erase(delayed_.begin());
+    if (task) requeue(task, out);
+  }
+}
+
 // The fate of what was pushed to a worker that died. Its node link says which task had begun; the
 // others never ran and cost no retry.
 void ClientMachine::lost_tasks(Peer& worker, uint64_t running_token, Effects& out) {
@@ -581,7 +613,9 @@ void ClientMachine::lost_tasks(Peer& worker, uint64_t running_token, Effects& ou
     if (!may_have_run && !task->cancelled) {
       task->state = TaskState::kQueued;
       keys_[task->form->key.value - 1]->queue.push_front(task);
-    } else if (task->retries_left != 0 && !task->cancelled) {
+    } else if (exit.out_of_memory && may_retry_for_memory(*task)) {
+      retry_later(task);
+    } else if (!exit.out_of_memory && task->retries_left != 0 && !task->cancelled) {
       if (task->retries_left > 0) --task->retries_left;
       ++task->attempt;
       task->state = TaskState::kQueued;
@@ -602,7 +636,7 @@ void ClientMachine::lost_tasks(Peer& worker, uint64_t running_token, Effects& ou
 
 std::string describe(const ExitInfo& exit) {
   std::string text = exit.reason;
-  if (exit.signal != 0) {
+  if (exit.signal != 0 && !exit.out_of_memory) {
     text +=
         (text.empty() ? "" : ": ") + std::string("ended by signal ") + std::to_string(exit.signal);
   } else if (text.empty()) {

@@ -203,6 +203,10 @@ std::string ClientMachine::wait_reason(const Object* object) const {
     return of + (task->actor->phase == ActorPhase::kRestarting ? "its actor restarts"
                                                                : "its actor has not started yet");
   }
+  if (task->oom_retries > 0 && task->state == TaskState::kQueued) {
+    return of + "its task was ended for memory " + std::to_string(task->oom_retries) +
+           " time(s) and waits before it runs again";
+  }
   const Key& key = *keys_[task->form->key.value - 1];
   if (!key.waits_for.empty()) return of + key.waits_for;
   return of + "its task waits for a worker";

@@ -39,6 +39,25 @@ const SettingRow kRows[] = {
     {"read_mappings_max", &Settings::read_mappings_max, 1, 30'000, "segments",
      "Segments of other writers that a process keeps mapped although it reads nothing in them.",
      ""},
+    {"memory_usage_threshold", &Settings::memory_usage_threshold, 0, 1, "",
+     "Above this share of the machine's or the cgroup's memory the worker that grew most is ended.",
+     "memory_usage_threshold"},
+    {"memory_monitor_refresh_ms", &Settings::memory_monitor_refresh, 0, kHourMs, "ms",
+     "Memory is looked at this often while something runs, more often as it gets short; 0: never.",
+     "memory_monitor_refresh_ms"},
+    {"memory_growth_bytes_min", &Settings::memory_growth_bytes_min, 0, 1e15, "bytes",
+     "The memory monitor ends no worker that has grown by less.", ""},
+    {"task_oom_retries", &Settings::task_oom_retries, -1, 65'535, "retries",
+     "A task with max_retries that was ended for memory runs again this often, beside its other "
+     "retries, then it is OutOfMemoryError; -1: without end.",
+     "task_oom_retries"},
+    {"task_oom_retry_delay_base_ms", &Settings::task_oom_retry_delay_base, 0, kHourMs, "ms",
+     "It waits this long before the first such retry, and twice as long before each further one, "
+     "a minute at most.",
+     "task_oom_retry_delay_base_ms"},
+    {"worker_oom_score_adjustment", &Settings::worker_oom_score_adjustment, 0, 1'000, "",
+     "How much sooner the kernel ends a worker than other processes when memory is full.",
+     "worker_oom_score_adjustment"},
     {"object_store_memory", &Settings::object_store_memory, 75 * kMiB, 1e15, "bytes",
      "Size of the object store; init(object_store_memory=) goes before it, and without either it "
      "is "
@@ -113,13 +132,6 @@ size_t edit_distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
-const SettingRow* find(std::string_view name) {
-  for (const SettingRow& row : kRows) {
-    if (row.name == name || (!row.ray.empty() && row.ray == name)) return &row;
-  }
-  return nullptr;
-}
-
 Error unknown(const std::string& name) {
   std::string_view nearest;
   size_t least = SIZE_MAX;
@@ -146,6 +158,13 @@ Error refused(const SettingRow& row, const std::string& text) {
 
 std::span<const SettingRow> setting_rows() { return kRows; }
 
+const SettingRow* row_of(std::string_view name) {
+  for (const SettingRow& row : kRows) {
+    if (row.name == name || (!row.ray.empty() && row.ray == name)) return &row;
+  }
+  return nullptr;
+}
+
 double value_of(const SettingRow& row, const Settings& settings) {
   return std::visit(
       [&](auto member) -> double {
@@ -165,7 +184,7 @@ std::string to_string(const SettingRow& row, const Settings& settings) {
 Result<Settings> settings_from(const SettingPairs& given) {
   Settings settings;
   for (const auto& [name, text] : given) {
-    const SettingRow* row = find(name);
+    const SettingRow* row = row_of(name);
     if (!row) return unknown(name);
     double value = 0;
     const auto end = std::from_chars(text.data(), text.data() + text.size(), value);

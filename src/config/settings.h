@@ -35,6 +35,14 @@ struct Settings {
   Duration spin = Duration{50};
   uint32_t read_mappings_max = 64;
 
+  // Memory.
+  double memory_usage_threshold = 0.95;
+  Duration memory_monitor_refresh = Duration::from_ms(250);
+  uint64_t memory_growth_bytes_min = 16u << 20;
+  int64_t task_oom_retries = -1;
+  Duration task_oom_retry_delay_base = Duration::from_s(1);
+  uint32_t worker_oom_score_adjustment = 1'000;
+
   // The object store.
   uint64_t object_store_memory = 1u << 30;
   Duration store_full_wait = Duration::from_s(10);
@@ -66,6 +74,7 @@ struct SettingRow {
 };
 
 std::span<const SettingRow> setting_rows();
+const SettingRow* row_of(std::string_view name);  // ours or Ray's; null: there is none
 // Its value in `settings`, in its unit.
 double value_of(const SettingRow& row, const Settings& settings);
 std::string to_string(const SettingRow& row, const Settings& settings);

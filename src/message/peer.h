@@ -81,14 +81,15 @@ struct PushTask {
   int32_t num_returns = 1;  // or one of the two above
   uint32_t attempt = 0;
   bool actor_task = false;
-  Payload arguments;  // encoded argument list with holes for `refs`; empty: no arguments
+  bool retriable = false;  // it may run again if its worker dies
+  Payload arguments;       // encoded argument list with holes for `refs`; empty: no arguments
   std::vector<RefArgument> refs;
   std::vector<NestedRef> nested;  // references inside plain arguments
   std::string name;               // display name when it is not the function's
   std::string group;              // concurrency group
   Payload extra;                  // Python's rare options
-  EAGLERAY_FIELDS(PushTask, token, task, function, num_returns, attempt, actor_task, arguments,
-                  refs, nested, name, group, extra)
+  EAGLERAY_FIELDS(PushTask, token, task, function, num_returns, attempt, actor_task, retriable,
+                  arguments, refs, nested, name, group, extra)
 };
 
 enum class TaskOutcome : uint8_t { kDone, kRetry, kCancelled };

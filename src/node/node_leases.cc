@@ -161,6 +161,8 @@ bool NodeMachine::place(const PendingActor& pending, ResourceMap& tentative,
   worker->incarnation = pending.place.incarnation;
   worker->actor_held = spec.resources;
   worker->actor_strategy = spec.strategy;
+  worker->actor_class = spec.class_name;
+  worker->restartable = spec.max_restarts != 0;
   take(worker->actor_held, worker->actor_strategy, *worker);
   assign(proc, *worker, spec.job, spec.runtime_env, out);
   send(proc, StartActor{spec, pending.place.incarnation, worker->gpus}, out);

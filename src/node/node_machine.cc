@@ -45,6 +45,7 @@ ProcId NodeMachine::on_register(const Register& message, Instant now, NodeEffect
   Worker& worker = workers_[proc];
   worker.state = WorkerState::kIdle;
   worker.idle_since = now;
+  worker.bytes_at_start = message.private_bytes;
   send(proc, Registered{proc, info_, JobInfo{}, "", to_text(settings_)}, out);
   schedule(now, out);
   return proc;
@@ -172,6 +173,20 @@ void NodeMachine::on(ProcId from, const AskControl& ask, Instant, NodeEffects& o
   for (FromNode& each : said) out.list.push_back(std::move(each));
 }
 
+// The workers that a dead process had leased may be running its tasks.
+void NodeMachine::end_leased_by(ProcId gone, NodeEffects& out) {
+  std::vector<LeaseId> leased;
+  for (const auto& [id, lease] : leases_) {
+    if (lease.client == gone) leased.push_back(id);
+  }
+  for (LeaseId id : leased) {
+    Lease& lease = leases_.at(id);
+    Worker& used = workers_.at(lease.worker);
+    kill_worker(lease.worker, used, "the process that had leased it has died", out);
+    end_lease(lease, out);
+  }
+}
+
 void NodeMachine::on_client_gone(ProcId proc, const ExitInfo& seen,
                                  const std::vector<Bequest>& bequests, Instant now,
                                  NodeEffects& out) {
@@ -180,8 +195,9 @@ void NodeMachine::on_client_gone(ProcId proc, const ExitInfo& seen,
   const Client client = it->second;
   ExitInfo exit = seen;
   const auto worker = workers_.find(proc);
-  if (worker != workers_.end() && worker->second.intended) {
-    exit.intended = true;
+  if (worker != workers_.end() && (worker->second.intended || worker->second.out_of_memory)) {
+    exit.intended = worker->second.intended;
+    exit.out_of_memory = worker->second.out_of_memory;
     exit.reason = worker->second.intent;
   }
   std::set<ProcId> peers;
@@ -214,17 +230,7 @@ void NodeMachine::on_client_gone(ProcId proc, const ExitInfo& seen,
   carry_out(taken, now, out);  // before its segments may go
   orphan_segments(proc, client, out);
   carry_out(custody, now, out);
-  // What it had borrowed: the workers may be running its tasks.
-  std::vector<LeaseId> borrowed;
-  for (const auto& [id, lease] : leases_) {
-    if (lease.client == proc) borrowed.push_back(id);
-  }
-  for (LeaseId id : borrowed) {
-    Lease& lease = leases_.at(id);
-    Worker& used = workers_.at(lease.worker);
-    kill_worker(lease.worker, used, "the process that had leased it has died", out);
-    end_lease(lease, out);
-  }
+  end_leased_by(proc, out);
   std::erase_if(demands_, [&](const Demand& demand) { return demand.client == proc; });
   control_.on_client_gone(proc);
   report(ClientGone{proc}, out);

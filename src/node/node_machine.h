@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/memory_use.h"
 #include "base/time.h"
 #include "config/settings.h"
 #include "message/cluster.h"
@@ -57,6 +58,25 @@ struct NodeEffects {
   using Effect = std::variant<ToClient, MakeLink, StartWorker, Kill, MakeSegment, ShareSegment,
                               DropSegment, FromNode>;  // FromNode: to control
   std::vector<Effect> list;                            // in this order
+  std::vector<std::string> warnings;                   // for the log
+};
+
+// Who holds memory, when it is short.
+struct MemorySample {
+  struct OfClient {
+    ProcId proc;
+    uint64_t bytes = 0;          // that are its alone
+    bool task_retriable = true;  // worker: what it runs
+    Instant task_began;
+  };
+  struct Process {
+    uint32_t pid = 0;
+    uint64_t bytes = 0;
+    std::string command;
+  };
+  MemoryUse use;
+  std::vector<OfClient> clients;
+  std::vector<Process> top;  // of the whole machine, the largest first
 };
 
 class NodeMachine {
@@ -77,6 +97,10 @@ class NodeMachine {
   void on_control(const ControlToNode& message, Instant now, NodeEffects& out);
   void tick(Instant now, NodeEffects& out);
   Instant next_deadline() const;
+  // Memory was measured, as next_memory_look() wanted. True: the shell is to look at each process.
+  bool on_memory(const MemoryUse& use, Instant now);
+  void on_process_memory(const MemorySample& sample, NodeEffects& out);
+  Instant next_memory_look() const;
 
   // ---- views ----
   const NodeInfo& info() const { return info_; }
@@ -107,7 +131,11 @@ class NodeMachine {
     int64_t gpu_amount = 0;
     bool blocked = false;  // its CPU is lent out while its task waits
     bool intended = false;
-    std::string intent;  // why it ends, when we or it meant it
+    std::string intent;           // why it ends, when we or it meant it
+    bool out_of_memory = false;   // the memory monitor ends it
+    uint64_t bytes_at_start = 0;  // of memory that is its alone
+    std::string actor_class;
+    bool restartable = false;  // an actor
     Instant idle_since;
   };
   struct Lease {
@@ -191,6 +219,7 @@ class NodeMachine {
   void take(const ResourceMap& want, Strategy& strategy, Worker& worker);
   void give(const ResourceMap& held, const Strategy& strategy, Worker& worker);
   void end_lease(Lease& lease, NodeEffects& out);
+  void end_leased_by(ProcId gone, NodeEffects& out);
   void end_worker(ProcId proc, Worker& worker, const std::string& why, NodeEffects& out);
   void link(ProcId a, ProcId b, NodeEffects& out);
   void send(ProcId to, NodeToClient message, NodeEffects& out);
@@ -203,6 +232,7 @@ class NodeMachine {
   void carry_out(Custodian::Out& said, Instant now, NodeEffects& out);
   std::string explain(const Demand& demand, bool& hopeless) const;
   std::string store_holders() const;
+  std::string describe(const MemorySample& sample) const;
   uint32_t cpu_count() const;
 
   const Settings settings_;
@@ -230,6 +260,8 @@ class NodeMachine {
   std::deque<WaitingSegment> waiting_segments_;
   Custodian custodian_;
   ResourceMap reported_;
+  Instant next_memory_look_;
+  bool memory_complained_ = false;  // since memory became short
 };
 
 }  // namespace eagleray

@@ -887,6 +887,8 @@ ExecTask* ClientShell::try_next_task() {
 void ClientShell::note_running(const ExecTask* task) {
   const auto it = links_.find(task->caller);
   if (it != links_.end()) it->second->ends.reader.set_running(task->push.token);
+  doorbell().task_began_us.store(task->started_at.us, std::memory_order_relaxed);
+  doorbell().task_retriable.store(task->push.retriable ? 1 : 0, std::memory_order_relaxed);
 }
 
 int ClientShell::task_eventfd() {

@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "io/log.h"
+#include "node/memory_policy.h"
 #include "store/doorbell.h"
 #include "store/estate.h"
 #include "store/link_layout.h"
@@ -24,6 +25,7 @@ namespace {
 
 constexpr size_t kTailBytes = 4096;
 constexpr uint64_t kOutputBytesMax = 64u << 20;  // of one worker's stream; then it starts anew
+constexpr size_t kTopProcesses = 5;
 constexpr Duration kEndPatience = Duration::from_s(1);
 
 // What the zygote says: a worker was forked ('S') or has ended ('X', with its wait status).
@@ -50,7 +52,8 @@ NodeShell::NodeShell(Options options)
                   apply(effects);
                 },
                 [this] { node_.on_control_lost(); },
-                [this](ControlToNode&& message) { on_control(message); }}) {}
+                [this](ControlToNode&& message) { on_control(message); }}),
+      kernel_kills_seen_(memory_.kernel_kills()) {}
 
 Result<std::unique_ptr<NodeShell>> NodeShell::open(Options options) {
   std::unique_ptr<NodeShell> shell(new NodeShell(std::move(options)));
@@ -121,7 +124,8 @@ Result<Ok> NodeShell::start_zygote() {
 
 void NodeShell::run() {
   while (!ending_) {
-    const Instant next = std::min(node_.next_deadline(), control_.next_deadline());
+    const Instant next =
+        std::min({node_.next_deadline(), control_.next_deadline(), node_.next_memory_look()});
     int timeout = -1;
     if (next != Instant::never()) {
       timeout = static_cast<int>(std::max<int64_t>(0, (next - monotonic_now()).us / 1000 + 1));
@@ -137,6 +141,7 @@ void NodeShell::run() {
     NodeEffects effects;
     node_.tick(monotonic_now(), effects);
     apply(effects);
+    if (node_.next_memory_look() <= monotonic_now()) look_at_memory();
   }
   for (auto& [pid, process] : processes_) {
     ::kill(-pid, SIGKILL);
@@ -209,6 +214,7 @@ void NodeShell::on_frame(int fd, Frame&& frame) {
     if (connection.pid != 0) {
       hello->kind = ClientKind::kWorker;
       hello->pid = static_cast<uint32_t>(connection.pid);
+      hello->private_bytes = private_bytes_of(connection.pid);
     } else {
       hello->kind = ClientKind::kDriver;  // only the zygote's children are workers
     }
@@ -309,6 +315,7 @@ void NodeShell::on_zygote() {
     process.out = std::move(it->second.out);
     process.err = std::move(it->second.err);
     process.connection = it->second.socket.get();
+    set_oom_score_adjustment(pid, options_.settings.worker_oom_score_adjustment);
     const std::string base = options_.log_dir + "/worker-" + std::to_string(pid);
     process.out.file =
         Fd(::open((base + ".out").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
@@ -325,6 +332,26 @@ void NodeShell::on_zygote() {
   }
 }
 
+void NodeShell::look_at_memory() {
+  const MemoryUse use = memory_.read();
+  if (!node_.on_memory(use, monotonic_now())) return;
+  MemorySample sample;
+  sample.use = use;
+  for (const auto& [fd, connection] : connections_) {
+    if (!connection->proc || connection->pid == 0) continue;
+    const auto& page = *reinterpret_cast<const DoorbellPage*>(connection->page.data());
+    sample.clients.push_back({connection->proc, private_bytes_of(connection->pid),
+                              page.task_retriable.load(std::memory_order_relaxed) != 0,
+                              Instant{page.task_began_us.load(std::memory_order_relaxed)}});
+  }
+  for (const ProcessMemory& each : largest_processes(kTopProcesses)) {
+    sample.top.push_back({static_cast<uint32_t>(each.pid), each.bytes, each.command});
+  }
+  NodeEffects effects;
+  node_.on_process_memory(sample, effects);
+  apply(effects);
+}
+
 void NodeShell::on_worker_exit(pid_t pid, int status) {
   const auto it = processes_.find(pid);
   if (it == processes_.end()) return;
@@ -335,6 +362,16 @@ void NodeShell::on_worker_exit(pid_t pid, int status) {
   if (WIFSIGNALED(status)) {
     exit.signal = WTERMSIG(status);
     exit.reason = "worker process " + std::to_string(pid) + " died";
+    if (exit.signal == SIGKILL && memory_.kernel_kills() > kernel_kills_seen_) {
+      ++kernel_kills_seen_;
+      exit.out_of_memory = true;
+      const MemoryUse use = memory_.read();
+      exit.reason = "the kernel ended worker process " + std::to_string(pid) +
+                    " because memory was full (" + bytes_text(use.limit) + " of " + use.where +
+                    "). What to do: run fewer such tasks at once, make them smaller, or give more "
+                    "memory; a lower memory_usage_threshold lets the memory monitor act sooner";
+      log_line(LogLevel::kWarning, exit.reason);
+    }
   } else {
     exit.exit_code = WEXITSTATUS(status);
     exit.reason = "worker process " + std::to_string(pid) + " exited with status " +
@@ -489,7 +526,9 @@ void NodeShell::apply(NodeEffects& effects) {
       control_.send(*message);
     }
   }
+  for (const std::string& warning : effects.warnings) log_line(LogLevel::kWarning, warning);
   effects.list.clear();
+  effects.warnings.clear();
 }
 
 void NodeShell::on_control(const ControlToNode& message) {

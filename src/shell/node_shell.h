@@ -12,6 +12,7 @@
 
 #include "io/event_loop.h"
 #include "io/frame_socket.h"
+#include "io/memory.h"
 #include "io/process.h"
 #include "node/node_machine.h"
 #include "shell/control_process.h"
@@ -68,6 +69,7 @@ class NodeShell {
   void close_connection(int fd);
   void on_zygote();
   void on_worker_exit(pid_t pid, int status);
+  void look_at_memory();
   void start_worker(uint64_t token);
   void read_output(pid_t pid, bool error);
   void emit(pid_t pid, bool error, std::string text);
@@ -82,6 +84,8 @@ class NodeShell {
   EventLoop loop_;
   NodeMachine node_;
   ControlProcess control_;
+  MemoryReader memory_;
+  uint64_t kernel_kills_seen_ = 0;
   Fd listener_, signals_, driver_, zygote_;
   pid_t zygote_pid_ = 0;
   Fd node_page_fd_;

@@ -24,12 +24,19 @@ int64_t number_in(const Payload& bytes) {
   return number;
 }
 
+// Timers short enough that the end of a run sees what they do.
+Settings sim_settings() {
+  Settings settings;
+  settings.task_oom_retry_delay_base = Duration::from_ms(4);
+  return settings;
+}
+
 }  // namespace
 
 ClusterSim::ClusterSim(const Options& options)
     : options_(options),
       random_(options.seed),
-      node_(Settings{}, sim_node()),
+      node_(sim_settings(), sim_node()),
       control_(options.seed) {
   ControlEffects said;
   control_.restore({}, said);
@@ -81,7 +88,7 @@ ClusterSim::Process& ClusterSim::spawn(bool worker, uint64_t token) {
   Process& process = *processes_.back();
   process.worker = worker;
   process.token = token;
-  process.machine = std::make_unique<ClientMachine>(Settings{});
+  process.machine = std::make_unique<ClientMachine>(sim_settings());
   process.calls_left = 10 + static_cast<uint32_t>(random_.below(60));
   Register hello;
   hello.kind = worker ? ClientKind::kWorker : ClientKind::kDriver;
@@ -102,6 +109,7 @@ void ClusterSim::kill(Process& process) {
   by_id_.erase(process.id.value);
   ExitInfo exit;
   exit.signal = 9;
+  exit.out_of_memory = random_.chance(25);
   NodeEffects effects;
   // What it had told its node counts; messages to it are lost.
   while (!process.to_node.empty()) {

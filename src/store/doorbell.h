@@ -19,6 +19,10 @@ struct DoorbellPage {
   alignas(64) std::atomic<uint32_t> waiter_sleeps{0};
   // 1: counted in NodePage::running; the node corrects the count when the process dies.
   alignas(64) std::atomic<uint32_t> counted_running{0};
+  // What a worker runs or ran last, for the memory monitor: when it began, by the monotonic clock,
+  // and whether it may run again (then 1).
+  alignas(64) std::atomic<int64_t> task_began_us{0};
+  std::atomic<uint32_t> task_retriable{0};
 };
 
 struct NodePage {

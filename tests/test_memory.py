@@ -1,0 +1,92 @@
+"""The memory monitor ends the task that grew before the kernel ends something."""
+
+import os
+
+import pytest
+from _support import ray, wait_for
+
+pytestmark = pytest.mark.only_eagleray
+GROWTH = 400 << 20  # bytes
+
+
+def used_share():
+    """What the monitor takes for the machine's share of memory in use."""
+    with open("/proc/meminfo") as file:
+        kib = {line.split(":")[0]: int(line.split()[1]) for line in file}
+    return 1 - kib["MemAvailable"] / kib["MemTotal"], GROWTH / (kib["MemTotal"] << 10)
+
+
+@pytest.fixture
+def short_of_memory():
+    """A cluster whose limit is passed when a task has taken half of GROWTH."""
+    used, growth = used_share()
+    ray.init(
+        num_cpus=2,
+        _system_config={
+            "memory_usage_threshold": used + growth / 2,
+            "memory_monitor_refresh_ms": 20,
+            "task_oom_retry_delay_base_ms": 10,
+        },
+    )
+    yield
+    ray.shutdown()
+
+
+@ray.remote
+def grow(path):
+    with open(path, "a") as file:
+        print(os.getpid(), file=file)
+    block = bytearray(GROWTH)
+    for at in range(0, GROWTH, 4096):
+        block[at] = 1
+    while os.path.exists(path + ".full"):
+        pass
+    return len(block)
+
+
+def runs(path):
+    with open(path) as file:
+        return len(file.readlines())
+
+
+def test_a_task_without_retries_is_an_error_that_says_what_to_do(short_of_memory, tmp_path):
+    path = str(tmp_path / "runs")
+    open(path + ".full", "w").close()
+    bystander = ray.remote(lambda: 1)
+    with pytest.raises(ray.exceptions.OutOfMemoryError) as caught:
+        ray.get(grow.options(max_retries=0).remote(path))
+    text = str(caught.value)
+    for part in (
+        "memory monitor ended",
+        "more than when it started",
+        "Largest processes",
+        "What to do",
+    ):
+        assert part in text
+    assert runs(path) == 1
+    assert ray.get(bystander.remote()) == 1
+
+
+def test_its_retries_for_memory_are_not_those_of_max_retries(short_of_memory, tmp_path):
+    path = str(tmp_path / "runs")
+    open(path + ".full", "w").close()
+    ref = grow.options(max_retries=1).remote(path)
+    wait_for(lambda: os.path.exists(path) and runs(path) >= 3)  # more often than max_retries
+    ray.cancel(ref)
+    with pytest.raises(ray.exceptions.TaskCancelledError):
+        ray.get(ref)
+
+
+def test_an_actor_too(short_of_memory, tmp_path):
+    @ray.remote
+    class Hoard:
+        def grow(self, path):
+            open(path, "w").close()
+            self.block = bytearray(GROWTH)
+            for at in range(0, GROWTH, 4096):
+                self.block[at] = 1
+            while True:
+                pass
+
+    with pytest.raises(ray.exceptions.OutOfMemoryError, match="of actor Hoard"):
+        ray.get(Hoard.remote().grow.remote(str(tmp_path / "begun")))
