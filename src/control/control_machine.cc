@@ -12,6 +12,10 @@ namespace eagleray {
 
 NodeIndex ControlMachine::on_node_hello(const NodeHello& message, ControlEffects& out) {
   NodeIndex index = message.info.index;
+  // The answer to its first NodeHello may have been lost: it still has no number, but we know it.
+  for (const auto& [known, row] : nodes_) {
+    if (!index && row.info.node == message.info.node) index = known;
+  }
   if (!index) index = NodeIndex{last_node_ + 1};
   last_node_ = std::max(last_node_, index.value);
   Node& node = nodes_[index];
