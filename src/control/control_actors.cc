@@ -78,8 +78,7 @@ void ControlMachine::die(Actor& actor, ControlEffects& out) {
   actor.subscribers.clear();
   actor.spec.class_blob.clear();
   actor.spec.arguments.clear();
-  out.durable.push_back({kTableOf<DurableActorSpec>, key_of(actor.spec.actor),
-                         DurableRecord{DurableActorSpec{actor.spec}}});
+  persist_spec(actor, out);
   persist(actor, out);
   dead_.push_back(actor.spec.actor);
   if (dead_.size() > settings_.dead_actors_max) {
@@ -117,8 +116,7 @@ void ControlMachine::call(const Caller& caller, const CreateActor& create, Contr
   actor.restarts_left = spec.max_restarts;
   answer(caller, Done{}, out);
   place(actor, out);
-  out.durable.push_back({kTableOf<DurableActorSpec>, key_of(spec.actor),
-                         DurableRecord{DurableActorSpec{actor.spec}}});
+  persist_spec(actor, out);
   persist(actor, out);
 }
 

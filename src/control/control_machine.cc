@@ -136,8 +136,7 @@ void ControlMachine::on(NodeIndex from, const NewJob& job, ControlEffects& out) 
   info.driver_pid = job.driver_pid;
   jobs_[info.job] = Job{info, from, job.request};
   persist_counters(out);
-  out.durable.push_back({kTableOf<DurableJob>, key_of(info.job.value),
-                         DurableRecord{DurableJob{info, from, job.request}}});
+  persist(jobs_[info.job], out);
   out.list.push_back({from, JobAccepted{job.request, info}});
 }
 
@@ -232,6 +231,22 @@ void ControlMachine::persist(const Node& node, ControlEffects& out) const {
                          DurableRecord{DurableNode{node.info, node.last_number}}});
 }
 
+void ControlMachine::persist(const Job& job, ControlEffects& out) const {
+  out.durable.push_back({kTableOf<DurableJob>, key_of(job.info.job.value),
+                         DurableRecord{DurableJob{job.info, job.node, job.request}}});
+}
+
+void ControlMachine::persist_spec(const Actor& actor, ControlEffects& out) const {
+  out.durable.push_back({kTableOf<DurableActorSpec>, key_of(actor.spec.actor),
+                         DurableRecord{DurableActorSpec{actor.spec}}});
+}
+
+void ControlMachine::persist_pair(const std::string& space, const std::string& key,
+                                  ControlEffects& out) const {
+  out.durable.push_back({kTableOf<DurablePair>, key_of(space, key),
+                         DurableRecord{DurablePair{space, key, pairs_.at({space, key})}}});
+}
+
 void ControlMachine::persist(const Actor& actor, ControlEffects& out) const {
   out.durable.push_back(
       {kTableOf<DurableActorLife>, key_of(actor.spec.actor),
@@ -245,11 +260,31 @@ void ControlMachine::persist(const Group& group, ControlEffects& out) const {
        DurableRecord{DurableGroup{group.spec, group.state, group.preparing, group.node}}});
 }
 
+std::vector<DurableChange> ControlMachine::records() const {
+  ControlEffects all;
+  persist_counters(all);
+  for (const auto& [index, node] : nodes_) persist(node, all);
+  for (const auto& [id, job] : jobs_) persist(job, all);
+  for (const auto& [id, actor] : actors_) {
+    persist_spec(actor, all);
+    persist(actor, all);
+  }
+  for (const auto& [id, group] : groups_) persist(group, all);
+  for (const auto& [name, value] : pairs_) persist_pair(name.first, name.second, all);
+  return std::move(all.durable);
+}
+
 void ControlMachine::check_invariants() const {
   for (const auto& [name, id] : names_) {
     const auto it = actors_.find(id);
     EAGLERAY_CHECK(it != actors_.end(), "a name of an unknown actor");
     EAGLERAY_CHECK(it->second.status.state != ActorState::kDead, "a dead actor keeps its name");
+  }
+  for (const auto& [id, actor] : actors_) {
+    const ActorSpec& spec = actor.spec;
+    EAGLERAY_CHECK(actor.status.state == ActorState::kDead || spec.name.empty() ||
+                       names_.contains({spec.name_space, spec.name}),
+                   "a living actor has lost its name");
   }
   EAGLERAY_CHECK(dead_.size() <= settings_.dead_actors_max, "more dead actors than the limit");
 }

@@ -48,6 +48,8 @@ class ControlMachine {
   void on_node_lost(NodeIndex node, ControlEffects& out);
   void check_invariants() const;
 
+  // Every record that restore() needs to make these tables again.
+  std::vector<DurableChange> records() const;
   size_t actor_count() const { return actors_.size(); }
   uint64_t epoch() const { return epoch_; }
 
@@ -138,6 +140,9 @@ class ControlMachine {
 
   void persist_counters(ControlEffects& out) const;
   void persist(const Node& node, ControlEffects& out) const;
+  void persist(const Job& job, ControlEffects& out) const;
+  void persist_spec(const Actor& actor, ControlEffects& out) const;
+  void persist_pair(const std::string& space, const std::string& key, ControlEffects& out) const;
   void persist(const Actor& actor, ControlEffects& out) const;
   void persist(const Group& group, ControlEffects& out) const;
 

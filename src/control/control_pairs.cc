@@ -22,8 +22,7 @@ void ControlMachine::call(const Caller& caller, const KvPut& put, ControlEffects
                 out);
   }
   pairs_[{put.space, put.key}] = put.value;
-  out.durable.push_back({kTableOf<DurablePair>, key_of(put.space, put.key),
-                         DurableRecord{DurablePair{put.space, put.key, put.value}}});
+  persist_pair(put.space, put.key, out);
   answer(caller, Done{}, out);
 }
 

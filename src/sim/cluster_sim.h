@@ -4,6 +4,9 @@
 // with no more faults, everything must come to rest: each reference has the right value or a typed
 // error, nothing is leaked, all resources are free. docs/design/simulator.md says what is not
 // modelled.
+//
+// The parts: cluster_sim.cc (what happens next), processes.cc (their effects and deaths),
+// network.cc (messages), control_process.cc, workload.cc (the program), checkers.cc.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +19,9 @@
 
 #include "base/random.h"
 #include "client/client_machine.h"
-#include "control/control_machine.h"
 #include "node/node_machine.h"
+#include "sim/control_process.h"
+#include "sim/faults.h"
 
 namespace eagleray {
 
@@ -25,7 +29,7 @@ struct SimOutcome {
   uint64_t trace_hash = 0;
   uint64_t events = 0;
   uint64_t tasks = 0;
-  uint64_t kills = 0;
+  FaultCounts faults{};
   std::string failure;  // empty: all checks held
 };
 
@@ -83,12 +87,40 @@ class ClusterSim {
     uint32_t calls_left = 0;
   };
 
+  static Settings sim_settings();
   Process& spawn(bool worker, uint64_t token);
   void kill(Process& process);
   void apply(Process& process);
   void apply(NodeEffects& effects);
-  void control(const FromNode& message);
+  struct Choice {
+    enum Kind {
+      kEnd,
+      kToNode,
+      kFromNode,
+      kAct,
+      kWork,
+      kFinish,
+      kLink,
+      kStartWorker,
+      kControlStarts,
+      kControlConnects,
+      kControlReads,
+      kControlCommits,
+      kControlAnswers,
+      kNodeHearsControl,
+      kNodeLosesControl,
+    } kind;
+    Process* process = nullptr;
+    std::pair<uint64_t, uint64_t> link{};
+  };
+  void offer(Process& process, std::vector<Choice>& choices) const;
+  void offer_control(std::vector<Choice>& choices) const;
+  void perform(const Choice& choice);
+  void perform_on_control(Choice::Kind kind);
   bool step();
+  void make_faults();
+  void fault(Fault kind) { ++outcome_.faults[static_cast<size_t>(kind)]; }
+  bool come_to_rest();
   void deliver_to_node(Process& process);
   void deliver_from_node(Process& process);
   void deliver_link(uint64_t from, uint64_t to);
@@ -98,6 +130,7 @@ class ClusterSim {
   void finish(Process& worker);
   Value make_value(Process& process, int64_t number, bool stored);
   static Payload encode(int64_t number, uint32_t depth);
+  static int64_t number_in(const Payload& bytes);
   void open_one(Process& driver);
   bool open_all();
   void check_value(const Held& held);
@@ -107,15 +140,17 @@ class ClusterSim {
   void drop_all(Process& process);
   void check(bool condition, const std::string& what);
   void check_values();
+  void check_machines() const;
+  void check_ready_values();
+  void check_control();
   void note(const std::string& what, uint64_t a, uint64_t b);
-  Process* find(ProcId id);
+  Process* find(ProcId id) const;
 
   const Options options_;
   Random random_;
   Instant now_;
   NodeMachine node_;
-  ControlMachine control_;
-  NodeIndex node_index_;
+  ControlProcess control_;
   std::vector<std::unique_ptr<Process>> processes_;
   std::map<uint64_t, Process*> by_id_;
   std::map<std::pair<uint64_t, uint64_t>, std::deque<PeerMessage>> links_;
@@ -124,7 +159,7 @@ class ClusterSim {
   std::map<uint64_t, SegmentId> live_extents_;  // by offset
   std::map<ObjectId, Expected> truth_;          // what any object must be that anybody reads
   uint64_t last_extent_ = 0;
-  bool faults_ = true;
+  bool dropped_ = false;
   SimOutcome outcome_;
 };
 

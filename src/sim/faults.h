@@ -1,0 +1,20 @@
+// The kinds of faults that the simulator makes, counted: one that never happens proves nothing.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace eagleray {
+
+enum class Fault : uint8_t {
+  kWorkerKilled,
+  kControlKilled,
+  kControlConnectionLost,
+  kMessageRepeated,
+};
+inline constexpr std::array kFaultNames{"worker killed", "control killed",
+                                        "connection to control lost", "message repeated"};
+using FaultCounts = std::array<uint64_t, kFaultNames.size()>;
+
+}  // namespace eagleray

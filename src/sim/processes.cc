@@ -1,0 +1,120 @@
+// The processes of the simulated cluster: born, killed, and what their machines want done.
+#include "sim/cluster_sim.h"
+
+#include <utility>
+
+namespace eagleray {
+
+ClusterSim::Process* ClusterSim::find(ProcId id) const {
+  const auto it = by_id_.find(id.value);
+  return it == by_id_.end() ? nullptr : it->second;
+}
+
+ClusterSim::Process& ClusterSim::spawn(bool worker, uint64_t token) {
+  processes_.push_back(std::make_unique<Process>());
+  Process& process = *processes_.back();
+  process.worker = worker;
+  process.token = token;
+  process.machine = std::make_unique<ClientMachine>(sim_settings());
+  process.calls_left = 10 + static_cast<uint32_t>(random_.below(60));
+  Register hello;
+  hello.kind = worker ? ClientKind::kWorker : ClientKind::kDriver;
+  hello.startup_token = token;
+  hello.pid = static_cast<uint32_t>(processes_.size());
+  NodeEffects effects;
+  process.id = node_.on_register(hello, now_, effects);
+  by_id_[process.id.value] = &process;
+  note(worker ? "worker" : "driver", process.id.value, token);
+  apply(effects);
+  return process;
+}
+
+void ClusterSim::kill(Process& process) {
+  if (!process.alive) return;
+  process.alive = false;
+  note("kill", process.id.value, 0);
+  by_id_.erase(process.id.value);
+  ExitInfo exit;
+  exit.signal = 9;
+  exit.out_of_memory = random_.chance(25);
+  NodeEffects effects;
+  // What it had told its node counts; messages to it are lost.
+  while (!process.to_node.empty()) {
+    node_.on_client(process.id, process.to_node.front(), now_, effects);
+    process.to_node.pop_front();
+  }
+  apply(effects);
+  std::vector<Bequest> bequests;
+  for (const auto& [object, value] : process.estate) bequests.push_back(Bequest{object, value});
+  node_.on_client_gone(process.id, exit, bequests, now_, effects);
+  apply(effects);
+}
+
+void ClusterSim::apply(Process& process) {
+  Effects effects = std::exchange(process.effects, Effects{});
+  for (Bequest& bequest : effects.leave) {
+    process.estate[bequest.object] = std::move(bequest.value);
+  }
+  for (const ObjectId& object : effects.withdraw) process.estate.erase(object);
+  for (Effects::ToPeer& out : effects.to_peer) {
+    if (!find(out.proc)) continue;
+    links_[{process.id.value, out.proc.value}].push_back(std::move(out.message));
+  }
+  for (ClientToNode& message : effects.to_node) process.to_node.push_back(std::move(message));
+  for (ActorCreation& creation : effects.create_actors) {
+    process.to_node.push_back(AskControl{creation.request, CreateActor{std::move(creation.spec)}});
+  }
+  for (ClientToNode& message : effects.after_creations)
+    process.to_node.push_back(std::move(message));
+  for (const StoreLocation& extent : effects.free_extents) {
+    check(live_extents_.erase(extent.offset) == 1, "an extent was freed twice");
+  }
+  for (ExecTask* task : effects.interrupt) {
+    if (process.running.task == task) process.running.ends = now_;
+  }
+}
+
+void ClusterSim::apply(NodeEffects& effects) {
+  for (size_t i = 0; i < effects.list.size(); ++i) {
+    NodeEffects::Effect effect = std::move(effects.list[i]);
+    if (auto* out = std::get_if<NodeEffects::ToClient>(&effect)) {
+      if (Process* to = find(out->to)) to->from_node.push_back(std::move(out->message));
+    } else if (auto* link = std::get_if<NodeEffects::MakeLink>(&effect)) {
+      Process *a = find(link->a), *b = find(link->b);
+      if (!a || !b) continue;
+      a->from_node.push_back(PeerLinked{link->b, true, b->worker});
+      b->from_node.push_back(PeerLinked{link->a, false, a->worker});
+    } else if (auto* start = std::get_if<NodeEffects::StartWorker>(&effect)) {
+      starting_.push_back(start->token);
+    } else if (auto* end = std::get_if<NodeEffects::Kill>(&effect)) {
+      // The zygote reports the end later: the process is only marked here.
+      processes_[end->pid - 1]->ending = true;
+    } else if (auto* segment = std::get_if<NodeEffects::MakeSegment>(&effect)) {
+      if (Process* writer = find(segment->to)) writer->segment = segment->segment;
+    } else if (auto* drop = std::get_if<NodeEffects::DropSegment>(&effect)) {
+      std::erase_if(live_extents_,
+                    [&](const auto& extent) { return extent.second == drop->segment; });
+    } else if (auto* message = std::get_if<FromNode>(&effect)) {
+      control_.node_says(*message);
+    }
+  }
+  effects.list.clear();
+}
+
+// Any worker, at any event.
+void ClusterSim::kill_some_worker() {
+  std::vector<Process*> workers;
+  for (const auto& each : processes_) {
+    // Not modelled: a death between a third party's credit and the answer that it was for. The
+    // credit stays until the caller ends (docs/design/client.md).
+    if (each->alive && each->worker && each->machine->held_answers() == 0) {
+      workers.push_back(each.get());
+    }
+  }
+  if (!workers.empty()) {
+    fault(Fault::kWorkerKilled);
+    kill(*workers[random_.below(workers.size())]);
+  }
+}
+
+}  // namespace eagleray
