@@ -43,6 +43,7 @@ def test_children_of_the_driver():
     assert ray.get(refs) == [x * x for x in range(200)]
 
 
+@pytest.mark.only_eagleray
 def test_a_forked_child_of_a_task_is_a_program_of_its_own():
     @ray.remote
     def parent():

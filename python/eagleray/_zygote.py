@@ -80,6 +80,15 @@ def main() -> None:
     signal.signal(signal.SIGTERM, on_term)
     gc.collect()
     gc.freeze()
+    try:
+        _serve(node, wake)
+    except OSError:  # the node is gone, and a report to it has failed before the signal came
+        pass
+    on_term()
+
+
+def _serve(node: socket.socket, wake: tuple[int, int]) -> None:
+    """Forks and reports until the node has ended."""
     import select
 
     poll = select.poll()
@@ -114,7 +123,7 @@ def main() -> None:
             space = socket.CMSG_SPACE(3 * array.array("i").itemsize)
             data, ancillary, _flags, _address = node.recvmsg(8, space)
             if not data:
-                on_term()
+                return
             fds = array.array("i")
             for _level, _kind, payload in ancillary:
                 fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
