@@ -1,6 +1,7 @@
 #include "shell/control_process.h"
 
 #include <sys/epoll.h>
+#include <sys/wait.h>
 
 #include <algorithm>
 
@@ -72,6 +73,12 @@ void ControlProcess::on_lost() {
   log_line(LogLevel::kWarning, "control (process " + std::to_string(pid_) +
                                    ") has ended; tasks and actors go on, it is started again");
   handlers_.lost();
+}
+
+// Killed from outside is no failure of its own, however early: that is not what one gives up for.
+void ControlProcess::on_exit(pid_t pid, int status) {
+  if (pid != pid_ || !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) return;
+  if (!answered_ && failed_starts_ > 0) --failed_starts_;
 }
 
 Result<Ok> ControlProcess::tick(Instant now) {

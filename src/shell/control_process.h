@@ -40,6 +40,7 @@ class ControlProcess {
   void send(const FromNode& message);
   // Starts control again when it is time. kUnavailable: it has failed too often without answering.
   Result<Ok> tick(Instant now);
+  void on_exit(pid_t pid, int status);  // as waitpid() told; of any process
   Instant next_deadline() const { return restart_at_; }
 
  private:

@@ -131,7 +131,10 @@ void NodeShell::run() {
       timeout = static_cast<int>(std::max<int64_t>(0, (next - monotonic_now()).us / 1000 + 1));
     }
     if (!loop_.run_once(timeout).ok()) break;
-    while (::waitpid(-1, nullptr, WNOHANG) > 0) {  // adopted orphans that ended
+    int status = 0;  // of control, or of an adopted orphan
+    while (const pid_t pid = ::waitpid(-1, &status, WNOHANG)) {
+      if (pid < 0) break;
+      control_.on_exit(pid, status);
     }
     const Result<Ok> control = control_.tick(monotonic_now());
     if (!control.ok()) {
