@@ -277,8 +277,9 @@ void ClientMachine::on_want(ProcId from, const WantObjects& message, Effects& ou
 
 void ClientMachine::on_object(ProcId from, ObjectIs&& message, Effects& out) {
   Object* object = index_.find(message.object);
-  if (!object || object->owned || object->owner != from) {
-    // Nobody here waits any more. Its inner references were lent with it: give them back.
+  if (!object || object->owned || object->owner != from || !object->pending()) {
+    // Nobody here waits any more, or the value came with a task meanwhile. Its inner references
+    // were lent with it: give them back.
     std::vector<Object*> inner;
     for (const NestedRef& ref : message.value.nested) {
       if (ref.owner == from) inner.push_back(adopt(ref, from, Adoption{}, out));
