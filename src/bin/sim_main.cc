@@ -40,13 +40,14 @@ int main(int argc, char** argv) {
       return 2;
     }
   }
-  uint64_t events = 0, tasks = 0, failed = 0;
+  uint64_t events = 0, tasks = 0, deadlocks = 0, failed = 0;
   eagleray::FaultCounts faults{};
   for (uint64_t seed = first; seed < first + count; ++seed) {
     const eagleray::SimOutcome once = ClusterSim({seed, trace}).run();
     const eagleray::SimOutcome again = ClusterSim({seed, false}).run();
     events += once.events;
     tasks += once.tasks;
+    deadlocks += once.deadlocks;
     for (size_t i = 0; i < faults.size(); ++i) faults[i] += once.faults[i];
     const bool same = once.trace_hash == again.trace_hash;
     if (once.failure.empty() && same) continue;
@@ -54,8 +55,9 @@ int main(int argc, char** argv) {
     std::printf("seed %llu: %s\n", static_cast<unsigned long long>(seed),
                 same ? once.failure.c_str() : "two runs of this seed differ");
   }
-  std::printf("%llu seeds, %llu events, %llu tasks: %llu failed\n",
+  std::printf("%llu seeds, %llu events, %llu tasks, %llu deadlocks: %llu failed\n",
               static_cast<unsigned long long>(count), static_cast<unsigned long long>(events),
-              static_cast<unsigned long long>(tasks), static_cast<unsigned long long>(failed));
+              static_cast<unsigned long long>(tasks), static_cast<unsigned long long>(deadlocks),
+              static_cast<unsigned long long>(failed));
   return all_faults_happened(faults, count) && failed == 0 ? 0 : 1;
 }

@@ -54,6 +54,11 @@ void ClusterSim::check_values() {
   }
 }
 
+int64_t ClusterSim::number_of(const Object& object) {
+  return object.kind == ValueKind::kStored ? static_cast<int64_t>(object.more->location.size)
+                                           : number_in(object.bytes);
+}
+
 void ClusterSim::check_value(const Held& held) {
   const Object& object = *held.object;
   if (object.failed()) {
@@ -61,9 +66,7 @@ void ClusterSim::check_value(const Held& held) {
     return;
   }
   const bool stored = object.kind == ValueKind::kStored;
-  const int64_t number =
-      stored ? static_cast<int64_t>(object.more->location.size) : number_in(object.bytes);
-  check(number == held.expected.number, "a result has the wrong value");
+  check(number_of(object) == held.expected.number, "a result has the wrong value");
   check(!stored || live_extents_.contains(object.more->location.offset),
         "an object is held whose room in the store was freed");
 }

@@ -4,8 +4,11 @@ namespace eagleray {
 namespace {
 
 constexpr uint32_t kStepsOfFaults = 1'500;
-constexpr uint32_t kStepsToRest = 200'000;   // far more than any program here needs
-constexpr uint32_t kIdleRoundsOfRest = 600;  // longer than every timer
+constexpr uint32_t kStepsToRest = 200'000;    // far more than any program here needs
+constexpr uint32_t kIdleRoundsOfRest = 600;   // longer than every timer but ...
+constexpr uint32_t kIdleRoundsOfWaits = 700;  // ... that of searches for cycles
+constexpr Duration kIdleStep = Duration::from_ms(2);
+constexpr Duration kIdleStepOfWaits = Duration::from_s(1);
 
 NodeInfo sim_node() {
   NodeInfo info;
@@ -20,6 +23,7 @@ NodeInfo sim_node() {
 Settings ClusterSim::sim_settings() {
   Settings settings;
   settings.task_oom_retry_delay_base = Duration::from_ms(4);
+  settings.deadlock_after = Duration::from_ms(1);
   return settings;
 }
 
@@ -57,7 +61,10 @@ void ClusterSim::offer(Process& process, std::vector<Choice>& choices) const {
   if (process.worker && !process.running.task && process.machine->may_run()) {
     choices.push_back({Choice::kWork, &process});
   }
-  if (process.running.task && process.running.ends <= now_) {
+  if (!process.running.task) return;
+  if (!process.running.awaited.empty()) {
+    if (may_wake(process)) choices.push_back({Choice::kWake, &process});
+  } else if (process.running.ends <= now_) {
     choices.push_back({Choice::kFinish, &process});
   }
 }
@@ -116,6 +123,7 @@ void ClusterSim::perform(const Choice& choice) {
     case Choice::kAct: act(*choice.process); break;
     case Choice::kWork: work(*choice.process); break;
     case Choice::kFinish: finish(*choice.process); break;
+    case Choice::kWake: wake(*choice.process); break;
     case Choice::kLink: deliver_link(choice.link.first, choice.link.second); break;
     case Choice::kStartWorker: {
       const uint64_t token = starting_.front();
@@ -179,6 +187,7 @@ SimOutcome ClusterSim::run() {
   while (outcome_.failure.empty()) {
     now_.us += static_cast<int64_t>(random_.below(5));
     if (++steps < kStepsOfFaults) make_faults();
+    follow_waits();
     const bool moved = step();
     check_machines();
     if (random_.below(50) == 0) {
@@ -190,9 +199,9 @@ SimOutcome ClusterSim::run() {
       check(steps < kStepsToRest, "the cluster did not come to rest");
       continue;
     }
-    now_.us += 2'000;
+    now_ = now_ + (idle_rounds < kIdleRoundsOfRest ? kIdleStep : kIdleStepOfWaits);
     tick_all();
-    if (++idle_rounds < kIdleRoundsOfRest) continue;
+    if (++idle_rounds < (somebody_waits() ? kIdleRoundsOfWaits : kIdleRoundsOfRest)) continue;
     idle_rounds = 0;
     if (come_to_rest()) break;
   }

@@ -22,6 +22,7 @@
 #include "node/node_machine.h"
 #include "sim/control_process.h"
 #include "sim/faults.h"
+#include "sim/script.h"
 
 namespace eagleray {
 
@@ -29,6 +30,7 @@ struct SimOutcome {
   uint64_t trace_hash = 0;
   uint64_t events = 0;
   uint64_t tasks = 0;
+  uint64_t deadlocks = 0;
   FaultCounts faults{};
   std::string failure;  // empty: all checks held
 };
@@ -54,8 +56,16 @@ class ClusterSim {
   };
   struct Running {
     ExecTask* task = nullptr;
+    Script script;
     Instant ends;
     std::vector<Held> children;  // refs that the task itself made
+    // A blocking get.
+    std::vector<Object*> awaited;  // empty: it does not wait
+    uint64_t wait = 0;             // the machine's number of it
+    bool in_cycle = false;         // the checker has seen it in a cycle
+    bool adds = false;             // what it gets is part of the result
+    bool failed = false;           // what it got was an error
+    int64_t gained = 0;            // what it got
   };
   struct Process {
     ProcId id;
@@ -72,7 +82,7 @@ class ClusterSim {
     SegmentId segment;                 // of the store, where it writes
     std::vector<Held> held;
     std::vector<ActorPeer*> actors;
-    std::vector<Object*> handles;
+    std::vector<Object*> handles;  // of `actors`
     Running running;
     std::map<uint64_t, uint64_t> running_token;  // by caller
     bool is_actor = false;
@@ -100,6 +110,7 @@ class ClusterSim {
       kAct,
       kWork,
       kFinish,
+      kWake,
       kLink,
       kStartWorker,
       kControlStarts,
@@ -126,11 +137,26 @@ class ClusterSim {
   void deliver_link(uint64_t from, uint64_t to);
   void act(Process& driver);
   void submit(Process& process, uint32_t depth);
+  void call_actor(Process& process);
+  void pass_on(Process& process, const std::vector<ActorId>& via);
+  void submit_call(Process& process, ActorPeer* actor, ClientMachine::Call call,
+                   const Expected& expected);
   void work(Process& worker);
+  void check_order(Process& worker, const ExecTask& task);
+  void perform_script(Process& worker);
+  void block(Process& worker, const std::vector<Object*>& objects, bool adds);
+  bool may_wake(const Process& worker) const;
+  void wake(Process& worker);
+  bool somebody_waits() const;
+  // waits_checker.cc
+  using Blockers = std::map<ProcId, std::set<ProcId>>;
+  void follow_waits();
+  bool needs(const Process& process, const Object* object, std::set<ProcId>& blockers) const;
+  bool needs_task(const Process& owner, const TaskRecord& task, std::set<ProcId>& blockers) const;
   void finish(Process& worker);
   Value make_value(Process& process, int64_t number, bool stored);
-  static Payload encode(int64_t number, uint32_t depth);
   static int64_t number_in(const Payload& bytes);
+  static int64_t number_of(const Object& object);
   void open_one(Process& driver);
   bool open_all();
   void check_value(const Held& held);

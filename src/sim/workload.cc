@@ -1,31 +1,23 @@
-// The random program: what drivers call, and what tasks and actors do.
+// The random program: what drivers and tasks call, put and drop.
 #include "sim/cluster_sim.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 namespace eagleray {
 
-// An argument list of the simulation: a number, and how deep the task may submit tasks of its own.
-Payload ClusterSim::encode(int64_t number, uint32_t depth) {
-  char bytes[12];
-  std::memcpy(bytes, &number, 8);
-  std::memcpy(bytes + 8, &depth, 4);
-  return Payload::copy_of(std::string_view(bytes, sizeof bytes));
-}
-
+// A value is a number.
 int64_t ClusterSim::number_in(const Payload& bytes) {
-  int64_t number = 0;
-  if (bytes.size() >= sizeof number) std::memcpy(&number, bytes.data(), sizeof number);
-  return number;
+  return bytes.size() == 0 ? 0 : Script::of(bytes).number;
 }
 
 Value ClusterSim::make_value(Process& process, int64_t number, bool stored) {
   Value value;
   if (!stored || !process.segment) {
     value.kind = ValueKind::kInline;
-    value.bytes = encode(number, 0);
+    Script script;
+    script.number = number;
+    value.bytes = script.encoded();
     return value;
   }
   value.kind = ValueKind::kStored;
@@ -38,48 +30,92 @@ Value ClusterSim::make_value(Process& process, int64_t number, bool stored) {
   return value;
 }
 
-// One call with random arguments: earlier results, references inside, sometimes to an actor.
-void ClusterSim::submit(Process& process, uint32_t depth) {
+void ClusterSim::submit_call(Process& process, ActorPeer* actor, ClientMachine::Call call,
+                             const Expected& expected) {
   ClientMachine& machine = *process.machine;
-  std::vector<Held>& held = process.running.task ? process.running.children : process.held;
-  ClientMachine::Call call;
+  ++outcome_.tasks;
   call.parent = process.running.task ? process.running.task->serial : 0;
   Held made;
-  made.expected.number = 1;
-  const bool to_actor = !process.actors.empty() && random_.chance(30);
-  if (to_actor) {
-    call.form = process.method;
-    call.arguments = encode(++process.next_sequence, 0);
-    made.expected.number = process.next_sequence;
-    made.expected.may_fail = true;
-  } else {
-    const bool once = random_.chance(30);
-    call.form = once ? process.once : process.retried;
-    made.expected.may_fail =
-        true;  // a kill may take an owner of an argument, or use up the retries
-    const int64_t own = static_cast<int64_t>(random_.below(1000));
-    made.expected.number = own;
-    call.arguments = encode(own, depth);
-    for (uint32_t position = 0; !held.empty() && random_.chance(40) && position < 3; ++position) {
-      const Held& argument = held[random_.below(held.size())];
-      machine.pin(argument.object);
-      if (random_.chance(50)) {
-        call.refs.push_back(ArgumentRef{position, argument.object});
-        made.expected.number += argument.expected.number;
-      } else {
-        call.nested.push_back(argument.object);
-      }
+  made.expected = expected;
+  made.expected.may_fail = true;  // a kill may take an argument's owner, or use up the retries
+  made.object = actor ? machine.submit_to_actor(actor, std::move(call), now_, process.effects).first
+                      : machine.submit(std::move(call), now_, process.effects).first;
+  truth_[made.object->id] = made.expected;
+  (process.running.task ? process.running.children : process.held).push_back(made);
+  apply(process);
+}
+
+// One call with random arguments: earlier results, and references inside.
+void ClusterSim::submit(Process& process, uint32_t depth) {
+  if (!process.running.task && !process.actors.empty() && random_.chance(30)) {
+    return call_actor(process);
+  }
+  const std::vector<Held>& held = process.running.task ? process.running.children : process.held;
+  Script script;
+  script.number = static_cast<int64_t>(random_.below(1000));
+  script.depth = depth;
+  script.gets = random_.chance(40);
+  Expected expected{script.number};
+  ClientMachine::Call call;
+  call.form = random_.chance(30) ? process.once : process.retried;
+  for (uint32_t position = 0; !held.empty() && random_.chance(40) && position < 3; ++position) {
+    const Held& argument = held[random_.below(held.size())];
+    process.machine->pin(argument.object);
+    if (random_.chance(50)) {
+      call.refs.push_back(ArgumentRef{position, argument.object});
+      expected.number += argument.expected.number;
+    } else {
+      call.nested.push_back(argument.object);
+      if (script.gets) expected.number += argument.expected.number;
     }
   }
-  ++outcome_.tasks;
-  const auto submitted =
-      to_actor ? machine.submit_to_actor(process.actors[random_.below(process.actors.size())],
-                                         std::move(call), now_, process.effects)
-               : machine.submit(std::move(call), now_, process.effects);
-  made.object = submitted.first;
-  truth_[made.object->id] = made.expected;
-  held.push_back(made);
-  apply(process);
+  call.arguments = script.encoded();
+  submit_call(process, nullptr, std::move(call), expected);
+}
+
+// A driver's call of an actor, which may call others and wait for them, or for what it is lent.
+void ClusterSim::call_actor(Process& process) {
+  const size_t first = random_.below(process.actors.size());
+  Script script;
+  script.number = ++process.next_sequence;
+  Expected expected{script.number};
+  ClientMachine::Call call;
+  call.form = process.method;
+  while (random_.chance(40) && script.via.size() < 3) {
+    const size_t next = random_.below(process.actors.size());
+    script.via.push_back(process.actors[next]->actor);
+    process.machine->pin(process.handles[next]);
+    call.nested.push_back(process.handles[next]);
+  }
+  // What the methods on the way return is known: each says how often its process has called.
+  if (script.via.empty() && !process.held.empty() && random_.chance(30)) {
+    const Held& lent = process.held[random_.below(process.held.size())];
+    process.machine->pin(lent.object);
+    call.nested.push_back(lent.object);
+    script.gets = true;
+    expected.number += lent.expected.number;
+  }
+  call.arguments = script.encoded();
+  submit_call(process, process.actors[first], std::move(call), expected);
+}
+
+// A method calls the next actor on its way and waits for it; the result is its own all the same.
+void ClusterSim::pass_on(Process& process, const std::vector<ActorId>& via) {
+  Script script;
+  script.number = ++process.next_sequence;
+  script.via.assign(via.begin() + 1, via.end());
+  ClientMachine::Call call;
+  call.form = process.method;
+  for (const ActorId& actor : script.via) {
+    Object* handle = process.machine->find(ClientMachine::handle_object_of(actor));
+    if (!handle) continue;
+    process.machine->pin(handle);
+    call.nested.push_back(handle);
+  }
+  call.arguments = script.encoded();
+  ActorPeer* next = process.machine->actor_peer(via.front(), process.effects);
+  submit_call(process, next, std::move(call), Expected{script.number});
+  block(process, {process.running.children.back().object}, false);
 }
 
 void ClusterSim::act(Process& process) {
@@ -153,70 +189,6 @@ bool ClusterSim::open_all() {
     apply(*each);
   }
   return any;
-}
-
-void ClusterSim::work(Process& worker) {
-  ExecTask* task = worker.machine->take_task(now_);
-  if (!task) return;
-  worker.running.task = task;
-  worker.running.ends =
-      now_ + Duration{static_cast<int64_t>(random_.chance(10) ? 5'000 : random_.below(50))};
-  worker.running_token[task->caller.value] = task->push.token;
-  note("run", worker.id.value, task->push.token);
-  if (!task->push.actor_task && task->push.attempt == 0) {
-    const uint32_t begun = ++starts_[task->push.task.hex()];
-    check(begun == 1, "a first attempt began twice");
-  }
-  if (task->push.actor_task) {
-    const int64_t sequence = number_in(task->push.arguments);
-    int64_t& last = worker.last_sequence[task->caller.value];
-    check(sequence > last, "calls of one caller reached an actor out of order");
-    last = sequence;
-  }
-  uint32_t depth = 0;
-  if (task->push.arguments.size() >= 12) std::memcpy(&depth, task->push.arguments.data() + 8, 4);
-  if (depth > 0 && !task->push.actor_task) {
-    for (int i = 0; i < 2; ++i) submit(worker, 0);
-    // An object of the worker's own, which must be there for whoever gets it even if the worker
-    // dies.
-    Held made;
-    made.expected.number = static_cast<int64_t>(random_.below(1000));
-    made.object =
-        worker.machine->put(make_value(worker, made.expected.number, random_.chance(50)), {});
-    truth_[made.object->id] = made.expected;
-    worker.running.children.push_back(made);
-  }
-}
-
-void ClusterSim::finish(Process& worker) {
-  ExecTask* task = std::exchange(worker.running.task, nullptr);
-  note("finish", worker.id.value, task->push.token);
-  TaskDone done;
-  done.run_us = static_cast<uint32_t>((now_ - task->started_at).us);
-  std::vector<std::vector<Object*>> nested(1);
-  if (task->cancelled) {
-    done.outcome = TaskOutcome::kCancelled;
-  } else {
-    int64_t number = number_in(task->push.arguments);
-    for (const RefArgument& ref : task->push.refs) {
-      number += ref.value.kind == ValueKind::kStored ? static_cast<int64_t>(ref.value.location.size)
-                                                     : number_in(ref.value.bytes);
-    }
-    done.returns.push_back(make_value(worker, number, random_.chance(30)));
-    // Some results hold references: to what the task made, or to what it was lent.
-    for (const Held& child : worker.running.children) {
-      if (random_.chance(50)) nested[0].push_back(child.object);
-    }
-    for (Object* lent : task->pinned) {
-      if (random_.chance(30)) nested[0].push_back(lent);
-    }
-    for (Object* object : nested[0]) worker.machine->pin(object);
-  }
-  worker.machine->finish(task, std::move(done), std::move(nested), worker.effects);
-  for (const Held& child : std::exchange(worker.running.children, {})) {
-    worker.machine->unpin(child.object, worker.effects);
-  }
-  apply(worker);
 }
 
 void ClusterSim::drop_all(Process& process) {
