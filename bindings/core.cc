@@ -93,6 +93,7 @@ Strategy strategy_of(nb::tuple spec) {
     strategy.kind = StrategyKind::kGroup;
     strategy.group = id_from_hex<PlacementGroupId>(nb::cast<std::string>(spec[1]));
     strategy.bundle_index = nb::cast<int32_t>(spec[2]);
+    strategy.capture = nb::cast<bool>(spec[3]);
   }
   return strategy;
 }
@@ -227,7 +228,6 @@ NB_MODULE(_core, m) {
   m.def("become_subreaper", &become_subreaper);
   m.def("end_descendants",
         [](double seconds) { end_descendants(Duration{static_cast<int64_t>(seconds * 1e6)}); });
-  m.def("set_process_title", [](const std::string& title) { ::prctl(PR_SET_NAME, title.c_str()); });
   m.def("in_serialization", [] { return nested_being_collected() != nullptr; });
 }
 

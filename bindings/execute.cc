@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "common.h"
+#include "io/process_title.h"
 #include "wire/codec.h"
 
 namespace eagleray::python {
@@ -24,6 +25,7 @@ struct FunctionKeyHash {
 struct LoadedFunction {
   PyObject* callable = nullptr;  // bound method for an actor
   std::string name;
+  std::string title;          // of the process while it runs
   PyObject* error = nullptr;  // loading failed
 };
 std::unordered_map<FunctionKey, LoadedFunction, FunctionKeyHash>& loaded_functions() {
@@ -31,6 +33,20 @@ std::unordered_map<FunctionKey, LoadedFunction, FunctionKeyHash>& loaded_functio
   return *functions;
 }
 PyObject* actor_instance = nullptr;
+
+constexpr std::string_view kIdleTitle = "ray::IDLE";
+std::string idle_title(kIdleTitle);
+ProcessTitle& process_title() {
+  static auto* title = new ProcessTitle;
+  return *title;
+}
+
+// "ray::f", "ray::Class.method".
+std::string title_of(const std::string& function) {
+  const size_t dot = function.rfind('.');
+  if (!actor_instance) return "ray::" + function.substr(dot == std::string::npos ? 0 : dot + 1);
+  return idle_title + "." + function;
+}
 
 // Null with a Python error set when it cannot be loaded.
 LoadedFunction* function_of(const ExecTask* task) {
@@ -56,7 +72,29 @@ LoadedFunction* function_of(const ExecTask* task) {
         PyObject_CallFunction(runtime().load_function, "y#s", blob.data(),
                               static_cast<Py_ssize_t>(blob.size()), loaded.name.c_str());
   }
-  return loaded.callable ? &loaded : nullptr;
+  if (!loaded.callable) return nullptr;
+  loaded.title = title_of(loaded.name);
+  return &loaded;
+}
+
+// Tells Python what the tasks from here on hold and in which group they run, when that has changed.
+void enter_key(const ExecTask* task, nb::callable placed) {
+  static ProcId last_caller;
+  static KeyId last_key;
+  const KeyId key = task->push.key;
+  if (!key || (key == last_key && task->caller == last_caller)) return;
+  DefineKey found;
+  {
+    ClientShell::Access machine = shell().access();
+    const DefineKey* known = machine->key_of(task->caller, key);
+    if (!known) return;
+    found = *known;
+  }
+  const bool grouped = found.strategy.kind == StrategyKind::kGroup;
+  placed(dict_of(found.resources), grouped ? found.strategy.group.hex() : "",
+         grouped && found.strategy.capture);
+  last_caller = task->caller;
+  last_key = key;
 }
 
 TaskDone done_of(const ExecTask* task) {
@@ -128,6 +166,9 @@ nb::dict creation_of(const StartActor& start, nb::object& args, nb::object& kwar
   dict["name"] = spec.name;
   dict["namespace"] = spec.name_space;
   dict["resources"] = dict_of(spec.resources);
+  const bool grouped = spec.strategy.kind == StrategyKind::kGroup;
+  dict["group"] = grouped ? spec.strategy.group.hex() : "";
+  dict["capture"] = grouped && spec.strategy.capture;
   dict["runtime_env"] = spec.runtime_env;
   dict["gpus"] = start.gpus;
   dict["args"] = args;
@@ -172,6 +213,8 @@ bool run_creation(const StartActor& start, nb::callable start_actor, nb::callabl
       ClientShell::Access machine = shell().access();
       machine->set_actor_worker(start.spec.class_name);
     }
+    idle_title = "ray::" + start.spec.class_name;
+    process_title().set(idle_title);
     constructing = true;
     struct Reset {
       ~Reset() { constructing = false; }
@@ -194,16 +237,21 @@ bool run_creation(const StartActor& start, nb::callable start_actor, nb::callabl
 }
 
 // One task. True: the worker is to exit.
-bool run_one(ExecTask* task, nb::callable run_task, nb::callable error_of) {
+bool run_one(ExecTask* task, nb::callable run_task, nb::callable error_of, nb::callable placed) {
   executing = task;
   struct Reset {
-    ~Reset() { executing = nullptr; }
+    ~Reset() {
+      executing = nullptr;
+      process_title().set(idle_title);
+    }
   } reset;
   const PushTask& push = task->push;
   const bool plain = push.num_returns == 1 && push.extra.empty();
   try {
+    enter_key(task, placed);
     LoadedFunction* function = function_of(task);
     if (!function) throw nb::python_error();
+    process_title().set(push.name.empty() ? function->title : "ray::" + push.name);
     if (!plain || PyUnicode_Check(function->callable)) {
       nb::object wrapped = wrap_task(task);
       nb::cast<Task&>(wrapped).function = nb::borrow(function->callable);
@@ -240,7 +288,8 @@ void on_interrupt(int, nb::handle) {
 }
 
 void run_worker(Client& client, nb::callable run_task, nb::callable start_actor,
-                nb::callable error_of) {
+                nb::callable error_of, nb::callable placed) {
+  process_title().set(idle_title);
   const pthread_t main_thread = pthread_self();
   client.core->set_interrupt_hook([main_thread](ExecTask* task) {
     if (task->push.actor_task) return;
@@ -264,7 +313,7 @@ void run_worker(Client& client, nb::callable run_task, nb::callable start_actor,
           if (run_creation(duty.actor, start_actor, error_of)) return;
           break;
         case WorkerDuty::Kind::kTask:
-          if (run_one(duty.task, run_task, error_of)) return;
+          if (run_one(duty.task, run_task, error_of, placed)) return;
           break;
       }
     } catch (nb::python_error& error) {

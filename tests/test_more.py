@@ -80,6 +80,52 @@ def test_placement_groups():
     wait_for(lambda: ray.available_resources().get("CPU", 0) > free)
 
 
+def test_child_tasks_go_into_the_group_only_when_captured():
+    @ray.remote(num_cpus=0)
+    def where():
+        group = ray.util.get_current_placement_group()
+        return group and group.id.hex()
+
+    @ray.remote
+    def parent():
+        group = ray.util.get_current_placement_group()
+        return (
+            group.bundle_specs,
+            ray.get(where.remote()),
+            ray.get(where.options(scheduling_strategy="DEFAULT").remote()),
+            ray.get(where.options(placement_group=None).remote()),
+        )
+
+    group = ray.util.placement_group([{"CPU": 1}, {"CPU": 1}])
+    assert group.wait(10)
+    here = group.id.hex()
+    for capture, child in ((True, here), (False, None)):
+        strategy = ray.util.scheduling_strategies.PlacementGroupSchedulingStrategy(
+            group, placement_group_capture_child_tasks=capture
+        )
+        seen = ray.get(parent.options(scheduling_strategy=strategy).remote())
+        assert seen == ([{"CPU": 1.0}, {"CPU": 1.0}], child, None, None)
+    assert ray.util.get_current_placement_group() is None
+    ray.util.remove_placement_group(group)
+
+
+@pytest.mark.parametrize("index", [2, -2])
+def test_a_bundle_that_is_not_there_is_refused_at_submission(index):
+    @ray.remote
+    def one():
+        return 1
+
+    group = ray.util.placement_group([{"CPU": 1}, {"CPU": 1}])
+    assert group.wait(10)
+    strategy = ray.util.scheduling_strategies.PlacementGroupSchedulingStrategy(group, index)
+    with pytest.raises(ValueError, match=f"bundle index {index} is invalid"):
+        one.options(scheduling_strategy=strategy).remote()
+    for good in (0, 1, -1):
+        strategy = ray.util.scheduling_strategies.PlacementGroupSchedulingStrategy(group, good)
+        assert ray.get(one.options(scheduling_strategy=strategy).remote()) == 1
+    ray.util.remove_placement_group(group)
+
+
 def test_an_impossible_group_stays_pending():
     group = ray.util.placement_group([{"CPU": 1000}])
     assert not group.wait(0.1)

@@ -304,7 +304,7 @@ def _connect(
     )
     info = core.info()
     state.client = core
-    state.session += 1
+    state.renew()
     state.namespace = info["namespace"]
     state.runtime_env = dict(env)
     state.context = RayContext(
@@ -370,7 +370,7 @@ def shutdown(_exiting_interpreter: bool = False) -> None:
         state.namespace = ""
         state.runtime_env = {}
         if core is not None:
-            state.session += 1
+            state.renew()
             if node is None or state.is_worker:
                 core.close()
             else:

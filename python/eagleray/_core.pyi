@@ -152,12 +152,14 @@ class Client:
         run_task: Callable[[Task], None],
         start_actor: Callable[[dict[str, Any]], tuple[Any, Callable[[], None] | None]],
         error_of: Callable[[Task | None, BaseException], Any],
+        placed: Callable[[dict[str, int], str, bool], None],
     ) -> None: ...
     # The worker's main loop; returns when the worker is to exit. Plain tasks and plain methods of a sync actor run inside C++
     # (exceptions -> error_of(task, exc) gives the record to store). Everything else (extra options, generators,
     # several returns) goes to run_task, which must end with finish/fail. start_actor(spec) gets: actor_id class_blob class_name
-    # args kwargs incarnation name namespace job gpus, and returns (instance, None), or (instance, loop) for an async or threaded
+    # args kwargs incarnation name namespace job gpus resources group capture, and returns (instance, None), or (instance, loop) for an async or threaded
     # actor: then C++ reports the actor as started and calls loop(), which serves tasks by next_task/try_next_task until None.
+    # placed(resources, group hex or "", capture) is called before a task whose scheduling key is not that of the one before.
     # An exception from start_actor is given to error_of(None, exc) and reported as the constructor's failure.
     def next_task(
         self, groups: list[str] | None
@@ -234,5 +236,4 @@ def settings_table() -> list[tuple[str, float, float, float, str, str, str]]: ..
 
 # name, default, least, most, unit, meaning, Ray's name or ""
 def settings_text(given: list[tuple[str, str]]) -> str: ...  # ValueError: unknown, out of range
-def set_process_title(title: str) -> None: ...
 def in_serialization() -> bool: ...  # true while the core pickles a value on this thread

@@ -6,6 +6,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ._state import state
+
 RESOURCE_UNIT = 10_000  # ten-thousandths, as in src/base/resources.h
 
 _COMMON = {
@@ -183,17 +185,38 @@ def resources_of(options: dict[str, Any], default_cpus: float) -> dict[str, int]
     return {name: round(amount * RESOURCE_UNIT) for name, amount in amounts.items() if amount}
 
 
+def _in_group(group: Any, index: Any, capture: bool) -> tuple[Any, ...]:
+    index = -1 if index is None else index
+    _need(
+        isinstance(index, int) and not isinstance(index, bool),
+        f"placement_group_bundle_index must be an int, but received type {type(index)}",
+        TypeError,
+    )
+    count = group.bundle_count
+    _need(
+        -1 <= index < count,
+        f"placement group bundle index {index} is invalid. Valid placement group indexes: 0-{count}",
+    )
+    return ("group", group.id.hex(), index, capture)
+
+
 def strategy_of(options: dict[str, Any]) -> tuple[Any, ...]:
     """The core's form of `scheduling_strategy` and of the older `placement_group*` options."""
     strategy = options.get("scheduling_strategy")
-    group = options.get("placement_group")
+    group = options.get("placement_group", "default")
     if group is not None and group != "default":
         _need(
             strategy is None,
             "Placement groups should be specified via the scheduling_strategy option. The placement_group option is "
             "deprecated.",
         )
-        return ("group", group.id.hex(), options.get("placement_group_bundle_index") or -1)
+        return _in_group(
+            group,
+            options.get("placement_group_bundle_index"),
+            bool(options.get("placement_group_capture_child_tasks")),
+        )
+    if strategy is None and group == "default" and state.captured:
+        return ("group", state.captured, -1, True)
     if strategy is None or strategy == "DEFAULT":
         selector = options.get("label_selector")
         return ("labels", dict(selector)) if selector else ("default",)
@@ -201,7 +224,12 @@ def strategy_of(options: dict[str, Any]) -> tuple[Any, ...]:
         return ("spread",)
     kind = type(strategy).__name__
     if kind == "PlacementGroupSchedulingStrategy":
-        return ("group", strategy.placement_group.id.hex(), strategy.placement_group_bundle_index)
+        capture = strategy.placement_group_capture_child_tasks
+        return _in_group(
+            strategy.placement_group,
+            strategy.placement_group_bundle_index,
+            bool(state.captured) if capture is None else bool(capture),
+        )
     if kind == "NodeAffinitySchedulingStrategy":
         return ("node", strategy.node_id, bool(strategy.soft))
     if kind == "NodeLabelSchedulingStrategy":

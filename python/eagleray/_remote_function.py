@@ -145,9 +145,9 @@ class RemoteFunction:
             return state.local_mode.call(self._function, args, kwargs, options)
         self._check(args, kwargs)
         cached = self.__dict__.get("_cached")
-        if cached is None or cached[0] != state.session or cached[1] is not options:
+        if cached is None or cached[0] != state.epoch or cached[1] is not options:
             submit = self._submitter(options)
-            cached = (state.session, options, submit)
+            cached = (state.epoch, options, submit)
             self.__dict__["_cached"] = cached
         return wrap_stream(cached[2](*args, **kwargs))
 
@@ -175,9 +175,9 @@ class _OptionsOf:
         if state.local_mode is not None:
             return state.local_mode.call(self._of._function, args, kwargs, self._options)
         self._of._check(args, kwargs)
-        if self._cached[0] != state.session:
+        if self._cached[0] != state.epoch:
             submit = self._of._submitter(self._options)
-            self._cached = (state.session, submit)
+            self._cached = (state.epoch, submit)
         return wrap_stream(self._cached[1](*args, **kwargs))
 
     def bind(self, *args: Any, **kwargs: Any) -> Any:

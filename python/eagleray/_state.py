@@ -24,6 +24,23 @@ class State:
         self.actor: Any = None  # worker: the instance it runs
         self.actor_spec: dict[str, Any] | None = None
         self.local_mode: Any = None
+        self.resources: dict[str, int] = {}  # worker: what its task or actor holds
+        self.group = ""  # worker: the placement group it runs in, as hex
+        self.captured = ""  # the group into which its tasks and actors go by default
+        self.epoch = 0  # grows with `session` and `captured`: submitters made before are stale
+
+    def renew(self) -> None:
+        """A connection begins or ends."""
+        self.session += 1
+        self.epoch += 1
+
+    def enter_group(self, group: str, capture: bool) -> None:
+        """What runs from here on runs in `group`; with `capture` its tasks and actors, too."""
+        self.group = group
+        captured = group if capture else ""
+        if captured != self.captured:
+            self.captured = captured
+            self.epoch += 1
 
 
 state = State()
@@ -51,7 +68,7 @@ def _after_fork_in_child() -> None:
         state.client.after_fork()
         state.client = None
         state.node = None
-        state.session += 1
+        state.renew()
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -11,6 +11,7 @@ import threading
 from typing import Any
 
 from . import _serialization, exceptions
+from ._options import RESOURCE_UNIT
 from ._state import state
 
 _calls: dict[Any, int] = {}  # runs of functions with max_calls
@@ -33,7 +34,7 @@ def main(fd: int, token: int) -> int:
     core = _core.Client.connect_worker(fd, token)
     state.client = core
     state.is_worker = True
-    state.session += 1
+    state.renew()
     core.set_hooks(
         _serialization.dumps,
         _serialization.loads,
@@ -45,6 +46,7 @@ def main(fd: int, token: int) -> int:
         lambda task: run_task(core, task),
         lambda spec: start_actor(core, spec),
         lambda task, error: error_of(core, task, error),
+        placed,
     )
     sys.stdout.flush()
     sys.stderr.flush()
@@ -52,6 +54,7 @@ def main(fd: int, token: int) -> int:
 
 
 _prepared = False
+_threads_given = False  # OMP_NUM_THREADS comes from the user
 
 
 def _prepare(core: Any) -> None:
@@ -72,6 +75,19 @@ def _prepare(core: Any) -> None:
         LoggingConfig(**config["logging"]).apply()
     env = json.loads(info.get("runtime_env") or "null") or config.get("runtime_env") or {}
     apply_runtime_env(env, config.get("cwd"))
+    global _threads_given
+    _threads_given = "OMP_NUM_THREADS" in os.environ
+
+
+def placed(resources: dict[str, int], group: str, capture: bool) -> None:
+    """What the following tasks, or the actor, hold and where they run."""
+    assert state.client is not None
+    _prepare(state.client)
+    state.resources = resources
+    state.enter_group(group, capture)
+    if not _threads_given:
+        threads = resources.get("CPU", 0) // RESOURCE_UNIT
+        os.environ["OMP_NUM_THREADS"] = str(max(1, threads))
 
 
 def apply_runtime_env(env: dict[str, Any], cwd: str | None) -> None:
@@ -233,6 +249,7 @@ def start_actor(core: Any, spec: dict[str, Any]) -> tuple[Any, Any]:
     _prepare(core)
     if spec["runtime_env"]:
         apply_runtime_env(json.loads(spec["runtime_env"]), None)
+    placed(spec["resources"], spec["group"], spec["capture"])
     meta = pickle.loads(spec["handle_blob"])
     spec["async"] = meta["async"]
     spec["meta"] = meta

@@ -51,10 +51,11 @@ class RuntimeContext:
     def get_assigned_resources(self) -> dict[str, float]:
         from ._api import _amounts
 
-        return _amounts(state.actor_spec["resources"]) if state.actor_spec else {}
+        return _amounts(state.resources)
 
     def get_placement_group_id(self) -> str | None:
-        return None
+        """The group that the calling task or actor runs in."""
+        return state.group or None
 
     def get_runtime_env_string(self) -> str:
         return json.dumps(state.runtime_env)
@@ -115,7 +116,7 @@ class RuntimeContext:
 
     @property
     def should_capture_child_tasks_in_placement_group(self) -> bool:
-        return False
+        return bool(state.captured)
 
     def get(self) -> dict[str, Any]:
         return {

@@ -95,6 +95,7 @@ void ClientMachine::on_peer(ProcId from, PeerMessage&& message, Instant now, Eff
     void operator()(DefineFunction&& m) {
       machine.peer(from).functions[m.function.value] = std::move(m);
     }
+    void operator()(DefineKey&& m) { machine.peer(from).keys[m.key.value] = std::move(m); }
     void operator()(TasksReturned&& m) { machine.on_returned(from, m, out); }
     void operator()(CancelTask&& m) { machine.on_cancel(from, m, out); }
     void operator()(StreamItem&& m) { machine.on_stream_item(from, std::move(m), out); }

@@ -242,6 +242,7 @@ class ClientMachine {
   // The task thread waits for an object: nothing queued here may wait behind it.
   void give_back_queued(Effects& out);
   const Payload* function_blob(ProcId caller, FunctionId function, std::string& name) const;
+  const DefineKey* key_of(ProcId caller, KeyId key) const;  // null: it has not been defined
   // `title`: the actor's class, for people.
   void set_actor_worker(std::string title) {
     actor_worker_ = true;
@@ -304,6 +305,8 @@ class ClientMachine {
     std::vector<PeerMessage> unsent;               // until linked
     std::vector<bool> defined;                     // own functions it knows
     std::map<uint32_t, DefineFunction> functions;  // its functions that we know
+    std::vector<bool> keys_defined;                // own keys it knows
+    std::map<uint32_t, DefineKey> keys;            // its keys that we know
     TaskRecord* first = nullptr;                   // tasks pushed to it, in order
     TaskRecord* last = nullptr;
     Lease* lease = nullptr;
@@ -323,6 +326,7 @@ class ClientMachine {
   void update_demand(Key& key, Effects& out);
   void ask_leases(const Key& key, Effects& out);
   void push(TaskRecord* task, ProcId proc, Effects& out);
+  void define_key(Peer& to, ProcId proc, KeyId key, Effects& out);
   void on_lease(const LeaseGranted& message, Effects& out);
   void lease_idle(Lease* lease, Effects& out);
   void return_lease(Lease* lease, bool discard, Effects& out);

@@ -213,4 +213,11 @@ const Payload* ClientMachine::function_blob(ProcId caller, FunctionId function,
   return &found->second.blob;
 }
 
+const DefineKey* ClientMachine::key_of(ProcId caller, KeyId key) const {
+  const auto it = peers_.find(caller);
+  if (it == peers_.end()) return nullptr;
+  const auto found = it->second.keys.find(key.value);
+  return found == it->second.keys.end() ? nullptr : &found->second;
+}
+
 }  // namespace eagleray

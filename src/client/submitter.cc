@@ -211,6 +211,14 @@ void ClientMachine::unlink_task(Peer& from, TaskRecord* task) {
   task->previous = task->next = nullptr;
 }
 
+void ClientMachine::define_key(Peer& to, ProcId proc, KeyId key, Effects& out) {
+  const size_t index = key.value - 1;
+  if (index >= to.keys_defined.size()) to.keys_defined.resize(index + 1);
+  if (to.keys_defined[index]) return;
+  to.keys_defined[index] = true;
+  send(proc, DefineKey{key, keys_[index]->resources, keys_[index]->strategy}, out);
+}
+
 void ClientMachine::push(TaskRecord* task, ProcId proc, Effects& out) {
   Peer& to = peer(proc);
   const TaskTemplate& form = *task->form;
@@ -221,8 +229,11 @@ void ClientMachine::push(TaskRecord* task, ProcId proc, Effects& out) {
     const Function& function = functions_[index];
     send(proc, DefineFunction{form.function, function.blob, function.name}, out);
   }
+  const KeyId key = task->actor ? KeyId{} : form.key;
+  if (key) define_key(to, proc, key, out);
   PushTask message;
   message.token = task->token;
+  message.key = key;
   message.task = task->id;
   message.function = form.function;
   message.num_returns = form.num_returns;

@@ -31,8 +31,9 @@ struct Strategy {
   bool soft = false;                          // kNodeAffinity: elsewhere when the node cannot
   PlacementGroupId group;                     // kGroup
   int32_t bundle_index = -1;                  // kGroup; -1: any bundle
+  bool capture = false;                       // kGroup: what runs there submits into it, too
   std::map<std::string, std::string> labels;  // required node labels: value, "in(a,b)", "!v", ...
-  EAGLERAY_FIELDS(Strategy, kind, node, soft, group, bundle_index, labels)
+  EAGLERAY_FIELDS(Strategy, kind, node, soft, group, bundle_index, capture, labels)
 };
 
 // What an actor is, enough to start it again anywhere. Core never looks into the blobs.

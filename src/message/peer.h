@@ -9,6 +9,7 @@
 
 #include "base/ids.h"
 #include "base/payload.h"
+#include "message/common.h"
 #include "message/fields.h"
 
 namespace eagleray {
@@ -71,6 +72,15 @@ struct DefineFunction {  // once per link, before the first task that names it
   EAGLERAY_FIELDS(DefineFunction, function, blob, name)
 };
 
+// What tasks of a scheduling key hold and where they run, for those who ask in the task. Once per
+// link, before the first task of that key.
+struct DefineKey {
+  KeyId key;
+  ResourceMap resources;
+  Strategy strategy;
+  EAGLERAY_FIELDS(DefineKey, key, resources, strategy)
+};
+
 inline constexpr int32_t kReturnsStreaming = -1;
 inline constexpr int32_t kReturnsDynamic = -2;
 
@@ -78,6 +88,7 @@ struct PushTask {
   uint64_t token = 0;
   TaskId task;
   FunctionId function;
+  KeyId key;                // none: an actor's task
   int32_t num_returns = 1;  // or one of the two above
   uint32_t attempt = 0;
   bool actor_task = false;
@@ -88,7 +99,7 @@ struct PushTask {
   std::string name;               // display name when it is not the function's
   std::string group;              // concurrency group
   Payload extra;                  // Python's rare options
-  EAGLERAY_FIELDS(PushTask, token, task, function, num_returns, attempt, actor_task, retriable,
+  EAGLERAY_FIELDS(PushTask, token, task, function, key, num_returns, attempt, actor_task, retriable,
                   arguments, refs, nested, name, group, extra)
 };
 
@@ -210,9 +221,10 @@ struct Explained {
   EAGLERAY_FIELDS(Explained, request, reason)
 };
 
-using PeerMessage = std::variant<PushTask, TaskDone, DefineFunction, TasksReturned, CancelTask,
-                                 StreamItem, StreamConsumed, AddBorrower, BorrowerAdded,
-                                 ReleaseBorrows, WantObjects, ObjectIs, FreeExtents, CancelObject,
-                                 SearchObjects, SearchTask, ExplainObject, ExplainTask, Explained>;
+using PeerMessage =
+    std::variant<PushTask, TaskDone, DefineFunction, TasksReturned, CancelTask, StreamItem,
+                 StreamConsumed, AddBorrower, BorrowerAdded, ReleaseBorrows, WantObjects, ObjectIs,
+                 FreeExtents, CancelObject, SearchObjects, SearchTask, ExplainObject, ExplainTask,
+                 Explained, DefineKey>;
 
 }  // namespace eagleray

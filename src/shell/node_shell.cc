@@ -115,7 +115,6 @@ Result<Ok> NodeShell::start_zygote() {
   Fd theirs(fds[1]);
   ::fcntl(zygote_.get(), F_SETFL, O_NONBLOCK);
   std::vector<std::string> environment{"PYTHONPATH=" + options_.python_path};
-  if (!::getenv("OMP_NUM_THREADS")) environment.push_back("OMP_NUM_THREADS=1");
   Result<pid_t> pid = spawn({options_.python, "-m", "eagleray._zygote"}, environment, theirs.get());
   if (!pid.ok()) return pid.error();
   zygote_pid_ = pid.value();

@@ -6,7 +6,7 @@ from typing import Any
 
 from .._ids import PlacementGroupID
 from .._options import RESOURCE_UNIT
-from .._state import client
+from .._state import client, state
 
 _STRATEGIES = ("PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD")
 
@@ -14,9 +14,19 @@ _STRATEGIES = ("PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD")
 class PlacementGroup:
     """A reservation. `ready()` is a reference that is ready when it is made, `wait(seconds)` waits."""
 
-    def __init__(self, group_id: PlacementGroupID, bundles: list[dict[str, float]]) -> None:
+    def __init__(
+        self, group_id: PlacementGroupID, bundles: list[dict[str, float]] | None = None
+    ) -> None:
         self.id = group_id
-        self.bundle_specs = bundles
+        self._bundles = bundles
+
+    @property
+    def bundle_specs(self) -> list[dict[str, float]]:
+        """What each bundle reserves."""
+        if self._bundles is None:  # known by its id only
+            rows = client().group_table(self.id.hex(), "")
+            self._bundles = _bundles_of(rows[0]) if rows else []
+        return self._bundles
 
     @property
     def bundle_count(self) -> int:
@@ -41,10 +51,10 @@ class PlacementGroup:
 
     def wait(self, timeout_seconds: float = 30) -> bool:
         """True when the reservation is made within the time."""
-        return client().wait_group(self.id.hex(), timeout_seconds)
+        return client().wait_group(self.id.hex(), max(0, timeout_seconds))
 
     def __reduce__(self) -> Any:
-        return (PlacementGroup, (self.id, self.bundle_specs))
+        return (PlacementGroup, (self.id, self._bundles))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, PlacementGroup) and self.id == other.id
@@ -88,6 +98,10 @@ def placement_group(
     return PlacementGroup(PlacementGroupID.from_hex(group), bundles)
 
 
+def _bundles_of(row: dict[str, Any]) -> list[dict[str, float]]:
+    return [{k: v / RESOURCE_UNIT for k, v in b.items()} for b in row["bundles"]]
+
+
 def remove_placement_group(placement_group: PlacementGroup) -> None:
     """Gives the resources back and ends the tasks and actors inside."""
     client().remove_group(placement_group.id.hex())
@@ -100,8 +114,7 @@ def get_placement_group(placement_group_name: str) -> PlacementGroup:
     rows = client().group_table("", placement_group_name)
     if not rows:
         raise ValueError(f"Failed to look up placement group with name: {placement_group_name}")
-    bundles = [{k: v / RESOURCE_UNIT for k, v in b.items()} for b in rows[0]["bundles"]]
-    return PlacementGroup(PlacementGroupID.from_hex(rows[0]["group"]), bundles)
+    return PlacementGroup(PlacementGroupID.from_hex(rows[0]["group"]), _bundles_of(rows[0]))
 
 
 def placement_group_table(placement_group: PlacementGroup | None = None) -> dict[str, Any]:
@@ -128,4 +141,5 @@ def placement_group_table(placement_group: PlacementGroup | None = None) -> dict
 
 def get_current_placement_group() -> PlacementGroup | None:
     """The group that the calling task or actor runs in; None outside of one."""
-    return None
+    client()
+    return PlacementGroup(PlacementGroupID.from_hex(state.group)) if state.group else None

@@ -6,7 +6,9 @@ from typing import Any
 
 
 class PlacementGroupSchedulingStrategy:
-    """In a placement group: its bundle of that index, or any (-1)."""
+    """In a placement group: its bundle of that index, or any (-1). With placement_group_capture_child_tasks,
+    what runs there submits its own tasks and actors into the group, too. An index that the group does not
+    have is a ValueError when it is used."""
 
     def __init__(
         self,
@@ -14,14 +16,6 @@ class PlacementGroupSchedulingStrategy:
         placement_group_bundle_index: int = -1,
         placement_group_capture_child_tasks: bool | None = None,
     ) -> None:
-        if placement_group_capture_child_tasks:
-            raise NotImplementedError("placement_group_capture_child_tasks")
-        count = placement_group.bundle_count
-        if placement_group_bundle_index >= count or placement_group_bundle_index < -1:
-            raise ValueError(
-                f"placement group bundle index {placement_group_bundle_index} is invalid. Valid placement group "
-                f"indexes: 0-{count}"
-            )
         self.placement_group = placement_group
         self.placement_group_bundle_index = placement_group_bundle_index
         self.placement_group_capture_child_tasks = placement_group_capture_child_tasks
