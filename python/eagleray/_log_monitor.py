@@ -45,7 +45,7 @@ class LogFolder:
                 self._seen[line] = (known[0], known[1], known[2] + 1)
                 continue
             self._seen[line] = (self._clock(), pid, 0)
-            out.append(f"{self._prefix(pid)} {line}")
+            out.append(f"{self._prefix(pid)} {line}" if pid else line)  # 0: the node itself
         return out
 
     def flush(self, everything: bool = False) -> list[str]:

@@ -7,6 +7,7 @@ later with the exit status. It never starts a thread and never runs user code.
 from __future__ import annotations
 
 import array
+import errno
 import gc
 import os
 import signal
@@ -127,13 +128,20 @@ def _serve(node: socket.socket, wake: tuple[int, int]) -> None:
             fds = array.array("i")
             for _level, _kind, payload in ancillary:
                 fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
+            pid = -1
             (token,) = struct.unpack("<Q", data)
-            pid = os.fork()
+            try:
+                if len(fds) < 3:  # the kernel dropped what it may not open
+                    raise OSError(errno.EMFILE, "too many open files")
+                pid = os.fork()
+                report = _REPORT.pack(token, pid, 0, ord("S"))
+            except OSError as error:
+                report = _REPORT.pack(token, 0, error.errno or 0, ord("F"))
             if pid == 0:
                 _child(node, wake, list(fds), token)
             for handed in fds:
                 os.close(handed)
-            node.send(_REPORT.pack(token, pid, 0, ord("S")))
+            node.send(report)
 
 
 if __name__ == "__main__":

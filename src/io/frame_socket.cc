@@ -114,6 +114,9 @@ Result<Ok> FrameSocket::receive(std::vector<Frame>& frames) {
       if (error == ECONNRESET) return Error{ErrorCode::kUnavailable, "connection reset"};
       return system_error("receive on local socket", error);
     }
+    if (message.msg_flags & MSG_CTRUNC) {  // the kernel has dropped descriptors
+      return system_error("receive descriptors", EMFILE);
+    }
     for (cmsghdr* header = CMSG_FIRSTHDR(&message); header;
          header = CMSG_NXTHDR(&message, header)) {
       if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;

@@ -8,11 +8,13 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdio>
+#include <utility>
 
 extern char** environ;
 
@@ -92,6 +94,22 @@ Result<Fd> open_pidfd(pid_t pid) {
   const long fd = ::syscall(SYS_pidfd_open, pid, 0);
   if (fd < 0) return system_error("watch process " + std::to_string(pid), errno);
   return Fd(static_cast<int>(fd));
+}
+
+uint64_t raise_file_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return UINT64_MAX;
+  const rlim_t before = std::exchange(limit.rlim_cur, limit.rlim_max);
+  return ::setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_max : before;
+}
+
+uint64_t open_files() {
+  DIR* files = ::opendir("/proc/self/fd");
+  if (!files) return 0;
+  uint64_t count = 0;
+  while (const dirent* entry = ::readdir(files)) count += entry->d_name[0] != '.';
+  ::closedir(files);
+  return count - 1;  // less the directory itself
 }
 
 void become_subreaper() { ::prctl(PR_SET_CHILD_SUBREAPER, 1); }

@@ -19,6 +19,10 @@ Result<pid_t> spawn(const std::vector<std::string>& arguments,
 Result<Fd> open_pidfd(pid_t pid);
 void become_subreaper();
 
+// Raises how many files this process may open to what it may ask for; its children inherit it.
+uint64_t raise_file_limit();
+uint64_t open_files();  // of this process, now
+
 // Kills every descendant of this process, adopted orphans included, and reaps them; gives up after
 // `patience`.
 void end_descendants(Duration patience);

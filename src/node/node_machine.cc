@@ -4,6 +4,12 @@
 #include <utility>
 
 namespace eagleray {
+namespace {
+
+constexpr Duration kStartDelay = Duration::from_ms(100);  // doubled for each failure in a row
+constexpr uint32_t kStartDoublingsMax = 6;
+
+}  // namespace
 
 NodeMachine::NodeMachine(const Settings& settings, NodeInfo info)
     : settings_(settings), info_(std::move(info)), free_(info_.total) {
@@ -46,14 +52,29 @@ ProcId NodeMachine::on_register(const Register& message, Instant now, NodeEffect
   worker.state = WorkerState::kIdle;
   worker.idle_since = now;
   worker.bytes_at_start = message.private_bytes;
+  start_failures_ = 0;
+  start_again_at_ = Instant{};
+  start_problem_.clear();
   send(proc, Registered{proc, info_, JobInfo{}, "", to_text(settings_)}, out);
   schedule(now, out);
   return proc;
 }
 
-void NodeMachine::on_worker_start_failed(uint64_t token, Instant now, NodeEffects& out) {
+void NodeMachine::on_worker_start_failed(uint64_t token, const std::string& why, Instant now,
+                                         NodeEffects& out) {
   starting_.erase(token);
-  schedule(now, out);
+  start_problem_ = why;
+  const int64_t delay_us = kStartDelay.us << std::min(start_failures_, kStartDoublingsMax);
+  start_again_at_ = now + Duration{delay_us};
+  if (start_failures_++ > 0) return;
+  out.warnings.push_back("a worker process could not be started: " + why);
+  for (const auto& [job, driver] : drivers_) {
+    send(driver,
+         LogLines{0, true,
+                  "eagleray: a worker process could not be started: " + why +
+                      "; it is tried again\n"},
+         out);
+  }
 }
 
 void NodeMachine::on_client(ProcId from, const ClientToNode& message, Instant now,
@@ -281,6 +302,10 @@ void NodeMachine::tick(Instant now, NodeEffects& out) {
     const std::string reason = explain(demand, hopeless);
     send(demand.client, LeaseWaits{demand.request.key, hopeless, reason}, out);
   }
+  if (start_failures_ > 0 && now >= start_again_at_) {
+    start_again_at_ = Instant::never();
+    schedule(now, out);
+  }
 }
 
 std::string NodeMachine::explain(const Demand& demand, bool& hopeless) const {
@@ -294,6 +319,7 @@ std::string NodeMachine::explain(const Demand& demand, bool& hopeless) const {
     return "it waits for resources: it wants {" + to_string(want) + "} and {" + to_string(free_) +
            "} is free; " + std::to_string(leases_.size()) + " leases and the actors hold the rest";
   }
+  if (!start_problem_.empty()) return "no worker process can be started: " + start_problem_;
   return "it waits for a worker process to start";
 }
 
@@ -309,6 +335,7 @@ Instant NodeMachine::next_deadline() const {
     ++idle;
     oldest = std::min(oldest, worker.idle_since);
   }
+  if (start_failures_ > 0) next = std::min(next, start_again_at_);
   if (idle > cpu_count()) next = std::min(next, oldest + settings_.worker_idle_max);
   for (const Demand& demand : demands_) {
     if (!demand.explained && demand.held == 0 && demand.request.wanted > 0) {

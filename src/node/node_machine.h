@@ -93,7 +93,9 @@ class NodeMachine {
   // `bequests`: what it left of its objects (store/estate.h).
   void on_client_gone(ProcId proc, const ExitInfo& exit, const std::vector<Bequest>& bequests,
                       Instant now, NodeEffects& out);
-  void on_worker_start_failed(uint64_t token, Instant now, NodeEffects& out);
+  // `why`: for people, in half a sentence. Tried again, ever more rarely.
+  void on_worker_start_failed(uint64_t token, const std::string& why, Instant now,
+                              NodeEffects& out);
   void on_control(const ControlToNode& message, Instant now, NodeEffects& out);
   void tick(Instant now, NodeEffects& out);
   Instant next_deadline() const;
@@ -260,6 +262,9 @@ class NodeMachine {
   std::deque<WaitingSegment> waiting_segments_;
   Custodian custodian_;
   ResourceMap reported_;
+  uint32_t start_failures_ = 0;  // in a row
+  Instant start_again_at_;       // no start before; never(): none has failed since the last try
+  std::string start_problem_;
   Instant next_memory_look_;
   bool memory_complained_ = false;  // since memory became short
 };

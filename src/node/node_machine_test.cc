@@ -202,10 +202,16 @@ TEST_F(NodeMachineTest, an_object_larger_than_the_store_is_refused_at_once) {
 TEST_F(NodeMachineTest, a_start_that_failed_is_tried_again) {
   const ProcId client = driver();
   out_.list.clear();
-  node_.on_worker_start_failed(1, now_, out_);
-  node_.on_worker_start_failed(2, now_, out_);
+  node_.on_worker_start_failed(1, "no files", now_, out_);
+  node_.on_worker_start_failed(2, "no files", now_, out_);
   ask(client, 1);
+  ASSERT_EQ(sent<LogLines>().size(), 1u);
+  EXPECT_NE(sent<LogLines>()[0].second.text.find("no files"), std::string::npos);
+  EXPECT_EQ(count<NodeEffects::StartWorker>(), 0u);
+  now_ = node_.next_deadline();
+  node_.tick(now_, out_);
   EXPECT_EQ(count<NodeEffects::StartWorker>(), 1u);
+  EXPECT_GT(node_.next_deadline(), now_);
 }
 
 TEST_F(NodeMachineTest, bundles_hold_resources_until_released) {

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "io/process.h"
 #include "wire/codec.h"
 
 namespace eagleray {
@@ -49,6 +50,7 @@ ClientShell::ClientShell(Options&& options)
     : options_(std::move(options)), socket_(std::move(options_.socket)), machine_(settings_) {}
 
 Result<std::unique_ptr<ClientShell>> ClientShell::open(Options options) {
+  raise_file_limit();  // two descriptors for each process that it talks to
   std::unique_ptr<ClientShell> shell(new ClientShell(std::move(options)));
   Result<Ok> started = shell->start();
   if (!started.ok()) return started.error();

@@ -26,6 +26,7 @@ namespace {
 constexpr size_t kTailBytes = 4096;
 constexpr uint64_t kOutputBytesMax = 64u << 20;  // of one worker's stream; then it starts anew
 constexpr size_t kTopProcesses = 5;
+constexpr uint64_t kFilesPerWorker = 16;  // 9 once it runs; the rest is for links and segments
 constexpr Duration kEndPatience = Duration::from_s(1);
 
 // What the zygote says: a worker was forked ('S') or has ended ('X', with its wait status).
@@ -111,6 +112,7 @@ Result<Ok> NodeShell::start_zygote() {
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0) {
     return system_error("socketpair", errno);
   }
+  file_limit_ = raise_file_limit();
   zygote_ = Fd(fds[0]);
   Fd theirs(fds[1]);
   ::fcntl(zygote_.get(), F_SETFL, O_NONBLOCK);
@@ -267,8 +269,17 @@ void NodeShell::start_worker(uint64_t token) {
   Result<Pipe> out = make_pipe();
   Result<Pipe> err = make_pipe();
   NodeEffects effects;
-  if (!sockets.ok() || !out.ok() || !err.ok()) {
-    node_.on_worker_start_failed(token, monotonic_now(), effects);
+  std::string problem;
+  if (!sockets.ok()) problem = sockets.error().message;
+  if (!out.ok()) problem = out.error().message;
+  if (!err.ok()) problem = err.error().message;
+  const uint64_t files = open_files();
+  if (files + kFilesPerWorker * (starting_.size() + 1) > file_limit_) {
+    problem = "the node has " + std::to_string(files) + " files open and may open " +
+              std::to_string(file_limit_) + ": raise the limit (ulimit -n)";
+  }
+  if (!problem.empty()) {
+    node_.on_worker_start_failed(token, problem, monotonic_now(), effects);
     return apply(effects);
   }
   starting.socket = std::move(sockets.value().ours);
@@ -289,7 +300,7 @@ void NodeShell::start_worker(uint64_t token) {
   header->cmsg_len = CMSG_LEN(sizeof fds);
   std::memcpy(CMSG_DATA(header), fds, sizeof fds);
   if (::sendmsg(zygote_.get(), &message, MSG_NOSIGNAL) < 0) {
-    node_.on_worker_start_failed(token, monotonic_now(), effects);
+    node_.on_worker_start_failed(token, "its zygote does not answer", monotonic_now(), effects);
     return apply(effects);
   }
   starting_[token] = std::move(starting);
@@ -312,6 +323,14 @@ void NodeShell::on_zygote() {
     }
     const auto it = starting_.find(report.token);
     if (it == starting_.end()) continue;
+    if (report.kind == 'F') {
+      starting_.erase(it);
+      NodeEffects effects;
+      node_.on_worker_start_failed(report.token, system_error("fork", report.status).message,
+                                   monotonic_now(), effects);
+      apply(effects);
+      continue;
+    }
     WorkerProcess& process = processes_[pid];
     process.token = report.token;
     process.out = std::move(it->second.out);
@@ -404,7 +423,9 @@ void NodeShell::on_worker_exit(pid_t pid, int status) {
   connections_.erase(fd);
   NodeEffects effects;
   if (!proc) {
-    node_.on_worker_start_failed(token, monotonic_now(), effects);
+    node_.on_worker_start_failed(token, exit.reason + " as it started" +
+                                            (exit.stderr_tail.empty() ? "" : ":\n" + exit.stderr_tail),
+                                 monotonic_now(), effects);
     return apply(effects);
   }
   by_proc_.erase(proc);
@@ -544,7 +565,11 @@ void NodeShell::make_link(ProcId a, ProcId b) {
   Connection* second = find(b);
   if (!first || !second) return;  // one has died: PeerLost is on its way
   Result<Fd> rings = make_memfd("eagleray-link", kLinkBytes);
-  if (!rings.ok()) return;
+  if (!rings.ok()) {  // its end tells everybody who waits for it
+    log_line(LogLevel::kError, rings.error().message);
+    ::kill(second->pid != 0 ? second->pid : first->pid, SIGKILL);
+    return;
+  }
   auto hand = [&](ProcId to, ProcId peer, const Connection& from, bool is_first) {
     const int fds[] = {rings.value().get(), from.background_bell.get(), from.waiter_bell.get(),
                        from.page_fd.get()};

@@ -86,6 +86,7 @@ class NodeShell {
   ControlProcess control_;
   MemoryReader memory_;
   uint64_t kernel_kills_seen_ = 0;
+  uint64_t file_limit_ = 0;  // how many files this process may open
   Fd listener_, signals_, driver_, zygote_;
   pid_t zygote_pid_ = 0;
   Fd node_page_fd_;
