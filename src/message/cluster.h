@@ -128,8 +128,13 @@ struct ReleaseBundles {  // ends leases and actors inside, then gives the resour
   EAGLERAY_FIELDS(ReleaseBundles, group)
 };
 
+struct ControlTrouble {  // what keeps control from answering, for people
+  std::string text;
+  EAGLERAY_FIELDS(ControlTrouble, text)
+};
+
 using ControlToNode =
     std::variant<NodeAccepted, Acknowledged, JobAccepted, AnswerClient, PlaceActor, StopActor,
-                 PrepareBundles, CommitBundles, ReleaseBundles>;
+                 PrepareBundles, CommitBundles, ReleaseBundles, ControlTrouble>;
 
 }  // namespace eagleray

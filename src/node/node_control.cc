@@ -69,6 +69,8 @@ void NodeMachine::on_control(const ControlToNode& message, Instant now, NodeEffe
   } else if (const auto* gone = std::get_if<ReleaseBundles>(&message)) {
     release(*gone, out);
     schedule(now, out);
+  } else if (const auto* trouble = std::get_if<ControlTrouble>(&message)) {
+    tell_drivers(trouble->text, out);
   }
 }
 

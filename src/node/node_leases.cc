@@ -208,7 +208,8 @@ void NodeMachine::schedule(Instant now, NodeEffects& out) {
   if (!pending_actors_.empty() && workers_wanted == 0) revoke_for(nullptr, out);
   std::erase_if(demands_, [](const Demand& d) { return d.request.wanted == 0 && d.held == 0; });
   const bool starts_wait = start_again_at_ != Instant::never() && now < start_again_at_;
-  while (!starts_wait && starting_.size() < std::min<size_t>(workers_wanted, settings_.workers_starting_max) &&
+  while (!starts_wait &&
+         starting_.size() < std::min<size_t>(workers_wanted, settings_.workers_starting_max) &&
          workers_.size() + starting_.size() < settings_.workers_max) {
     starting_.insert(++last_token_);
     out.list.push_back(NodeEffects::StartWorker{last_token_});

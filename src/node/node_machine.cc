@@ -67,13 +67,13 @@ void NodeMachine::on_worker_start_failed(uint64_t token, const std::string& why,
   const int64_t delay_us = kStartDelay.us << std::min(start_failures_, kStartDoublingsMax);
   start_again_at_ = now + Duration{delay_us};
   if (start_failures_++ > 0) return;
-  out.warnings.push_back("a worker process could not be started: " + why);
+  tell_drivers("a worker process could not be started: " + why + "; it is tried again", out);
+}
+
+void NodeMachine::tell_drivers(const std::string& text, NodeEffects& out) {
+  out.warnings.push_back(text);
   for (const auto& [job, driver] : drivers_) {
-    send(driver,
-         LogLines{0, true,
-                  "eagleray: a worker process could not be started: " + why +
-                      "; it is tried again\n"},
-         out);
+    send(driver, LogLines{0, true, "eagleray: " + text + "\n"}, out);
   }
 }
 

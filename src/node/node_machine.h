@@ -220,6 +220,7 @@ class NodeMachine {
   bool can_take(const ResourceMap& want, const Strategy& strategy, const ResourceMap& free) const;
   void take(const ResourceMap& want, Strategy& strategy, Worker& worker);
   void give(const ResourceMap& held, const Strategy& strategy, Worker& worker);
+  void tell_drivers(const std::string& text, NodeEffects& out);
   void end_lease(Lease& lease, NodeEffects& out);
   void end_leased_by(ProcId gone, NodeEffects& out);
   void end_worker(ProcId proc, Worker& worker, const std::string& why, NodeEffects& out);

@@ -98,6 +98,17 @@ bool ControlShell::on_frame(const std::string& bytes, ControlEffects& effects) {
   return true;
 }
 
+// Once until a commit succeeds.
+void ControlShell::report_trouble(const std::string& why) {
+  const std::string text = why +
+                           ": new actors, names and placement groups wait until control can "
+                           "write again; tasks and calls go on";
+  log_line(LogLevel::kError, text);
+  std::string bytes;
+  encode(ControlToNode{ControlTrouble{text}}, bytes);
+  (void)node_.send(bytes).ok();
+}
+
 void ControlShell::carry_out(ControlEffects& effects) {
   if (!effects.durable.empty()) {
     std::vector<RecordStore::Write> writes;
@@ -106,8 +117,8 @@ void ControlShell::carry_out(ControlEffects& effects) {
                         change.record ? bytes_of(*change.record) : std::string(), !change.record});
     }
     Result<Ok> committed = store_->commit(writes);
+    if (!committed.ok()) report_trouble(committed.error().message);
     while (!committed.ok()) {  // nothing is said that is not kept: a full disk is waited out
-      log_line(LogLevel::kError, committed.error().message + "; control waits for it");
       ::poll(nullptr, 0, kDiskRetryMs);
       committed = store_->commit(writes);
     }

@@ -33,6 +33,7 @@ class ControlShell {
   void on_ready(uint32_t events);
   bool on_frame(const std::string& bytes, ControlEffects& effects);
   void carry_out(ControlEffects& effects);
+  void report_trouble(const std::string& why);
 
   EventLoop loop_;
   std::unique_ptr<RecordStore> store_;

@@ -423,9 +423,10 @@ void NodeShell::on_worker_exit(pid_t pid, int status) {
   connections_.erase(fd);
   NodeEffects effects;
   if (!proc) {
-    node_.on_worker_start_failed(token, exit.reason + " as it started" +
-                                            (exit.stderr_tail.empty() ? "" : ":\n" + exit.stderr_tail),
-                                 monotonic_now(), effects);
+    node_.on_worker_start_failed(
+        token,
+        exit.reason + " as it started" + (exit.stderr_tail.empty() ? "" : ":\n" + exit.stderr_tail),
+        monotonic_now(), effects);
     return apply(effects);
   }
   by_proc_.erase(proc);
