@@ -114,10 +114,17 @@ char* reserve(Value& value, size_t size) {
     return value.bytes.mutable_data();
   }
   Result<ClientShell::Room> room = Error{ErrorCode::kUnavailable, ""};
+  const auto interrupted = [] {
+    const PyGILState_STATE held = PyGILState_Ensure();
+    const bool raised = PyErr_CheckSignals() != 0;
+    PyGILState_Release(held);
+    return raised;
+  };
   Py_BEGIN_ALLOW_THREADS;
-  room = runtime().shell->allocate(size);
+  room = runtime().shell->allocate(size, interrupted);
   Py_END_ALLOW_THREADS;
   if (!room.ok()) {
+    if (PyErr_Occurred()) return nullptr;
     PyObject* record = PyObject_CallFunction(runtime().system_error, "ssy#", "store_full",
                                              room.error().message.c_str(), "", Py_ssize_t{0});
     if (record) {

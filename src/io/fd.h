@@ -66,6 +66,10 @@ class Mapping {
   uint64_t size_ = 0;
 };
 
+// Brings the pages of a writable mapping into memory, all at once: an error here instead of a
+// SIGBUS at the first write. Kernels before 5.14 cannot; there it does nothing.
+Result<Ok> populate(char* data, uint64_t bytes);
+
 // Size of what `fd` refers to.
 Result<uint64_t> size_of(int fd);
 

@@ -243,8 +243,11 @@ struct SegmentOpened {  // fds: the segment, or none when found is false
   uint64_t bytes = 0;
   EAGLERAY_FIELDS(SegmentOpened, request, segment, found, bytes)
 };
-struct ReclaimSegments {  // the store is short of room: return what is cached and empty
-  EAGLERAY_NO_FIELDS(ReclaimSegments)
+// The store is short of room: return what is empty, now and as long as it is short; or it is not
+// any more.
+struct ReclaimSegments {
+  bool now_short = true;
+  EAGLERAY_FIELDS(ReclaimSegments, now_short)
 };
 struct StartActor {  // to a worker: construct it, then ActorStarted
   ActorSpec spec;

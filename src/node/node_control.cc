@@ -50,6 +50,7 @@ void NodeMachine::on_control(const ControlToNode& message, Instant now, NodeEffe
     jobs_[job->job.job] = job->job;
     drivers_[job->job.job] = proc;
     send(proc, Registered{proc, info_, job->job, "", to_text(settings_)}, out);
+    if (store_short_) send(proc, ReclaimSegments{true}, out);
   } else if (const auto* answer = std::get_if<AnswerClient>(&message)) {
     if (control_.on_answer(*answer) && clients_.contains(answer->client)) {
       send(answer->client, ControlSays{answer->request, answer->answer}, out);

@@ -56,6 +56,7 @@ ProcId NodeMachine::on_register(const Register& message, Instant now, NodeEffect
   start_again_at_ = Instant{};
   start_problem_.clear();
   send(proc, Registered{proc, info_, JobInfo{}, "", to_text(settings_)}, out);
+  if (store_short_) send(proc, ReclaimSegments{true}, out);
   schedule(now, out);
   return proc;
 }
@@ -264,7 +265,7 @@ void NodeMachine::on_client_gone(ProcId proc, const ExitInfo& seen,
     drivers_.erase(client.job);
     if (client.job) report(JobEnded{client.job}, out);
   }
-  retry_segments(now, out);
+  retry_segments(out);
   schedule(now, out);
 }
 
@@ -275,12 +276,8 @@ void NodeMachine::tick(Instant now, NodeEffects& out) {
          now - waiting_segments_.front().since >= settings_.store_full_wait) {
     const WaitingSegment waiting = waiting_segments_.front();
     waiting_segments_.pop_front();
-    send(waiting.client,
-         SegmentDenied{waiting.request.request, false,
-                       "the object store is full: " + std::to_string(store_used_ >> 20) + " of " +
-                           std::to_string(settings_.object_store_memory >> 20) +
-                           " MiB are in use (" + store_holders() + ")"},
-         out);
+    deny(waiting, out);
+    retry_segments(out);  // what stood behind it may fit
   }
   uint32_t idle = 0;
   for (const auto& [proc, worker] : workers_) idle += worker.state == WorkerState::kIdle ? 1 : 0;

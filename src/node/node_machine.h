@@ -96,6 +96,9 @@ class NodeMachine {
   // `why`: for people, in half a sentence. Tried again, ever more rarely.
   void on_worker_start_failed(uint64_t token, const std::string& why, Instant now,
                               NodeEffects& out);
+  // What MakeSegment wanted could not be made.
+  void on_segment_failed(const NodeEffects::MakeSegment& wanted, const std::string& why,
+                         NodeEffects& out);
   void on_control(const ControlToNode& message, Instant now, NodeEffects& out);
   void tick(Instant now, NodeEffects& out);
   Instant next_deadline() const;
@@ -227,7 +230,10 @@ class NodeMachine {
   void link(ProcId a, ProcId b, NodeEffects& out);
   void send(ProcId to, NodeToClient message, NodeEffects& out);
   void ask_segment(ProcId from, const RequestSegment& request, Instant now, NodeEffects& out);
-  void retry_segments(Instant now, NodeEffects& out);
+  void make_segment(ProcId from, const RequestSegment& request, NodeEffects& out);
+  void deny(const WaitingSegment& waiting, NodeEffects& out);
+  void retry_segments(NodeEffects& out);
+  void tell_shortage(NodeEffects& out);
   void drop_segment(SegmentId id, NodeEffects& out);
   void drop_if_empty(SegmentId id, NodeEffects& out);
   void orphan_segments(ProcId gone, const Client& client, NodeEffects& out);
@@ -260,6 +266,7 @@ class NodeMachine {
   std::map<BundleKey, Bundle> bundles_;
   std::map<SegmentId, SegmentRow> segments_;
   uint64_t store_used_ = 0;
+  bool store_short_ = false;  // as clients know
   std::deque<WaitingSegment> waiting_segments_;
   Custodian custodian_;
   ResourceMap reported_;

@@ -189,7 +189,46 @@ TEST_F(NodeMachineTest, a_full_store_waits_and_then_says_who_holds_it) {
   EXPECT_TRUE(sent<SegmentDenied>().empty());
   node_.tick(now_ + Duration::from_s(11), out_);
   ASSERT_EQ(sent<SegmentDenied>().size(), 1u);
-  EXPECT_NE(sent<SegmentDenied>()[0].second.message.find("1024 MiB"), std::string::npos);
+  EXPECT_NE(sent<SegmentDenied>()[0].second.message.find("the driver"), std::string::npos);
+}
+
+TEST_F(NodeMachineTest, room_comes_first_to_who_asked_first) {
+  const ProcId client = driver();
+  node_.on_client(client, RequestSegment{RequestId{1}, 900u << 20}, now_, out_);
+  node_.on_client(client, RequestSegment{RequestId{2}, 200u << 20}, now_, out_);  // waits
+  node_.on_client(client, RequestSegment{RequestId{3}, 2u << 20}, now_, out_);    // would fit
+  EXPECT_EQ(count<NodeEffects::MakeSegment>(), 1u);
+  out_.list.clear();
+  node_.on_client(client, ReleaseSegment{SegmentId{1}}, now_, out_);
+  std::vector<uint64_t> made;
+  for (const auto& effect : out_.list) {
+    const auto* make = std::get_if<NodeEffects::MakeSegment>(&effect);
+    if (make) made.push_back(make->request.value);
+  }
+  EXPECT_EQ(made, (std::vector<uint64_t>{2, 3}));
+  ASSERT_EQ(sent<ReclaimSegments>().size(), 1u);  // the shortage is over
+  EXPECT_FALSE(sent<ReclaimSegments>()[0].second.now_short);
+}
+
+TEST_F(NodeMachineTest, who_waits_behind_a_denied_request_gets_what_fits) {
+  const ProcId client = driver();
+  node_.on_client(client, RequestSegment{RequestId{1}, 900u << 20}, now_, out_);
+  node_.on_client(client, RequestSegment{RequestId{2}, 200u << 20}, now_, out_);
+  node_.on_client(client, RequestSegment{RequestId{3}, 2u << 20}, now_ + Duration::from_s(9), out_);
+  node_.tick(now_ + Duration::from_s(10), out_);
+  EXPECT_EQ(sent<SegmentDenied>().size(), 1u);
+  EXPECT_EQ(count<NodeEffects::MakeSegment>(), 2u);
+}
+
+TEST_F(NodeMachineTest, a_segment_that_cannot_be_made_takes_no_room) {
+  const ProcId client = driver();
+  out_.list.clear();
+  node_.on_client(client, RequestSegment{RequestId{1}, 900u << 20}, now_, out_);
+  const auto wanted = std::get<NodeEffects::MakeSegment>(out_.list.at(0));
+  node_.on_segment_failed(wanted, "no memory", out_);
+  EXPECT_EQ(sent<SegmentDenied>()[0].second.message, "no memory");
+  node_.on_client(client, RequestSegment{RequestId{2}, 900u << 20}, now_, out_);
+  EXPECT_EQ(count<NodeEffects::MakeSegment>(), 2u);
 }
 
 TEST_F(NodeMachineTest, an_object_larger_than_the_store_is_refused_at_once) {

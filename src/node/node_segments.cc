@@ -2,26 +2,32 @@
 #include <algorithm>
 #include <utility>
 
+#include "node/memory_policy.h"
 #include "node/node_machine.h"
 
 namespace eagleray {
+namespace {
+
+constexpr size_t kHoldersSaid = 5;
+
+}  // namespace
 
 void NodeMachine::on(ProcId from, const RequestSegment& request, Instant now, NodeEffects& out) {
   ask_segment(from, request, now, out);
 }
 
-void NodeMachine::on(ProcId from, const ReleaseSegment& release, Instant now, NodeEffects& out) {
+void NodeMachine::on(ProcId from, const ReleaseSegment& release, Instant, NodeEffects& out) {
   const auto row = segments_.find(release.segment);
   if (row == segments_.end() || row->second.writer != from || row->second.orphan) return;
   drop_segment(release.segment, out);
-  retry_segments(now, out);
+  retry_segments(out);
 }
 
 void NodeMachine::on(ProcId from, const OpenSegment& open, Instant, NodeEffects& out) {
   out.list.push_back(NodeEffects::ShareSegment{from, open.request, open.segment});
 }
 
-void NodeMachine::on(ProcId from, const FreeOrphanExtents& orphans, Instant now, NodeEffects& out) {
+void NodeMachine::on(ProcId from, const FreeOrphanExtents& orphans, Instant, NodeEffects& out) {
   const auto row = segments_.find(orphans.segment);
   if (row == segments_.end() || !row->second.orphan) return;
   const auto owned = row->second.owned.find(from);
@@ -29,7 +35,7 @@ void NodeMachine::on(ProcId from, const FreeOrphanExtents& orphans, Instant now,
   owned->second -= std::min(owned->second, orphans.count);
   if (owned->second == 0) row->second.owned.erase(owned);
   drop_if_empty(orphans.segment, out);
-  retry_segments(now, out);
+  retry_segments(out);
 }
 
 // ---- the custodian of dead owners' objects ----
@@ -70,7 +76,7 @@ void NodeMachine::on(ProcId from, const CustodyWant& want, Instant now, NodeEffe
   carry_out(said, now, out);
 }
 
-void NodeMachine::carry_out(Custodian::Out& said, Instant now, NodeEffects& out) {
+void NodeMachine::carry_out(Custodian::Out& said, Instant, NodeEffects& out) {
   for (const StoreLocation& location : said.taken) {
     const auto row = segments_.find(location.segment);
     if (row != segments_.end()) ++row->second.held;
@@ -100,7 +106,7 @@ void NodeMachine::carry_out(Custodian::Out& said, Instant now, NodeEffects& out)
   for (auto& [to, message] : said.messages) {
     if (clients_.contains(to)) send(to, std::move(message), out);
   }
-  retry_segments(now, out);
+  retry_segments(out);
 }
 
 void NodeMachine::orphan_segments(ProcId gone, const Client& client, NodeEffects& out) {
@@ -139,24 +145,62 @@ void NodeMachine::ask_segment(ProcId from, const RequestSegment& request, Instan
          out);
     return;
   }
-  if (store_used_ + request.bytes > settings_.object_store_memory) {
+  // First come, first served: a small request does not overtake a large one that waits.
+  if (!waiting_segments_.empty() || store_used_ + request.bytes > settings_.object_store_memory) {
     waiting_segments_.push_back(WaitingSegment{from, request, now});
-    for (const auto& [proc, client] : clients_) send(proc, ReclaimSegments{}, out);
+    tell_shortage(out);
     return;
   }
+  make_segment(from, request, out);
+}
+
+void NodeMachine::make_segment(ProcId from, const RequestSegment& request, NodeEffects& out) {
   const SegmentId id{++last_segment_};
   store_used_ += request.bytes;
   segments_[id] = SegmentRow{from, clients_[from].job, request.bytes, false, false, 0, {}};
   out.list.push_back(NodeEffects::MakeSegment{from, request.request, id, request.bytes});
 }
 
-void NodeMachine::retry_segments(Instant now, NodeEffects& out) {
+void NodeMachine::on_segment_failed(const NodeEffects::MakeSegment& wanted, const std::string& why,
+                                    NodeEffects& out) {
+  if (segments_.contains(wanted.segment)) drop_segment(wanted.segment, out);
+  if (clients_.contains(wanted.to)) {
+    send(wanted.to, SegmentDenied{wanted.request, false, why}, out);
+  }
+  retry_segments(out);
+}
+
+// It has waited for store_full_wait.
+void NodeMachine::deny(const WaitingSegment& waiting, NodeEffects& out) {
+  const std::string waited = to_string(*row_of("store_full_wait_ms"), settings_);
+  send(waiting.client,
+       SegmentDenied{
+           waiting.request.request, false,
+           "the object store is full: " + bytes_text(waiting.request.bytes) + " are wanted and " +
+               bytes_text(store_used_) + " of " + bytes_text(settings_.object_store_memory) +
+               " are in use; no room came within " + waited +
+               " ms (store_full_wait_ms). It is held by " + store_holders() +
+               "\nWhat to do: drop references that are not needed any more (del, or a shorter "
+               "list), "
+               "take fewer large results at once, or give init() more object_store_memory."},
+       out);
+}
+
+void NodeMachine::retry_segments(NodeEffects& out) {
   while (!waiting_segments_.empty() &&
          store_used_ + waiting_segments_.front().request.bytes <= settings_.object_store_memory) {
     const WaitingSegment waiting = waiting_segments_.front();
     waiting_segments_.pop_front();
-    ask_segment(waiting.client, waiting.request, now, out);
+    make_segment(waiting.client, waiting.request, out);
   }
+  tell_shortage(out);
+}
+
+// While somebody waits for room, nobody keeps empty segments.
+void NodeMachine::tell_shortage(NodeEffects& out) {
+  const bool now_short = !waiting_segments_.empty();
+  if (std::exchange(store_short_, now_short) == now_short) return;
+  for (const auto& [proc, client] : clients_) send(proc, ReclaimSegments{now_short}, out);
 }
 
 void NodeMachine::drop_segment(SegmentId id, NodeEffects& out) {
@@ -168,17 +212,30 @@ void NodeMachine::drop_segment(SegmentId id, NodeEffects& out) {
 
 std::string NodeMachine::store_holders() const {
   std::map<uint64_t, uint64_t> by_proc;
-  for (const auto& [id, row] : segments_) by_proc[row.writer.value] += row.bytes;
+  std::map<uint64_t, size_t> count;
+  for (const auto& [id, row] : segments_) {
+    by_proc[row.writer.value] += row.bytes;
+    ++count[row.writer.value];
+  }
   std::vector<std::pair<uint64_t, uint64_t>> top(by_proc.begin(), by_proc.end());
   std::sort(top.begin(), top.end(), [](auto& a, auto& b) { return a.second > b.second; });
   std::string text;
-  for (size_t i = 0; i < top.size() && i < 3; ++i) {
-    const auto client = clients_.find(ProcId{top[i].first});
-    text += (i ? ", " : "") + std::string("pid ") +
-            (client == clients_.end() ? "(ended)" : std::to_string(client->second.pid)) + ": " +
-            std::to_string(top[i].second >> 20) + " MiB";
+  for (size_t i = 0; i < top.size() && i < kHoldersSaid; ++i) {
+    const ProcId proc{top[i].first};
+    const auto client = clients_.find(proc);
+    const auto worker = workers_.find(proc);
+    std::string who = "a process that has ended (its objects are still referenced)";
+    if (client != clients_.end()) {
+      const bool actor = worker != workers_.end() && !worker->second.actor_class.empty();
+      who = (worker == workers_.end() ? "the driver"
+             : actor                  ? "actor " + worker->second.actor_class
+                                      : std::string("a worker")) +
+            ", pid " + std::to_string(client->second.pid);
+    }
+    text += (i ? "; " : "") + who + ": " + bytes_text(top[i].second) + " in " +
+            std::to_string(count[top[i].first]) + " segments";
   }
-  return text;
+  return text + ".";
 }
 
 }  // namespace eagleray

@@ -101,6 +101,7 @@ Result<Ok> ClientShell::start() {
   machine_.use(settings_);
   machine_.on_registered(registered_, static_cast<uint32_t>(::getpid()));
   allocator_.keep_empty(settings_.store_cache_bytes_max);
+  allocator_.fit_store(settings_.object_store_memory);
   Result<Mapping> node_page =
       Mapping::map(frame.value().fds[0].get(), kPageBytes, Mapping::Access::kReadWrite);
   if (!node_page.ok()) return node_page.error();
@@ -231,6 +232,10 @@ void ClientShell::carry_out() {
       (void)socket_.send(scratch_).ok();
     }
   }
+  if (!effects.free_extents.empty() && waiting_for_room_ > 0) {
+    ++effects.completed;
+    ring_eventfd(waiter_bell_.get());
+  }
   if (!effects.notify.empty()) {
     std::lock_guard lock(notify_mutex_);
     notifications_.insert(notifications_.end(), effects.notify.begin(), effects.notify.end());
@@ -357,13 +362,19 @@ void ClientShell::handle_node(Frame&& frame) {
   } else if (auto* lost = std::get_if<PeerLost>(&message)) {
     return lose_peer(*lost);
   } else if (auto* granted = std::get_if<SegmentGranted>(&message)) {
-    SegmentReply& reply = segment_replies_[granted->request];
+    SegmentReply reply;
     reply.granted = !frame.fds.empty();
     reply.segment = granted->segment;
     reply.bytes = granted->bytes;
     if (reply.granted) reply.fd = std::move(frame.fds[0]);
     ++effects_.completed;
+    if (abandoned_.erase(granted->request)) {
+      effects_.to_node.push_back(ReleaseSegment{granted->segment});
+    } else {
+      segment_replies_[granted->request] = std::move(reply);
+    }
   } else if (auto* denied = std::get_if<SegmentDenied>(&message)) {
+    if (abandoned_.erase(denied->request)) return;
     SegmentReply& reply = segment_replies_[denied->request];
     reply.hopeless = denied->hopeless;
     reply.message = denied->message;
@@ -375,8 +386,10 @@ void ClientShell::handle_node(Frame&& frame) {
     reply.bytes = opened->bytes;
     if (reply.granted) reply.fd = std::move(frame.fds[0]);
     ++effects_.completed;
-  } else if (std::get_if<ReclaimSegments>(&message)) {
-    for (SegmentId segment : allocator_.give_up_empty()) {
+  } else if (auto* reclaim = std::get_if<ReclaimSegments>(&message)) {
+    allocator_.keep_empty(reclaim->now_short ? 0 : settings_.store_cache_bytes_max);
+    for (SegmentId segment :
+         reclaim->now_short ? allocator_.give_up_empty() : std::vector<SegmentId>{}) {
       own_segments_.erase(segment);
       effects_.to_node.push_back(ReleaseSegment{segment});
     }
@@ -737,94 +750,6 @@ std::string ClientShell::wait_reason(Object* object) {
   Access machine = access();
   machine->forget_reason(request);
   return reason;
-}
-
-// ---- store ----
-
-Result<ClientShell::Room> ClientShell::allocate(uint64_t bytes) {
-  for (;;) {
-    RequestId request;
-    {
-      Access machine = access();
-      if (const auto extent = allocator_.allocate(bytes)) {
-        return Room{StoreLocation{extent->segment, extent->offset, bytes, machine->proc()},
-                    extent->data};
-      }
-      request = machine->next_request();
-      machine.effects().to_node.push_back(
-          RequestSegment{request, SegmentAllocator::segment_bytes_for(bytes)});
-    }
-    SegmentReply reply;
-    Waited waited = Waited::kInterrupted;
-    while (waited == Waited::kInterrupted) {
-      waited = wait(
-          [&] {
-            const auto it = segment_replies_.find(request);
-            if (it == segment_replies_.end()) return exiting();
-            reply = std::move(it->second);
-            segment_replies_.erase(it);
-            return true;
-          },
-          Wait{});
-    }
-    if (waited != Waited::kTrue || !reply.granted) {
-      if (reply.message.empty()) reply.message = "the node is gone";
-      return Error{reply.hopeless ? ErrorCode::kInvalid : ErrorCode::kLimit, reply.message};
-    }
-    Result<Mapping> mapped = Mapping::map(reply.fd.get(), reply.bytes, Mapping::Access::kReadWrite);
-    if (!mapped.ok()) return mapped.error();
-    std::lock_guard lock(mutex_);
-    auto mapping = std::make_shared<Mapping>(std::move(mapped).value());
-    allocator_.add(reply.segment, mapping->data(), reply.bytes);
-    own_segments_[reply.segment] = std::move(mapping);
-  }
-}
-
-void ClientShell::free_room(const StoreLocation& location) {
-  Access machine = access();
-  machine.effects().free_extents.push_back(location);
-}
-
-Result<ClientShell::View> ClientShell::view(const StoreLocation& location) {
-  auto slice = [&](const std::shared_ptr<Mapping>& mapping) -> Result<View> {
-    if (location.offset > mapping->size() || location.size > mapping->size() - location.offset) {
-      return Error{ErrorCode::kCorrupt, "object lies outside of its segment"};
-    }
-    return View{mapping, std::string_view(mapping->data() + location.offset, location.size)};
-  };
-  RequestId request;
-  {
-    Access machine = access();
-    const auto own = own_segments_.find(location.segment);
-    if (own != own_segments_.end()) return slice(own->second);
-    const auto it = mappings_.find(location.segment);
-    if (it != mappings_.end()) return slice(it->second);
-    request = machine->next_request();
-    machine.effects().to_node.push_back(OpenSegment{request, location.segment});
-  }
-  SegmentReply reply;
-  Waited waited = Waited::kInterrupted;
-  while (waited == Waited::kInterrupted) {
-    waited = wait(
-        [&] {
-          const auto it = segment_replies_.find(request);
-          if (it == segment_replies_.end()) return exiting();
-          reply = std::move(it->second);
-          segment_replies_.erase(it);
-          return true;
-        },
-        Wait{});
-  }
-  if (!reply.granted) return Error{ErrorCode::kNotFound, "its segment of the store is gone"};
-  Result<Mapping> mapped = Mapping::map(reply.fd.get(), reply.bytes, Mapping::Access::kRead);
-  if (!mapped.ok()) return mapped.error();
-  auto mapping = std::make_shared<Mapping>(std::move(mapped).value());
-  std::lock_guard lock(mutex_);
-  if (mappings_.size() >= settings_.read_mappings_max) {
-    std::erase_if(mappings_, [](const auto& entry) { return entry.second.use_count() == 1; });
-  }
-  mappings_[location.segment] = mapping;
-  return slice(mapping);
 }
 
 // ---- worker ----

@@ -15,9 +15,11 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "client/client_machine.h"
@@ -105,12 +107,14 @@ class ClientShell {
   Waited wait_for_answer(RequestId request, Instant deadline, ControlAnswer& answer);
 
   // ---- values ----
-  // Room of `bytes` in the store, to be filled by the caller. kLimit when the store stays full.
+  // Room of `bytes` in the store, to be filled by the caller. kLimit when the store stays full,
+  // kInvalid when it could never hold so much, kUnavailable when `give_up` (called without the lock
+  // after a signal) said so.
   struct Room {
     StoreLocation location;
     char* data = nullptr;
   };
-  Result<Room> allocate(uint64_t bytes);
+  Result<Room> allocate(uint64_t bytes, const std::function<bool()>& give_up);
   void free_room(const StoreLocation& location);
   // A mapping that stays while the returned pointer lives. kNotFound when the segment is gone.
   struct View {
@@ -168,6 +172,10 @@ class ClientShell {
   bool drain(Link& link);
   bool read_node();
   void handle_node(Frame&& frame);
+  struct SegmentReply;
+  Result<Ok> take_segment(SegmentReply& reply);  // lock held
+  Result<SegmentAllocator::Extent> wait_for_room(uint64_t bytes,
+                                                 const std::function<bool()>& give_up);
   void add_link(const PeerLinked& message, std::vector<Fd>&& fds);
   void lose_peer(const PeerLost& message);
   void push(Link& link, const PeerMessage& message);
@@ -225,6 +233,8 @@ class ClientShell {
     uint64_t bytes = 0;
   };
   std::unordered_map<RequestId, SegmentReply, IdHash> segment_replies_;
+  std::unordered_set<RequestId, IdHash> abandoned_;  // room came another way, or was not wanted
+  uint32_t waiting_for_room_ = 0;
   std::unordered_map<RequestId, ControlAnswer, IdHash> answers_;
   EstateWriter estate_;
   Mapping estate_memory_;

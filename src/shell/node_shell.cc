@@ -527,9 +527,11 @@ void NodeShell::apply(NodeEffects& effects) {
       ::kill(-static_cast<pid_t>(kill->pid), SIGKILL);
       ::kill(static_cast<pid_t>(kill->pid), SIGKILL);
     } else if (auto* make = std::get_if<NodeEffects::MakeSegment>(&effect)) {
-      Result<Fd> segment = make_memfd("eagleray-segment", make->bytes);
+      Result<Fd> segment = make_segment(make->bytes);
       if (!segment.ok()) {
-        send(make->to, SegmentDenied{make->request, false, segment.error().message});
+        // Its place in the list may move as the machine appends.
+        const NodeEffects::MakeSegment wanted = *make;
+        node_.on_segment_failed(wanted, segment.error().message, effects);
         continue;
       }
       const int fd = segment.value().get();
@@ -553,6 +555,20 @@ void NodeShell::apply(NodeEffects& effects) {
   for (const std::string& warning : effects.warnings) log_line(LogLevel::kWarning, warning);
   effects.list.clear();
   effects.warnings.clear();
+}
+
+// The kernel would find out at the first write only, with SIGBUS or by ending a process.
+Result<Fd> NodeShell::make_segment(uint64_t bytes) {
+  const MemoryUse use = memory_.read();
+  if (use.limit > 0 && use.room() < bytes) {
+    return Error{ErrorCode::kLimit, bytes_text(bytes) +
+                                        " of the object store are wanted and only " +
+                                        bytes_text(use.room()) + " of the " +
+                                        bytes_text(use.limit) + " of " + use.where +
+                                        " are free: use less memory, or give "
+                                        "init() less object_store_memory"};
+  }
+  return make_memfd("eagleray-segment", bytes);
 }
 
 void NodeShell::on_control(const ControlToNode& message) {

@@ -70,6 +70,7 @@ class NodeShell {
   void on_zygote();
   void on_worker_exit(pid_t pid, int status);
   void look_at_memory();
+  Result<Fd> make_segment(uint64_t bytes);
   void start_worker(uint64_t token);
   void read_output(pid_t pid, bool error);
   void emit(pid_t pid, bool error, std::string text);

@@ -9,8 +9,13 @@ constexpr uint64_t rounded(uint64_t bytes, uint64_t to) { return (bytes + to - 1
 
 }  // namespace
 
-uint64_t SegmentAllocator::segment_bytes_for(uint64_t bytes) {
-  if (bytes <= kOwnSegmentBytes) return kSegmentBytesMin;
+void SegmentAllocator::fit_store(uint64_t store_bytes) {
+  const uint64_t share = store_bytes / 32 / kSegmentRounding * kSegmentRounding;
+  shared_bytes_ = std::clamp(share, kSegmentRounding, kSharedBytesMax);
+}
+
+uint64_t SegmentAllocator::segment_bytes_for(uint64_t bytes) const {
+  if (bytes <= kOwnSegmentBytes) return shared_bytes_;
   return rounded(bytes, kSegmentRounding);
 }
 
@@ -18,7 +23,7 @@ void SegmentAllocator::add(SegmentId id, char* data, uint64_t bytes) {
   Segment& segment = segments_[id];
   segment.data = data;
   segment.bytes = bytes;
-  segment.shared = bytes == kSegmentBytesMin;
+  segment.shared = bytes == shared_bytes_;
   segment.free[0] = bytes;
   empty_bytes_ += bytes;
 }
@@ -57,7 +62,15 @@ std::optional<SegmentAllocator::Extent> SegmentAllocator::allocate(uint64_t byte
   if (left > 0) best->free[best_offset + size] = left;
   best->in_use[best_offset] = size;
   live_bytes_ += size;
-  return Extent{best_id, best_offset, best->data + best_offset};
+  Extent extent{best_id, best_offset, best->data + best_offset, nullptr, 0};
+  const uint64_t end = best_offset + size;
+  if (end > best->touched) {
+    const uint64_t cold = std::max(best_offset, best->touched);
+    extent.cold = best->data + cold;
+    extent.cold_bytes = end - cold;
+    best->touched = end;
+  }
+  return extent;
 }
 
 std::vector<SegmentId> SegmentAllocator::free(SegmentId id, uint64_t offset) {
@@ -84,6 +97,12 @@ std::vector<SegmentId> SegmentAllocator::free(SegmentId id, uint64_t offset) {
   if (size > 0) segment.free[offset] = size;
   if (segment.in_use.empty()) empty_bytes_ += segment.bytes;
   return give_up(empty_bytes_max_);
+}
+
+void SegmentAllocator::still_cold(SegmentId id, const char* from) {
+  const auto it = segments_.find(id);
+  if (it == segments_.end()) return;
+  it->second.touched = std::min(it->second.touched, static_cast<uint64_t>(from - it->second.data));
 }
 
 std::vector<SegmentId> SegmentAllocator::give_up_empty() { return give_up(0); }
