@@ -59,6 +59,13 @@ void ControlLink::on_acknowledged(const Acknowledged& message) {
   }
 }
 
+bool ControlLink::reports_end_of(const ActorId& actor, uint32_t incarnation) const {
+  return std::any_of(unacknowledged_.begin(), unacknowledged_.end(), [&](const FromNode& each) {
+    const auto* ended = std::get_if<ActorEnded>(&each.message);
+    return ended && ended->actor == actor && ended->incarnation == incarnation;
+  });
+}
+
 bool ControlLink::on_answer(const AnswerClient& message) {
   const auto it = questions_.find({message.client, message.request});
   if (it == questions_.end()) return false;

@@ -34,6 +34,9 @@ class ControlLink {
   bool on_answer(const AnswerClient& message);
   void on_client_gone(ProcId client);
 
+  // Whether control may not know yet that this life of the actor has ended.
+  bool reports_end_of(const ActorId& actor, uint32_t incarnation) const;
+
   uint64_t epoch() const { return epoch_; }
   bool attached() const { return attached_; }
 

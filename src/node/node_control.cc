@@ -78,6 +78,8 @@ void NodeMachine::on_control(const ControlToNode& message, Instant now, NodeEffe
 // Control may say it again after it has died and come back.
 void NodeMachine::place_actor(const PlaceActor& wanted, Instant now, NodeEffects& out) {
   const ActorId& actor = wanted.spec.actor;
+  // Said before control has heard how that life ended: it would begin a second time.
+  if (control_.reports_end_of(actor, wanted.incarnation)) return;
   for (const PendingActor& pending : pending_actors_) {
     if (pending.place.spec.actor == actor && pending.place.incarnation == wanted.incarnation)
       return;
