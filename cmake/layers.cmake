@@ -5,6 +5,9 @@ add_library(eagleray_options INTERFACE)
 target_compile_options(eagleray_options INTERFACE -Wall -Wextra -Wconversion -Wshadow -Werror)
 target_include_directories(eagleray_options INTERFACE ${CMAKE_SOURCE_DIR}/src
                            ${CMAKE_SOURCE_DIR}/include)
+if(EAGLERAY_PLANTED)
+  target_compile_definitions(eagleray_options INTERFACE EAGLERAY_PLANTED)
+endif()
 if(EAGLERAY_SANITIZE)
   # Without no-sanitize-recover, undefined behaviour is only printed and its test still passes.
   target_compile_options(eagleray_options INTERFACE -fsanitize=${EAGLERAY_SANITIZE}

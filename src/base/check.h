@@ -4,9 +4,20 @@
 
 namespace eagleray {
 
-// Writes one line to stderr and aborts. Async-signal-safe; never returns.
+#ifdef EAGLERAY_PLANTED  // the simulator notes it and goes on to the next seed (base/planted.h)
+inline constexpr bool kChecksThrow = true;
+#else
+inline constexpr bool kChecksThrow = false;
+#endif
+
+struct CheckFailed {
+  const char* why;
+};
+
+// Writes one line to stderr and aborts. Async-signal-safe; never returns. With kChecksThrow it
+// throws CheckFailed instead.
 [[noreturn]] void check_failed(const char* expression, const char* file, int line,
-                               const char* why) noexcept;
+                               const char* why) noexcept(!kChecksThrow);
 
 }  // namespace eagleray
 

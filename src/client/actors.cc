@@ -1,7 +1,9 @@
 // ClientMachine, actors as their callers see them. Control decides an actor's life; this file keeps
 // the order of calls and the fate of those that an actor's death catches.
+#include <algorithm>
 #include <utility>
 
+#include "base/planted.h"
 #include "client/client_machine.h"
 
 namespace eagleray {
@@ -163,7 +165,8 @@ void ClientMachine::on_actor_update(const ActorStatus& status, Effects& out) {
   if (actor.phase == ActorPhase::kDead) return;
   const bool moved =
       actor.proc && (status.state != ActorState::kAlive || status.proc != actor.proc);
-  if (moved && peer(actor.proc).first && !peer(actor.proc).lost) {
+  if (moved && peer(actor.proc).first && !peer(actor.proc).lost &&
+      !planted(Planted::kWordBeforeLoss)) {
     actor.deferred = std::make_unique<ActorStatus>(status);
     actor.phase = ActorPhase::kRestarting;  // nothing more goes there
     return;
@@ -208,10 +211,12 @@ void ClientMachine::on_actor_update(const ActorStatus& status, Effects& out) {
 // goes to the next incarnation ahead of newer ones; the others fail: they may have run.
 void ClientMachine::settle_lost(ActorPeer& actor, Effects& out) {
   std::vector<TaskRecord*> lost = std::exchange(actor.lost, {});
+  if (planted(Planted::kLostCallsReversed)) std::reverse(lost.begin(), lost.end());
   for (auto it = lost.rbegin(); it != lost.rend(); ++it) {
     TaskRecord* task = *it;
     task->state = TaskState::kQueued;
-    const bool may_run_again = !task->maybe_started || task->retries_left != 0;
+    const bool may_run_again =
+        !task->maybe_started || task->retries_left != 0 || planted(Planted::kCallRunsAgain);
     if (actor.phase == ActorPhase::kDead || task->cancelled || !may_run_again) {
       fail_for_actor(task, actor, out);
       continue;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/planted.h"
 #include "client/client_machine.h"
 
 namespace eagleray {
@@ -70,7 +71,7 @@ void ClientMachine::finish(ExecTask* task, TaskDone&& done,
     task->answer.returns[i].nested = lend_for_answer(nested[i], task, out);
     task->answer_pins.insert(task->answer_pins.end(), nested[i].begin(), nested[i].end());
   }
-  if (task->acks_awaited == 0) return answer(task, out);
+  if (task->acks_awaited == 0 || planted(Planted::kAnswerDoesNotWait)) return answer(task, out);
   ++held_answers_;
   task->held = true;
 }
@@ -172,7 +173,9 @@ void ClientMachine::on_cancel(ProcId from, const CancelTask& message, Effects& o
     return;
   }
   runnable_.erase(std::find(runnable_.begin(), runnable_.end(), task));
-  send(from, TaskDone{message.token, TaskOutcome::kCancelled, 0, false, {}}, out);
+  if (!planted(Planted::kCancelOfQueuedIsSilent)) {
+    send(from, TaskDone{message.token, TaskOutcome::kCancelled, 0, false, {}}, out);
+  }
   drop_exec(task, out);
 }
 

@@ -2,6 +2,7 @@
 // The protocol is argued in docs/design/client.md.
 #include <utility>
 
+#include "base/planted.h"
 #include "client/client_machine.h"
 
 namespace eagleray {
@@ -40,7 +41,7 @@ void ClientMachine::release_object(Object* first, Effects& out) {
     if (object->refs > 0) continue;
     ObjectMore* more = object->more.get();
     if (object->owned) {
-      if (more && !more->borrowers.empty()) continue;
+      if (more && !more->borrowers.empty() && !planted(Planted::kFreesWhatIsLent)) continue;
       if (object->task) {
         TaskRecord* task = object->task;
         if (task->output == object) task->output = nullptr;
@@ -168,7 +169,7 @@ Object* ClientMachine::adopt(const NestedRef& ref, ProcId from, Adoption how, Ef
   }
   ++object->refs;
   if (how.registered || ref.owner == from) {
-    ++object->credits;
+    if (object->credits == 0 || !planted(Planted::kCreditNotCounted)) ++object->credits;
   } else if (object->credits == 0) {
     const RequestId request = next_request();
     ++object->extra().acks_awaited;
@@ -232,7 +233,10 @@ void ClientMachine::became_ready(Object* object, Effects& out) {
     ++object->refs;
     out.notify.push_back(object);
   }
-  for (ProcId wanting : std::exchange(more->wanting, {})) tell_wanting(object, wanting, out);
+  for (ProcId wanting : std::exchange(more->wanting, {})) {
+    tell_wanting(object, wanting, out);
+    if (planted(Planted::kTellsOneWhoWants)) break;
+  }
   for (TaskRecord* task : std::exchange(more->dependents, {})) {
     if (--task->missing == 0) arguments_ready(task, out);
   }
@@ -277,7 +281,8 @@ void ClientMachine::on_want(ProcId from, const WantObjects& message, Effects& ou
 
 void ClientMachine::on_object(ProcId from, ObjectIs&& message, Effects& out) {
   Object* object = index_.find(message.object);
-  if (!object || object->owned || object->owner != from || !object->pending()) {
+  if (!object || object->owned || object->owner != from ||
+      (!object->pending() && !planted(Planted::kSecondValueKeepsCredits))) {
     // Nobody here waits any more, or the value came with a task meanwhile. Its inner references
     // were lent with it: give them back.
     std::vector<Object*> inner;
@@ -302,14 +307,15 @@ void ClientMachine::on_release(ProcId from, const ReleaseBorrows& message, Effec
     const auto it = object->more->borrowers.find(from.value);
     if (it == object->more->borrowers.end()) continue;
     it->second -= std::min(it->second, release.credits);
-    if (it->second == 0) object->more->borrowers.erase(it);
+    if (it->second == 0 || planted(Planted::kReleaseTakesAll)) object->more->borrowers.erase(it);
     if (object->refs == 0) release_object(object, out);
   }
 }
 
 void ClientMachine::on_add_borrower(ProcId from, const AddBorrower& message, Effects& out) {
   Object* object = index_.find(message.object);
-  if (object && object->owned && !peer(message.borrower).lost) {
+  if (object && object->owned &&
+      (!peer(message.borrower).lost || planted(Planted::kLentToTheDead))) {
     lend(object, message.borrower, out);
   }
   send(from, BorrowerAdded{message.request}, out);
@@ -345,9 +351,10 @@ void ClientMachine::lost_references(const PeerLost& message, Effects& out) {
     }
   });
   for (Object* object : wanted) {
-    object->requested = false;
+    object->requested = planted(Planted::kWantsNotRepeated);
     want(object, out);
   }
+  if (planted(Planted::kDeadBorrowersStay)) return;
   for (Object* object : unclaimed) {
     object->more->borrowers.erase(proc.value);
     if (object->refs == 0) release_object(object, out);

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <utility>
 
+#include "base/planted.h"
 #include "client/client_machine.h"
 
 namespace eagleray {
@@ -302,7 +303,7 @@ void ClientMachine::return_lease(Lease* lease, bool discard, Effects& out) {
 void ClientMachine::drop_lease(Lease* lease) {
   Key& key = *keys_[lease->key.value - 1];
   std::erase(key.leases, lease);
-  if (key.asked > 0) --key.asked;
+  if (key.asked > 0 && !planted(Planted::kAskedNotLowered)) --key.asked;
   peer(lease->proc).lease = nullptr;
   leases_.erase(lease->id);
 }
@@ -378,7 +379,7 @@ void ClientMachine::on_returned(ProcId from, const TasksReturned& message, Effec
     if (!task || task->state != TaskState::kPushed || task->worker != from || task->actor) continue;
     unlink_task(worker, task);
     if (worker.lease) {
-      --worker.lease->in_flight;
+      if (!planted(Planted::kReturnedStaysInFlight)) --worker.lease->in_flight;
       worker.lease->stalled = true;
     }
     key = keys_[task->form->key.value - 1].get();
@@ -484,7 +485,9 @@ void ClientMachine::complete(TaskRecord* task, ProcId from, std::vector<Value>&&
 
 // A result that nobody wants any more: free what it holds.
 void ClientMachine::drop_value(const Value& value, ProcId from, Effects& out) {
-  if (value.kind == ValueKind::kStored) free_extent(value.location, out);
+  if (value.kind == ValueKind::kStored && !planted(Planted::kDroppedResultKeepsRoom)) {
+    free_extent(value.location, out);
+  }
   for (const NestedRef& ref : value.nested) {
     unpin(adopt(ref, from, Adoption{true, nullptr, nullptr}, out), out);
   }
@@ -530,7 +533,10 @@ void ClientMachine::retire(TaskRecord* task, Effects& out) {
   }
   if (task->actor && task->actor->unfinished > 0) --task->actor->unfinished;
   for (const ArgumentRef& argument : task->refs) unpin(argument.object, out);
-  for (Object* object : task->nested) unpin(object, out);
+  const bool keeps = task->cancelled && planted(Planted::kRetireKeepsNested);
+  for (Object* object : task->nested) {
+    if (!keeps) unpin(object, out);
+  }
   Object* handle = task->actor ? task->actor_pin : nullptr;
   delete task;
   if (handle) unpin(handle, out);
@@ -615,7 +621,7 @@ void ClientMachine::lost_tasks(Peer& worker, uint64_t running_token, Effects& ou
     TaskRecord* task = *it;
     task->previous = task->next = nullptr;
     task->worker = ProcId{};
-    const bool may_have_run = task->token == running_token;
+    const bool may_have_run = task->token == running_token && !planted(Planted::kForgetsWhatRan);
     if (task->actor) {
       task->maybe_started = may_have_run || !task->actor->ordered;
       task->actor->lost.push_back(task);
@@ -626,7 +632,9 @@ void ClientMachine::lost_tasks(Peer& worker, uint64_t running_token, Effects& ou
       keys_[task->form->key.value - 1]->queue.push_front(task);
     } else if (exit.out_of_memory && may_retry_for_memory(*task)) {
       retry_later(task);
-    } else if (!exit.out_of_memory && task->retries_left != 0 && !task->cancelled) {
+    } else if (!exit.out_of_memory &&
+               (task->retries_left != 0 || planted(Planted::kRunsOnceTaskAgain)) &&
+               !task->cancelled) {
       if (task->retries_left > 0) --task->retries_left;
       ++task->attempt;
       task->state = TaskState::kQueued;

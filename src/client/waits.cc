@@ -7,6 +7,7 @@
 #include <set>
 #include <utility>
 
+#include "base/planted.h"
 #include "client/client_machine.h"
 
 namespace eagleray {
@@ -129,7 +130,8 @@ void ClientMachine::pass_search(const WaitSearch& search, const ExecTask* asked,
     return;
   }
   if (wait_->passed.size() >= kPassedMax) wait_->passed.clear();
-  const std::pair<uint64_t, uint32_t> which{first.wait, search.round};
+  const std::pair<uint64_t, uint32_t> which{first.wait,
+                                            planted(Planted::kSearchPassesOnce) ? 0 : search.round};
   if (std::exchange(wait_->passed[first.proc.value], which) == which) return;
   WaitSearch next = search;
   next.path.push_back(hop);
@@ -144,7 +146,7 @@ void ClientMachine::close_cycle(WaitSearch search, const WaitHop& last, Effects&
     if (hop.proc.value > proc_.value) return;
     cycle.emplace_back(hop.proc.value, hop.wait);
   }
-  if (wait_->cycle != cycle) {
+  if (wait_->cycle != cycle && !planted(Planted::kCycleNotConfirmed)) {
     wait_->cycle = std::move(cycle);
     wait_->next_search = now_ + kConfirmAfter;
     return;

@@ -1,4 +1,5 @@
 // The lives of actors: created, placed, ended, restarted, named.
+#include "base/planted.h"
 #include "control/control_machine.h"
 #include "control/records.h"
 
@@ -54,7 +55,8 @@ void ControlMachine::ended(Actor& actor, const ExitInfo& exit, ControlEffects& o
   actor.status.exit = exit;
   if (actor.killed && !wanted.empty()) actor.status.exit.reason = wanted;
   actor.status.proc = ProcId{};
-  const bool meant = (exit.intended || actor.killed) && !actor.restart_wanted;
+  const bool killed = actor.killed && !planted(Planted::kRestartsTheKilled);
+  const bool meant = (exit.intended || killed) && !actor.restart_wanted;
   if (meant || actor.restarts_left == 0) {
     die(actor, out);
     return;
@@ -65,7 +67,7 @@ void ControlMachine::ended(Actor& actor, const ExitInfo& exit, ControlEffects& o
   ++actor.status.incarnation;
   publish(actor, out);
   place(actor, out);
-  persist(actor, out);
+  if (!planted(Planted::kRestartNotKept)) persist(actor, out);
 }
 
 void ControlMachine::die(Actor& actor, ControlEffects& out) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/planted.h"
 #include "base/result.h"
 #include "control/records.h"
 
@@ -31,12 +32,15 @@ NodeIndex ControlMachine::on_node_hello(const NodeHello& message, ControlEffects
 
 void ControlMachine::on_numbered(NodeIndex from, const FromNode& message, ControlEffects& out) {
   Node& node = nodes_[from];
-  if (message.number <= node.last_number) {
+  if (message.number <= node.last_number && !planted(Planted::kAppliesTwice)) {
     answer_again(from, message.message, out);
   } else {
     node.last_number = message.number;
+    if (planted(Planted::kAnswersBehindAck)) {
+      out.list.push_back({from, Acknowledged{message.number}});
+    }
     on_node(from, message.message, out);
-    persist(node, out);
+    if (!planted(Planted::kNumberNotKept)) persist(node, out);
   }
   // Behind the answers: whoever has the acknowledgement has them too.
   out.list.push_back({from, Acknowledged{message.number}});
@@ -84,6 +88,7 @@ void ControlMachine::answer_again(NodeIndex from, const NodeToControl& message,
 // The node has told all it knew; now it hears what may have been lost on the way to it.
 void ControlMachine::on(NodeIndex from, const NodeSynced& synced, ControlEffects& out) {
   for (auto& [id, actor] : actors_) {
+    if (planted(Planted::kSyncedSaysNothing)) break;
     if (actor.node != from || actor.status.state == ActorState::kDead) continue;
     const uint32_t incarnation = actor.status.incarnation;
     if (actor.status.state != ActorState::kAlive) {
@@ -200,7 +205,7 @@ void ControlMachine::restore(const std::vector<DurableRecord>& records, ControlE
       actor.status = life->status;
       actor.node = life->node;
       actor.restarts_left = life->restarts_left;
-      actor.killed = life->killed;
+      actor.killed = life->killed && !planted(Planted::kKilledNotRestored);
       actor.forced = life->forced;
       actor.restart_wanted = life->restart_wanted;
     } else if (const auto* group = std::get_if<DurableGroup>(&record)) {

@@ -1,4 +1,5 @@
 #include "node/control_link.h"
+#include "base/planted.h"
 
 #include <algorithm>
 
@@ -45,9 +46,11 @@ void ControlLink::on_attached(const NodeInfo& info, Out& out) {
 void ControlLink::on_accepted(const NodeAccepted& message, Out& out) {
   attached_ = true;
   epoch_ = message.epoch;
-  for (const FromNode& each : unacknowledged_) out.push_back(each);
+  for (const FromNode& each : unacknowledged_) {
+    if (!planted(Planted::kNothingSentAgain)) out.push_back(each);
+  }
   for (const auto& [asker, question] : questions_) {
-    if (question.query) {
+    if (question.query && !(question.lasting && planted(Planted::kSubscriptionsForgotten))) {
       out.push_back(FromNode{0, ClientAsks{asker.first, asker.second, question.call}});
     }
   }

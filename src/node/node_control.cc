@@ -2,13 +2,18 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/planted.h"
 #include "node/node_machine.h"
 
 namespace eagleray {
 
 void NodeMachine::report(NodeToControl message, NodeEffects& out) {
   ControlLink::Out said;
-  control_.report(std::move(message), said);
+  if (planted(Planted::kActorEndMentioned) && std::holds_alternative<ActorEnded>(message)) {
+    control_.mention(std::move(message), said);
+  } else {
+    control_.report(std::move(message), said);
+  }
   for (FromNode& each : said) out.list.push_back(std::move(each));
 }
 
@@ -85,6 +90,7 @@ void NodeMachine::place_actor(const PlaceActor& wanted, Instant now, NodeEffects
       return;
   }
   for (const auto& [proc, worker] : workers_) {
+    if (planted(Planted::kPlacesTwice)) break;
     if (worker.actor == actor && worker.incarnation == wanted.incarnation) return;
   }
   pending_actors_.push_back(PendingActor{wanted, now});
@@ -93,7 +99,7 @@ void NodeMachine::place_actor(const PlaceActor& wanted, Instant now, NodeEffects
 
 void NodeMachine::stop_actor(const StopActor& stop, NodeEffects& out) {
   std::erase_if(pending_actors_, [&](const PendingActor& pending) {
-    return pending.place.spec.actor == stop.actor;
+    return pending.place.spec.actor == stop.actor && !planted(Planted::kStopForgetsPending);
   });
   for (auto& [proc, worker] : workers_) {
     if (worker.actor != stop.actor || worker.incarnation != stop.incarnation) continue;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/planted.h"
 #include "node/node_machine.h"
 
 namespace eagleray {
@@ -65,7 +66,7 @@ void NodeMachine::give(const ResourceMap& held, const Strategy& strategy, Worker
     if (it != bundles_.end()) add(it->second.free, back);
   } else {
     ResourceMap back = held;
-    if (worker.blocked) back.erase("CPU");
+    if (worker.blocked && !planted(Planted::kBlockedCpuGivenTwice)) back.erase("CPU");
     add(free_, back);
   }
   worker.blocked = false;
@@ -80,7 +81,8 @@ NodeMachine::Worker* NodeMachine::idle_worker(JobId job, const std::string& runt
                                               ProcId asker, ProcId& proc) {
   Worker* fresh = nullptr;
   for (auto& [id, worker] : workers_) {
-    if (worker.state != WorkerState::kIdle || id == asker) continue;
+    if (worker.state != WorkerState::kIdle) continue;
+    if (id == asker && !planted(Planted::kLeaseOfItself)) continue;
     if (worker.assigned) {
       if (clients_[id].job != job || worker.runtime_env != runtime_env) continue;
       proc = id;

@@ -359,6 +359,14 @@ uint32_t NodeMachine::pid_of(ProcId proc) const {
   return it == clients_.end() ? 0 : it->second.pid;
 }
 
+bool NodeMachine::all_free() const {
+  ResourceMap total;
+  add(total, info_.total);
+  ResourceMap all;
+  add(all, free_);
+  return leases_.empty() && bundles_.empty() && all == total;
+}
+
 void NodeMachine::check_invariants() const {
   ResourceMap sum = free_;
   for (const auto& [id, lease] : leases_) {

@@ -113,6 +113,8 @@ class NodeMachine {
   JobId job_of_proc(ProcId proc) const;
   uint32_t pid_of(ProcId proc) const;
   size_t estates() const { return custodian_.estates(); }
+  // Nothing is leased, reserved or held by an actor.
+  bool all_free() const;
   void check_invariants() const;
 
  private:

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "node/memory_policy.h"
+#include "base/planted.h"
 #include "node/node_machine.h"
 
 namespace eagleray {
@@ -125,7 +126,8 @@ void NodeMachine::orphan_segments(ProcId gone, const Client& client, NodeEffects
 void NodeMachine::drop_if_empty(SegmentId id, NodeEffects& out) {
   const auto row = segments_.find(id);
   if (row == segments_.end() || !row->second.orphan || row->second.awaiting ||
-      row->second.held > 0 || !row->second.owned.empty()) {
+      row->second.held > 0 ||
+      (!row->second.owned.empty() && !planted(Planted::kOrphanDroppedEarly))) {
     return;
   }
   drop_segment(id, out);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/planted.h"
 
 namespace eagleray {
 
@@ -27,7 +28,9 @@ std::map<ProcId, std::vector<ObjectId>> Custodian::open(ProcId owner,
   }
   Estate& estate = estates_[owner];
   estate.awaited = peers;
-  for (const ObjectId& object : ours) ++estate.holdings[object].inner;
+  for (const ObjectId& object : ours) {
+    if (!planted(Planted::kInnerNotHeld)) ++estate.holdings[object].inner;
+  }
   for (const Bequest& bequest : bequests) {
     estate.holdings[bequest.object].value = bequest.value;
     if (bequest.value.kind == ValueKind::kStored) out.taken.push_back(bequest.value.location);
@@ -101,13 +104,15 @@ void Custodian::drop_unheld(ProcId first, Out& out) {
       }
       const Value value = std::move(each->second.value);
       each = holdings.erase(each);
-      if (value.kind == ValueKind::kStored) out.freed.push_back(value.location);
+      if (value.kind == ValueKind::kStored && !planted(Planted::kFreedNotSaid)) {
+        out.freed.push_back(value.location);
+      }
       for (const NestedRef& ref : value.nested) {
         if (Holding* inner = find(ref.owner, ref.object)) {
           if (inner->inner > 0) --inner->inner;
           work.insert(ref.owner);
         } else {
-          ended[ref.owner].push_back(ref.object);
+          if (!planted(Planted::kKeptNotEnded)) ended[ref.owner].push_back(ref.object);
         }
       }
     }
@@ -122,7 +127,8 @@ void Custodian::drop_unheld(ProcId first, Out& out) {
 // its borrower hears of the reference only when it is answered.
 void Custodian::add(ProcId from, const CustodyAdd& add, Out& out) {
   const auto estate = estates_.find(add.owner);
-  if (estate != estates_.end() && estate->second.awaited.contains(add.borrower)) {
+  if (estate != estates_.end() && estate->second.awaited.contains(add.borrower) &&
+      !planted(Planted::kAddsBeforeClaim)) {
     estate->second.waiting.emplace_back(from, add);
     return;
   }

@@ -89,6 +89,10 @@ void ClusterSim::check_nothing_is_left() {
   }
   check(live_extents_.empty(), "extents of the store were leaked");
   check(node_.estates() == 0, "estates of dead owners were leaked");
+  check(node_.all_free(), "resources are held at rest");
+  for (const auto& each : processes_) {
+    check(!each->alive || !each->is_actor, "an actor outlives its last handle");
+  }
 }
 
 }  // namespace eagleray

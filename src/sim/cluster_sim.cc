@@ -1,5 +1,9 @@
 #include "sim/cluster_sim.h"
 
+#include <exception>
+
+#include "base/check.h"
+
 namespace eagleray {
 namespace {
 
@@ -180,6 +184,17 @@ bool ClusterSim::come_to_rest() {
 }
 
 SimOutcome ClusterSim::run() {
+  try {
+    run_to_the_end();
+  } catch (const CheckFailed& failed) {
+    check(false, std::string("assertion: ") + failed.why);
+  } catch (const std::exception& failed) {
+    check(false, std::string("exception: ") + failed.what());
+  }
+  return outcome_;
+}
+
+void ClusterSim::run_to_the_end() {
   const uint64_t drivers = 1 + random_.below(2);
   for (uint64_t i = 0; i < drivers; ++i) spawn(false, 0);
   uint32_t steps = 0;
@@ -209,7 +224,6 @@ SimOutcome ClusterSim::run() {
     check_control();
     check_nothing_is_left();
   }
-  return outcome_;
 }
 
 }  // namespace eagleray

@@ -132,6 +132,7 @@ class ClusterSim {
   void make_faults();
   void fault(Fault kind) { ++outcome_.faults[static_cast<size_t>(kind)]; }
   bool come_to_rest();
+  void run_to_the_end();
   void deliver_to_node(Process& process);
   void deliver_from_node(Process& process);
   void deliver_link(uint64_t from, uint64_t to);
@@ -181,9 +182,10 @@ class ClusterSim {
   std::map<uint64_t, Process*> by_id_;
   std::map<std::pair<uint64_t, uint64_t>, std::deque<PeerMessage>> links_;
   std::vector<uint64_t> starting_;
-  std::map<std::string, uint32_t> starts_;      // tasks without retries: how often begun
-  std::map<uint64_t, SegmentId> live_extents_;  // by offset
-  std::map<ObjectId, Expected> truth_;          // what any object must be that anybody reads
+  std::map<std::string, uint32_t> starts_;        // tasks without retries: how often begun
+  std::map<uint64_t, SegmentId> live_extents_;    // by offset
+  std::map<ObjectId, Expected> truth_;            // what any object must be that anybody reads
+  std::set<std::pair<ActorId, uint32_t>> lives_;  // of actors, begun
   uint64_t last_extent_ = 0;
   bool dropped_ = false;
   SimOutcome outcome_;

@@ -48,6 +48,8 @@ void ClusterSim::deliver_from_node(Process& process) {
     process.is_actor = true;
     process.actor = start->spec.actor;
     process.incarnation = start->incarnation;
+    check(lives_.insert({process.actor, process.incarnation}).second,
+          "one life of an actor began twice");
     machine.set_actor_worker("Actor");
     process.to_node.push_back(ActorStarted{start->spec.actor, start->incarnation, ""});
   } else if (std::get_if<Exit>(&message)) {

@@ -21,14 +21,16 @@ void ClusterSim::work(Process& worker) {
 }
 
 void ClusterSim::check_order(Process& worker, const ExecTask& task) {
+  if (!task.push.retriable) {
+    check(++starts_[task.push.task.hex()] == 1, "a task without retries began twice");
+  } else if (task.push.attempt == 0) {
+    check(++starts_[task.push.task.hex()] == 1, "a first attempt began twice");
+  }
   if (task.push.actor_task) {
     const int64_t sequence = worker.running.script.number;
     int64_t& last = worker.last_sequence[task.caller.value];
     check(sequence > last, "calls of one caller reached an actor out of order");
     last = sequence;
-  } else if (task.push.attempt == 0) {
-    const uint32_t begun = ++starts_[task.push.task.hex()];
-    check(begun == 1, "a first attempt began twice");
   }
 }
 
