@@ -301,6 +301,7 @@ def formatters(sources: list[Path]) -> list[str]:
         (["clang-format-16", "--dry-run", "-Werror", *map(str, sources)], "run ./dev fmt"),
         ([*ruff, "format", "--check", "-q", *folders], "run ./dev fmt"),
         ([*ruff, "check", "-q", *folders], "see the lines above"),
+        ([sys.executable, "-m", "mypy", "--strict", "--no-error-summary"], "see the lines above"),
     ]
     found = []
     for command, advice in commands:

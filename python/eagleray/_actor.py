@@ -107,11 +107,26 @@ class ActorClass:
     def bind(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError("ray.dag (bind and execute)")
 
+    def _get_or_create(
+        self, options: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> ActorHandle:
+        from ._api import get_actor
+
+        name, namespace = options["name"], options.get("namespace") or state.namespace
+        try:
+            found: ActorHandle = get_actor(name, namespace)
+        except ValueError:
+            try:
+                found = self._create(options, args, kwargs)
+            except ValueError:  # somebody else was faster
+                found = get_actor(name, namespace)
+        return found
+
     def _create(
         self, options: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> ActorHandle:
         if state.local_mode is not None:
-            handle: Any = state.local_mode.create(self._cls, args, kwargs)
+            handle: ActorHandle = state.local_mode.create(self._cls, args, kwargs)
             return handle
         core = client()
         init = vars(self._cls).get("__init__") or getattr(self._cls, "__init__", None)
@@ -124,15 +139,7 @@ class ActorClass:
         namespace = options.get("namespace") or state.namespace
         name = options.get("name") or ""
         if name and options.get("get_if_exists"):
-            from ._api import get_actor
-
-            try:
-                return get_actor(name, namespace)
-            except ValueError:
-                try:
-                    return self._create({**options, "get_if_exists": False}, args, kwargs)
-                except ValueError:
-                    return get_actor(name, namespace)
+            return self._get_or_create({**options, "get_if_exists": False}, args, kwargs)
         if self._blob is None:
             self._blob = pickle_definition(self._cls, "actor class")
         concurrency = options.get("max_concurrency")
@@ -144,7 +151,7 @@ class ActorClass:
                 "If you're using async or threaded actors, ordered execution is not supported: "
                 "allow_out_of_order_execution must not be False."
             )
-        meta = {
+        meta: dict[str, Any] = {
             "class_name": self._cls.__name__,
             "methods": self._methods,
             "max_task_retries": options.get("max_task_retries") or 0,

@@ -79,6 +79,11 @@ class RayContext(Mapping[str, Any]):
         )
 
 
+def _context() -> RayContext:
+    assert state.context is not None, "only while connected"
+    return state.context
+
+
 def is_initialized() -> bool:
     """Whether this process is connected to a cluster."""
     return state.client is not None or state.local_mode is not None
@@ -130,7 +135,7 @@ def init(
     with state.lock:
         if is_initialized():
             if ignore_reinit_error:
-                return state.context  # type: ignore[no-any-return]
+                return _context()
             raise RuntimeError(
                 "Maybe you called ray.init twice by accident? This error can be suppressed by passing in "
                 "'ignore_reinit_error=True' or by calling 'ray.shutdown()' prior to 'ray.init()'."
@@ -145,7 +150,7 @@ def init(
 
             state.local_mode = LocalMode()
             state.context = RayContext({"node_ip_address": "127.0.0.1", "session_dir": ""})
-            return state.context
+            return _context()
         address = address or os.environ.get("EAGLERAY_ADDRESS") or os.environ.get("RAY_ADDRESS")
         socket_path, session_dir = _find_or_start(
             address,
@@ -162,7 +167,7 @@ def init(
 
             start(state.client)
         _install_sigterm()
-        return state.context
+        return _context()
 
 
 def _refuse_unsupported(kwargs: dict[str, Any], **arguments: Any) -> None:
@@ -394,12 +399,12 @@ def put(value: Any, *, _owner: Any = None) -> Any:
     """Stores `value` and returns a reference that this process owns. TypeError for an ObjectRef.
 
     The value is copied once; numpy arrays, Arrow tables and CPU tensors are read back without a copy,
-    read-only. `_owner` raises NotImplementedError.
+    read-only. `_owner` is a ValueError, as in Ray since 2.56.
     """
     from ._core import ObjectRef
 
     if _owner is not None:
-        raise NotImplementedError("put(_owner=...)")
+        raise ValueError("put(_owner=...) is not there; Ray has removed it, too (in 2.56).")
     if isinstance(value, ObjectRef):
         raise TypeError(
             "Calling 'put' on an ray.ObjectRef is not allowed. If you really want to do this, you can wrap the "

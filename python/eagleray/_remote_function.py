@@ -59,7 +59,7 @@ def simple_arity(function: Callable[..., Any]) -> tuple[int, int] | None:
     if code is None or hasattr(function, "__wrapped__") or code.co_kwonlyargcount:
         return None
     most = code.co_argcount if not code.co_flags & 4 else 1 << 30
-    return code.co_argcount - len(function.__defaults__ or ()), most  # type: ignore[attr-defined]
+    return code.co_argcount - len(getattr(function, "__defaults__", None) or ()), most
 
 
 class RemoteFunction:

@@ -22,7 +22,7 @@ def _rebuild(deserializer: Any, state: Any) -> Any:
     return deserializer(state)
 
 
-class _Pickler(cloudpickle.Pickler):
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     def reducer_override(self, obj: Any) -> Any:
         custom = _custom.get(type(obj)) if _custom else None
         if custom is not None:
@@ -125,7 +125,8 @@ def _unpicklable_back(record: exceptions.RayTaskError) -> bool:
 def error_from(record: Any, ref: Any) -> BaseException:
     if isinstance(record, exceptions.RayTaskError):
         return record.as_instanceof_cause()
-    return record
+    error: BaseException = record
+    return error
 
 
 def register_serializer(cls: type, *, serializer: Any, deserializer: Any) -> None:

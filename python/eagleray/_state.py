@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ._api import RayContext
     from ._core import Client
     from ._node import LocalNode
 
@@ -18,7 +19,7 @@ class State:
         self.is_worker = False
         self.session = 0  # grows with each connection: what was exported belongs to one
         self.namespace = ""
-        self.context: Any = None
+        self.context: RayContext | None = None  # while connected
         self.lock = threading.RLock()
         self.runtime_env: dict[str, Any] = {}
         self.actor: Any = None  # worker: the instance it runs

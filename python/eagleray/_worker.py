@@ -134,7 +134,8 @@ def _name_of(task: Any) -> str:
 
 
 def _actor_repr() -> str | None:
-    if state.actor is None or type(state.actor).__repr__ is object.__repr__:
+    cls: Any = type(state.actor)
+    if state.actor is None or cls.__repr__ is object.__repr__:
         return None
     try:
         return repr(state.actor)

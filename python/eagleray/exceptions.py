@@ -82,7 +82,7 @@ class RayTaskError(RayError):
             return self
         try:
             dual: Any = _dual_class(cause_class)
-            made: Exception = dual(self)
+            made: RayError = dual(self)
             return made
         except TypeError:  # the class cannot be derived from
             return self

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._ids import NodeID
+
 
 class PlacementGroupSchedulingStrategy:
     """In a placement group: its bundle of that index, or any (-1). With placement_group_capture_child_tasks,
@@ -22,7 +24,8 @@ class PlacementGroupSchedulingStrategy:
 
 
 class NodeAffinitySchedulingStrategy:
-    """On the node with that hexadecimal id; elsewhere, with `soft`, when it cannot."""
+    """On the node with that hexadecimal id; with `soft` elsewhere when it cannot be there. ValueError for what
+    is no node id."""
 
     def __init__(
         self,
@@ -33,36 +36,99 @@ class NodeAffinitySchedulingStrategy:
     ) -> None:
         if not isinstance(node_id, str):
             node_id = node_id.hex()
+        try:
+            whole = len(bytes.fromhex(node_id)) == NodeID.SIZE
+        except ValueError:
+            whole = False
+        if not whole:
+            raise ValueError(
+                f"Invalid node_id '{node_id}'. Node ID must be a valid hex string. To get a list of all nodes and "
+                "their IDs in your cluster, use ray.nodes()."
+            )
+        if _spill_on_unavailable and not soft:
+            raise ValueError("_spill_on_unavailable cannot be set when soft is False.")
+        if _fail_on_unavailable and soft:
+            raise ValueError("_fail_on_unavailable cannot be set when soft is True.")
         self.node_id = node_id
         self.soft = soft
 
 
+def _values_of(name: str, values: tuple[Any, ...]) -> tuple[str, ...]:
+    if not values:
+        raise ValueError(
+            f"The variadic parameter of the {name} operator must be a non-empty tuple: e.g. "
+            f'{name}("value1", "value2").'
+        )
+    for i, value in enumerate(values):
+        if not isinstance(value, str):
+            raise ValueError(
+                f"Type of value in position {i} for the {name} operator must be str (e.g. "
+                f'{name}("value1", "value2")) but got {value} of type {type(value)}.'
+            )
+    return values
+
+
 class In:
+    """The label has one of these values."""
+
     def __init__(self, *values: str) -> None:
-        self.text = f"in({','.join(values)})"
+        self.text = f"in({','.join(_values_of('In', values))})"
 
 
 class NotIn:
+    """The label has none of these values, or is not there."""
+
     def __init__(self, *values: str) -> None:
-        self.text = f"!in({','.join(values)})"
+        self.text = f"!in({','.join(_values_of('NotIn', values))})"
 
 
 class Exists:
+    """The label is there."""
+
     text = "exists()"
 
 
 class DoesNotExist:
+    """The label is not there."""
+
     text = "!exists()"
 
 
+def _checked(conditions: Any, name: str) -> dict[str, Any]:
+    if conditions is None:
+        return {}
+    if not isinstance(conditions, dict):
+        raise ValueError(
+            f'The {name} parameter must be a map (e.g. {{"key1": In("value1")}}) but got type {type(conditions)}.'
+        )
+    for key, condition in conditions.items():
+        if not isinstance(key, str):
+            raise ValueError(
+                f"The map key of the {name} parameter must be of type str (e.g. "
+                f'{{"key1": In("value1")}}) but got {key} of type {type(key)}.'
+            )
+        if not isinstance(condition, (In, NotIn, Exists, DoesNotExist)):
+            raise ValueError(
+                f"The map value for key {key} of the {name} parameter must be one of the `In`, `NotIn`, `Exists` "
+                f'or `DoesNotExist` operator (e.g. {{"key1": In("value1")}}) but got {condition} of type '
+                f"{type(condition)}."
+            )
+    return conditions
+
+
 class NodeLabelSchedulingStrategy:
-    """On nodes whose labels match `hard` (all must) and, where possible, `soft`."""
+    """On nodes whose labels match `hard` (all must) and, where possible, `soft`. ValueError for malformed
+    conditions."""
 
     def __init__(
         self, hard: dict[str, Any] | None = None, *, soft: dict[str, Any] | None = None
     ) -> None:
-        self.hard = hard or {}
-        self.soft = soft or {}
+        self.hard = _checked(hard, "hard")
+        self.soft = _checked(soft, "soft")
+        if not self.hard and not self.soft:
+            raise ValueError(
+                "The `hard` and `soft` parameter of NodeLabelSchedulingStrategy cannot both be empty."
+            )
 
     def as_selector(self) -> dict[str, str]:
         return {key: condition.text for key, condition in self.hard.items()}
