@@ -1,8 +1,17 @@
 // put, get, wait, cancel: what the client does with objects.
+#include <tuple>
+
 #include "common.h"
 
 namespace eagleray::python {
 namespace {
+
+Object* checked(nb::handle ref) {
+  if (!is_ref(ref.ptr())) throw nb::type_error("expected an ObjectRef");
+  Object* object = object_of(ref.ptr());
+  if (!object) throw nb::python_error();
+  return object;
+}
 
 nb::object get(Client& client, nb::list refs, std::optional<double> timeout, bool goes_on) {
   const size_t count = nb::len(refs);
@@ -16,7 +25,8 @@ nb::object get(Client& client, nb::list refs, std::optional<double> timeout, boo
                    Py_TYPE(ref)->tp_name);
       throw nb::python_error();
     }
-    objects[i] = reinterpret_cast<RefObject*>(ref)->object;
+    objects[i] = object_of(ref);
+    if (!objects[i]) throw nb::python_error();
   }
   {
     ClientShell::Access machine = client.core->access();
@@ -63,15 +73,18 @@ nb::object get(Client& client, nb::list refs, std::optional<double> timeout, boo
 
 nb::tuple wait(Client& client, nb::list refs, size_t wanted, std::optional<double> timeout, bool) {
   const size_t count = nb::len(refs);
+  // A generator counts as its completion, and as ready from its next item on.
   std::vector<Object*> objects(count);
+  std::vector<const Stream*> streams(count);
   bool duplicate = false;
   for (size_t i = 0; i < count; ++i) {
     PyObject* ref = PyList_GET_ITEM(refs.ptr(), static_cast<Py_ssize_t>(i));
-    if (!is_ref(ref)) {
-      PyErr_Format(PyExc_TypeError, "wait() expects ObjectRefs, got %s", Py_TYPE(ref)->tp_name);
-      throw nb::python_error();
+    if (is_ref(ref)) {
+      objects[i] = object_of(ref);
+    } else {
+      std::tie(streams[i], objects[i]) = stream_of(ref);
     }
-    objects[i] = reinterpret_cast<RefObject*>(ref)->object;
+    if (!objects[i]) throw nb::python_error();
   }
   {
     ClientShell::Access machine = client.core->access();
@@ -82,10 +95,13 @@ nb::tuple wait(Client& client, nb::list refs, size_t wanted, std::optional<doubl
     }
   }
   if (duplicate) throw nb::value_error("Wait requires a list of unique object refs.");
+  auto is_ready_at = [&](size_t i) {
+    return !objects[i]->pending() || (streams[i] && !streams[i]->items.empty());
+  };
   auto enough = [&] {
     size_t ready = 0;
-    for (Object* object : objects) {
-      if (!object->pending() && ++ready >= wanted) return true;
+    for (size_t i = 0; i < count; ++i) {
+      if (is_ready_at(i) && ++ready >= wanted) return true;
     }
     return false;
   };
@@ -105,7 +121,7 @@ nb::tuple wait(Client& client, nb::list refs, size_t wanted, std::optional<doubl
   ClientShell::Access machine = client.core->access();
   size_t taken = 0;
   for (size_t i = 0; i < count; ++i) {
-    const bool is_ready = taken < wanted && !objects[i]->pending();
+    const bool is_ready = taken < wanted && is_ready_at(i);
     taken += is_ready ? 1 : 0;
     (is_ready ? ready : rest).append(refs[i]);
   }
@@ -133,8 +149,7 @@ void bind_objects(nb::class_<Client>& client) {
            nb::arg("fetch_local"))
       .def("want_notification",
            [](Client& c, nb::handle ref) {
-             if (!is_ref(ref.ptr())) throw nb::type_error("expected an ObjectRef");
-             Object* object = reinterpret_cast<RefObject*>(ref.ptr())->object;
+             Object* object = checked(ref);
              ClientShell::Access machine = c.core->access();
              if (!object->pending()) return true;
              machine->want_notification(object);
@@ -156,27 +171,24 @@ void bind_objects(nb::class_<Client>& client) {
            [](Client& c, nb::list refs) {
              ClientShell::Access machine = c.core->access();
              for (nb::handle ref : refs) {
-               if (is_ref(ref.ptr())) {
-                 machine->free_value(reinterpret_cast<RefObject*>(ref.ptr())->object,
-                                     machine.effects());
-               }
+               machine->free_value(checked(ref), machine.effects());
              }
            })
       .def("cancel",
            [](Client& c, nb::handle ref, bool force, bool recursive) {
-             if (!is_ref(ref.ptr())) throw nb::type_error("expected an ObjectRef");
+             Object* object = checked(ref);
              ClientShell::Access machine = c.core->access();
-             machine->cancel(reinterpret_cast<RefObject*>(ref.ptr())->object, force, recursive,
-                             machine.effects());
+             machine->cancel(object, force, recursive, machine.effects());
            })
       .def("is_actor_task",
            [](Client&, nb::handle ref) {
-             const ObjectId& id = reinterpret_cast<RefObject*>(ref.ptr())->object->id;
+             const ObjectId& id = checked(ref)->id;
              return id.bytes[8] != 0xFF || id.bytes[19] != 0xFF;
            })
       .def("wait_reason", [](Client& c, nb::handle ref) {
+        Object* object = checked(ref);
         nb::gil_scoped_release release;
-        return c.core->wait_reason(reinterpret_cast<RefObject*>(ref.ptr())->object);
+        return c.core->wait_reason(object);
       });
 }
 

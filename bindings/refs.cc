@@ -46,6 +46,7 @@ PyObject* ref_owner(PyObject* self, PyObject*) {
 }
 
 PyObject* ref_ready(PyObject* self, PyObject*) {
+  if (!object_of(self)) return nullptr;
   ClientShell::Access machine = as_ref(self)->shell->access();
   return PyBool_FromLong(!as_ref(self)->object->pending());
 }
@@ -69,6 +70,7 @@ PyObject* ref_compare(PyObject* self, PyObject* other, int how) {
 // nobody can know when the last copy goes, so the object is pinned for good.
 PyObject* ref_reduce(PyObject* self, PyObject*) {
   RefObject* ref = as_ref(self);
+  if (!object_of(self)) return nullptr;
   {
     ClientShell::Access machine = ref->shell->access();
     machine->pin(ref->object);
@@ -130,6 +132,14 @@ PyType_Spec ref_spec = {"eagleray._core.ObjectRef", sizeof(RefObject), 0,
 PyMethodDef from_wire_def = {"_ref_from_wire", from_wire, METH_VARARGS, nullptr};
 
 }  // namespace
+
+Object* object_of(PyObject* self) {
+  const RefObject* ref = as_ref(self);
+  if (ref->shell == runtime().shell) return ref->object;
+  PyErr_Format(PyExc_ConnectionError, "%R belongs to an earlier session: eagleray was shut down",
+               self);
+  return nullptr;
+}
 
 PyObject* make_ref(Object* object) {
   auto* ref = reinterpret_cast<RefObject*>(ref_type->tp_alloc(ref_type, 0));

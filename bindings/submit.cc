@@ -21,6 +21,7 @@ struct StreamCore {
     machine->unpin(completion, machine.effects());
   }
   nb::object next_ref(std::optional<double> timeout) {
+    check_session();
     Object* item = nullptr;
     const bool ended_or_item =
         wait_for([&] { return !stream->items.empty() || stream->ended; }, deadline_of(timeout));
@@ -35,6 +36,7 @@ struct StreamCore {
     return item ? nb::steal(make_ref(item)) : nb::none();
   }
   nb::object completed() {
+    check_session();
     {
       ClientShell::Access machine = owner->access();
       machine->pin(completion);
@@ -42,12 +44,20 @@ struct StreamCore {
     return nb::steal(make_ref(completion));
   }
   bool finished() {
+    check_session();
     ClientShell::Access machine = owner->access();
     return stream->ended && stream->items.empty();
   }
   bool has_next() {
+    check_session();
     ClientShell::Access machine = owner->access();
     return !stream->items.empty();
+  }
+  void check_session() const {
+    if (owner == runtime().shell) return;
+    PyErr_SetString(PyExc_ConnectionError,
+                    "the generator belongs to an earlier session: eagleray was shut down");
+    throw nb::python_error();
   }
 };
 
@@ -62,6 +72,13 @@ nb::object wrap_actor(ActorPeer* peer, Object* handle) {
 }
 
 namespace {
+
+void check_session(const ActorCore& core) {
+  if (core.owner == runtime().shell) return;
+  PyErr_SetString(PyExc_ConnectionError,
+                  "the actor's handle belongs to an earlier session: eagleray was shut down");
+  throw nb::python_error();
+}
 
 nb::object actor_from_wire(nb::bytes id, uint64_t owner, bool weak, bool ordered,
                            int32_t max_pending) {
@@ -88,6 +105,7 @@ nb::object actor_from_wire(nb::bytes id, uint64_t owner, bool weak, bool ordered
 
 // What a pickled handle needs; inside a value the handle is lent along with it.
 nb::object lend_actor(ActorCore& core) {
+  check_session(core);
   if (core.handle) {
     ClientShell::Access machine = core.owner->access();
     machine->pin(core.handle);
@@ -112,7 +130,7 @@ PyObject* pending_calls_limit = nullptr;
 
 PyObject* submit(PyObject* self, PyObject* const* args, size_t flagged, PyObject* names) {
   auto* submitter = reinterpret_cast<SubmitterObject*>(self);
-  if (submitter->shell->closed()) {
+  if (submitter->shell != runtime().shell || submitter->shell->closed()) {
     PyErr_SetString(PyExc_ConnectionError, "eagleray was shut down since this function was used");
     return nullptr;
   }
@@ -179,6 +197,19 @@ PyType_Spec submitter_spec = {
     submitter_slots};
 
 }  // namespace
+
+std::pair<const Stream*, Object*> stream_of(PyObject* object) {
+  StreamCore* core = nullptr;
+  if (!nb::try_cast(nb::handle(object), core) || !core) {
+    PyErr_Format(PyExc_TypeError,
+                 "wait() expected a list of ray.ObjectRef or ray.ObjectRefGenerator, got list "
+                 "containing %s",
+                 Py_TYPE(object)->tp_name);
+    return {};
+  }
+  core->check_session();
+  return {core->stream.get(), core->completion};
+}
 
 nb::object make_submitter(const TaskTemplate* form, ActorPeer* actor, nb::handle keep) {
   auto* submitter = reinterpret_cast<SubmitterObject*>(submitter_type->tp_alloc(submitter_type, 0));
@@ -266,7 +297,9 @@ nb::object actor_submitter(Client& client, nb::object actor, const std::string& 
   }
   const TaskTemplate* form = intern(static_cast<int32_t>(function), 0, num_returns, max_retries,
                                     std::move(name), extra, std::move(group));
-  return make_submitter(form, nb::cast<ActorCore&>(actor).peer, actor);
+  ActorCore& core = nb::cast<ActorCore&>(actor);
+  check_session(core);
+  return make_submitter(form, core.peer, actor);
 }
 
 }  // namespace

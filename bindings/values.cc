@@ -447,10 +447,11 @@ struct Reader {
 bool encode_item(PyObject* object, uint32_t position, std::string& out, ClientMachine::Call& call) {
   if (is_ref(object)) {
     out.push_back(1);
-    auto* ref = reinterpret_cast<RefObject*>(object);
+    Object* referred = object_of(object);
+    if (!referred) return false;
     ClientShell::Access machine = runtime().shell->access();
-    machine->pin(ref->object);
-    call.refs.push_back(ArgumentRef{position, ref->object});
+    machine->pin(referred);
+    call.refs.push_back(ArgumentRef{position, referred});
     return true;
   }
   Value value;

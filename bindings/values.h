@@ -55,6 +55,8 @@ struct RefObject {
 };
 extern PyTypeObject* ref_type;
 inline bool is_ref(PyObject* object) { return Py_TYPE(object) == ref_type; }
+// What a reference refers to; null with a Python error set for one of an earlier session.
+Object* object_of(PyObject* ref);
 // Takes over one pin.
 PyObject* make_ref(Object* object);
 bool init_refs(PyObject* module);

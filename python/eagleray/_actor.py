@@ -286,6 +286,13 @@ class ActorMethod:
             for k in ("retry_exceptions", "_generator_backpressure_num_objects")
             if options.get(k)
         }
+        group = options.get("concurrency_group") or ""
+        known = self._actor_meta["groups"]
+        if group and group not in known:
+            raise ValueError(
+                f"Invalid concurrency_group {group!r} for {self._actor_meta['class_name']}.{self._name}; the "
+                f"actor has {sorted(known)}."
+            )
         retries = options.get("max_task_retries")
         if retries is None:
             retries = self._actor_meta["max_task_retries"]
@@ -296,7 +303,7 @@ class ActorMethod:
             retries,
             options.get("name") or "",
             _dump_extra(extra),
-            options.get("concurrency_group") or "",
+            group,
         )
 
     def remote(self, *args: Any, **kwargs: Any) -> Any:

@@ -13,29 +13,12 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from . import exceptions
+from . import _init_arguments, exceptions
 from ._state import client, state
 
 logger = logging.getLogger("eagleray")
 
 WAIT_EXPLAIN_S = 5.0  # a get() that has waited this long says on what
-
-_UNDERSCORE = {
-    "_enable_object_reconstruction",
-    "_plasma_directory",
-    "_object_spilling_directory",
-    "_node_ip_address",
-    "_driver_object_store_memory",
-    "_memory",
-    "_redis_username",
-    "_redis_password",
-    "_temp_dir",
-    "_metrics_export_port",
-    "_system_config",
-    "_tracing_startup_hook",
-    "_node_name",
-    "_skip_env_hook",
-}
 
 
 class RayContext(Mapping[str, Any]):
@@ -123,15 +106,10 @@ def init(
     one), "local" (always a new one), "auto" (must find one: ConnectionError otherwise).
     num_cpus, num_gpus, resources: what a new node offers; num_cpus may exceed the cores. ValueError with
     an address. object_store_memory: bytes. namespace: of named actors. runtime_env: for all tasks.
-    Raises RuntimeError when already connected, unless ignore_reinit_error. Follows Ray 2.x.
+    Raises RuntimeError when already connected, unless ignore_reinit_error; TypeError and ValueError for
+    arguments that cannot be meant, NotImplementedError for those that cannot act yet. Follows Ray 2.x.
     """
-    _refuse_unsupported(
-        kwargs,
-        enable_resource_isolation=enable_resource_isolation,
-        cgroup_path=cgroup_path,
-        proxy_server_url=proxy_server_url,
-        include_dashboard=include_dashboard,
-    )
+    _init_arguments.check({k: v for k, v in locals().items() if k != "kwargs"}, kwargs)
     with state.lock:
         if is_initialized():
             if ignore_reinit_error:
@@ -168,17 +146,6 @@ def init(
             start(state.client)
         _install_sigterm()
         return _context()
-
-
-def _refuse_unsupported(kwargs: dict[str, Any], **arguments: Any) -> None:
-    """Raises for unknown keywords of init() and for arguments that cannot act yet."""
-    for name in kwargs:
-        if name not in _UNDERSCORE:
-            raise RuntimeError(f"Unknown keyword argument(s): {name}")
-    arguments["_tracing_startup_hook"] = kwargs.get("_tracing_startup_hook")
-    for name, value in arguments.items():
-        if value:
-            raise NotImplementedError(f"init({name}=...)")
 
 
 def _find_or_start(
@@ -436,8 +403,8 @@ def get(object_refs: Any, *, timeout: float | None = None) -> Any:
                 "ObjectRef or a list of ObjectRefs."
             )
     refs = [object_refs] if single else object_refs
-    if timeout is not None and timeout < 0:
-        raise ValueError("The 'timeout' argument must be nonnegative.")
+    if timeout is not None:
+        _check_timeout(timeout)
     try:
         values = _get_explaining(core, refs) if timeout is None else core.get(refs, timeout)
     except TimeoutError as error:
@@ -447,6 +414,13 @@ def get(object_refs: Any, *, timeout: float | None = None) -> Any:
             f"Get timed out: some object(s) not ready after {timeout} s ({_reason(core, refs)})."
         ) from None
     return values[0] if single else values
+
+
+def _check_timeout(timeout: Any) -> None:
+    if not isinstance(timeout, (int, float)):
+        raise TypeError(f"The 'timeout' argument must be a number of seconds, not {timeout!r}.")
+    if not timeout >= 0:  # a NaN too
+        raise ValueError(f"The 'timeout' argument must be nonnegative. Received {timeout}")
 
 
 def _get_explaining(core: Any, refs: list[Any]) -> list[Any]:
@@ -482,16 +456,21 @@ def wait(
     """Splits references into those that are ready (at most num_returns) and the rest, keeping the order.
 
     Waits until num_returns are ready or `timeout` seconds passed. ValueError for duplicates, num_returns
-    out of range or a negative timeout; TypeError for a single reference. A failed task counts as ready.
+    out of range or a negative timeout; TypeError for a single reference. A failed task counts as ready,
+    an ObjectRefGenerator from its next item on and at its end.
     """
     from ._core import ObjectRef
+    from ._generator import ObjectRefGenerator
 
-    if isinstance(object_refs, ObjectRef):
-        raise TypeError("wait() expected a list of ray.ObjectRef, got a single ray.ObjectRef")
+    expected = "wait() expected a list of ray.ObjectRef or ray.ObjectRefGenerator, got"
+    if isinstance(object_refs, (ObjectRef, ObjectRefGenerator)):
+        raise TypeError(f"{expected} a single {type(object_refs).__name__}")
     if not isinstance(object_refs, list):
-        raise TypeError(f"wait() expected a list of ray.ObjectRef, got {type(object_refs)}")
-    if timeout is not None and timeout < 0:
-        raise ValueError(f"The 'timeout' argument must be nonnegative. Received {timeout}")
+        raise TypeError(f"{expected} {type(object_refs)}")
+    if timeout is not None:
+        _check_timeout(timeout)
+    if not isinstance(num_returns, int):
+        raise TypeError(f"num_returns must be an integer, not {num_returns!r}")
     if state.local_mode is not None:
         return object_refs[:num_returns], object_refs[num_returns:]
     if not object_refs:
@@ -502,7 +481,14 @@ def wait(
         raise ValueError(
             "num_returns cannot be greater than the number of objects provided to ray.wait"
         )
-    return client().wait(object_refs, num_returns, timeout, fetch_local)
+    if not any(isinstance(each, ObjectRefGenerator) for each in object_refs):
+        return client().wait(object_refs, num_returns, timeout, fetch_local)
+    of_core = {
+        id(each._stream): each for each in object_refs if isinstance(each, ObjectRefGenerator)
+    }
+    waited = [getattr(each, "_stream", each) for each in object_refs]
+    ready, rest = client().wait(waited, num_returns, timeout, fetch_local)
+    return [of_core.get(id(x), x) for x in ready], [of_core.get(id(x), x) for x in rest]
 
 
 def cancel(ref: Any, *, force: bool = False, recursive: bool = True) -> None:
@@ -517,6 +503,8 @@ def cancel(ref: Any, *, force: bool = False, recursive: bool = True) -> None:
     if not isinstance(ref, ObjectRef):
         raise TypeError(f"ray.cancel() only supported for object refs. Got: {type(ref)}.")
     core = client()
+    if force not in (True, False) or recursive not in (True, False):
+        raise TypeError(f"force and recursive must be bool, not {force!r} and {recursive!r}")
     if force and core.is_actor_task(ref):
         raise ValueError("force=True is not supported for actor tasks.")
     core.cancel(ref, force, recursive)
@@ -542,6 +530,11 @@ def get_actor(name: str, namespace: str | None = None) -> Any:
 
     if not name:
         raise ValueError("Please supply a non-empty value to get_actor")
+    if not isinstance(name, str):
+        raise TypeError(f"The name of an actor must be a string, not {name!r}")
+    if not isinstance(namespace, (str, type(None))):
+        raise TypeError("namespace must be None or a string.")
+    name.encode()  # UnicodeEncodeError where it cannot be a name
     core = client()
     where = namespace if namespace is not None else state.namespace
     found = core.find_actor(name, where)

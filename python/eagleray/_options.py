@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 from ._state import state
@@ -27,7 +28,6 @@ _COMMON = {
     "placement_group",
     "placement_group_bundle_index",
     "placement_group_capture_child_tasks",
-    "_metadata",
 }
 _TASK = _COMMON | {
     "num_returns",
@@ -58,6 +58,26 @@ _METHOD = {
     "tensor_transport",
     "_generator_backpressure_num_objects",
 }
+_TYPES: dict[str, tuple[type, ...]] = {
+    "resources": (dict,),
+    "accelerator_type": (str,),
+    "label_selector": (dict,),
+    "fallback_strategy": (list,),
+    "runtime_env": (dict,),
+    "name": (str,),
+    "namespace": (str,),
+    "enable_task_events": (bool,),
+    "_labels": (dict,),
+    "placement_group_bundle_index": (int,),
+    "placement_group_capture_child_tasks": (bool,),
+    "retry_exceptions": (bool, list, tuple),
+    "concurrency_groups": (dict, list),
+    "concurrency_group": (str,),
+    "lifetime": (str,),
+    "get_if_exists": (bool,),
+    "allow_out_of_order_execution": (bool,),
+    "num_returns": (int, str),
+}
 _NOT_IN_OPTIONS = {"task": {"max_calls"}, "actor": {"concurrency_groups"}}
 
 
@@ -80,6 +100,57 @@ def _amount(name: str, value: Any) -> None:
     _need(
         abs(scaled - round(scaled)) < 1e-6,
         f"The precision of the fractional quantity of resource {name} cannot go beyond 0.0001",
+    )
+
+
+def _check_type(name: str, value: Any) -> None:
+    wanted = _TYPES.get(name)
+    _need(
+        wanted is None or isinstance(value, wanted),
+        f"The type of keyword '{name}' must be {(*(wanted or ()), type(None))}, but received type {type(value)}",
+        TypeError,
+    )
+
+
+# A label's value, with what may stand around it: v, !v, in(a,b), !in(a,b).
+_LABEL_VALUE = r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?"
+_SELECTOR = re.compile(
+    rf"!?({_LABEL_VALUE}|in\({_LABEL_VALUE}( *, *{_LABEL_VALUE})*\))|!?exists\(\)|"
+)
+
+
+def _check_selector(name: str, value: dict[Any, Any]) -> None:
+    for key, wanted in value.items():
+        if not isinstance(key, str) or not isinstance(wanted, str):
+            raise TypeError(f"{name} must be Dict[str, str], not {{{key!r}: {wanted!r}}}")
+        _need(
+            _SELECTOR.fullmatch(wanted) is not None,
+            f"Invalid label selector value `{wanted}`. It is a label's value, `!value`, `in(a,b)` or `!in(a,b)`.",
+        )
+
+
+def _check_place(name: str, value: Any) -> None:
+    from .util.placement_group import PlacementGroup
+    from .util.scheduling_strategies import STRATEGIES
+
+    if name == "placement_group":
+        _need(
+            value == "default" or isinstance(value, PlacementGroup),
+            f"The type of keyword 'placement_group' must be PlacementGroup, but received type {type(value)}",
+            TypeError,
+        )
+        return
+    if isinstance(value, str):
+        _need(
+            value in ("DEFAULT", "SPREAD"),
+            f"Invalid scheduling_strategy {value!r}: 'DEFAULT', 'SPREAD' or an object of "
+            "ray.util.scheduling_strategies.",
+        )
+        return
+    _need(
+        isinstance(value, STRATEGIES),
+        f"The type of keyword 'scheduling_strategy' must be {(str, *STRATEGIES)}, but received type {type(value)}",
+        TypeError,
     )
 
 
@@ -109,6 +180,7 @@ def validate(kind: str, options: dict[str, Any], *, in_options: bool = False) ->
         )
         if value is None:
             continue
+        _check_type(name, value)
         if name in ("num_cpus", "num_gpus", "memory", "object_store_memory"):
             _amount(name, value)
             if name == "object_store_memory" and kind == "task":
@@ -116,7 +188,6 @@ def validate(kind: str, options: dict[str, Any], *, in_options: bool = False) ->
                     "Setting 'object_store_memory' is not implemented for tasks"
                 )
         elif name == "resources":
-            _need(isinstance(value, dict), "The 'resources' option must be a dict", TypeError)
             for key, amount in value.items():
                 _need(isinstance(key, str), "The names of resources must be strings", TypeError)
                 _need(
@@ -145,21 +216,18 @@ def validate(kind: str, options: dict[str, Any], *, in_options: bool = False) ->
         elif name == "retry_exceptions":
             _need(
                 isinstance(value, bool)
-                or (
-                    isinstance(value, (list, tuple))
-                    and all(isinstance(x, type) and issubclass(x, BaseException) for x in value)
-                ),
+                or all(isinstance(x, type) and issubclass(x, BaseException) for x in value),
                 "retry_exceptions must be either a boolean or a list of exceptions",
-                TypeError,
             )
         elif name == "name" or name == "namespace":
-            _need(
-                isinstance(value, str),
-                f"The type of keyword '{name}' must be (<class 'str'>, <class 'NoneType'>), but received type "
-                f"{type(value)}",
-                TypeError,
-            )
+            value.encode()  # UnicodeEncodeError, a ValueError, where it cannot be a name
             _need(value != "" or kind != "actor", f'"" is not a valid {name}.')
+        elif name in ("scheduling_strategy", "placement_group"):
+            _check_place(name, value)
+        elif name == "label_selector":
+            _check_selector(name, value)
+        elif name == "concurrency_groups":
+            _check_groups(value)
         elif name == "lifetime":
             _need(
                 value in ("detached", "non_detached"),
@@ -171,6 +239,18 @@ def validate(kind: str, options: dict[str, Any], *, in_options: bool = False) ->
             raise NotImplementedError("tensor_transport (direct transport of GPU tensors)")
     if options.get("get_if_exists"):
         _need(bool(options.get("name")), "The actor name must be specified to use `get_if_exists`.")
+
+
+def _check_groups(value: Any) -> None:
+    for group in value:
+        of_dict = isinstance(value, dict)
+        _need(
+            of_dict or (isinstance(group, dict) and {"name", "max_concurrency"} <= set(group)),
+            "A concurrency group of a list is {'name': ..., 'max_concurrency': ...}.",
+        )
+        name, size = (group, value[group]) if of_dict else (group["name"], group["max_concurrency"])
+        _need(isinstance(name, str), "The name of a concurrency group must be a string", TypeError)
+        _integer(f"max_concurrency of {name}", size, 1, "a positive integer")
 
 
 def resources_of(options: dict[str, Any], default_cpus: float) -> dict[str, int]:

@@ -71,6 +71,10 @@ class RemoteFunction:
     """
 
     def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
+        if isinstance(function, RemoteFunction):
+            raise TypeError(
+                "The @ray.remote decorator must be applied to either a function or a class."
+            )
         if inspect.iscoroutinefunction(function):
             raise ValueError(
                 "'async def' should not be used for remote tasks. You can wrap the async function with "
@@ -119,6 +123,11 @@ class RemoteFunction:
                 f"{getattr(self._function, '__module__', '')}.{self._name}",
             )
             self._exported = (state.session, function_id)
+        if options.get("num_returns") == "streaming" and not self._is_generator:
+            raise ValueError(
+                "num_returns='streaming' can only be used with generator functions (functions that use "
+                f"'yield'), and {self._name} is not one."
+            )
         num_returns = _options.returns_of(options, self._is_generator)
         extra: dict[str, Any] = {}
         for name in ("retry_exceptions", "max_calls", "_generator_backpressure_num_objects"):

@@ -6,6 +6,7 @@ A task's own exception reaches `get()` as an instance of both RayTaskError and t
 
 from __future__ import annotations
 
+import builtins
 import traceback
 from typing import Any
 
@@ -104,6 +105,11 @@ def _make_task_error(
 _dual_classes: dict[type[BaseException], type[RayTaskError]] = {}
 
 
+def _is_group(cls: type) -> bool:
+    groups: Any = getattr(builtins, "BaseExceptionGroup", ())  # Python 3.11
+    return issubclass(cls, groups)
+
+
 def _dual_class(cause_class: type[BaseException]) -> type[RayTaskError]:
     known = _dual_classes.get(cause_class)
     if known is not None:
@@ -131,7 +137,13 @@ def _dual_class(cause_class: type[BaseException]) -> type[RayTaskError]:
         error = RayTaskError.__reduce__(self)
         return (_make_dual, error[1])
 
+    def new(cls: Any, error: RayTaskError) -> Any:
+        group: Any = error.cause
+        return cause_class.__new__(cls, group.message, group.exceptions)
+
     name = f"RayTaskError({cause_class.__name__})"
+    # A group is what it holds, and knows it from the start.
+    special = {"__new__": new} if _is_group(cause_class) else {}
     dual = type(
         name,
         (RayTaskError, cause_class),
@@ -142,6 +154,7 @@ def _dual_class(cause_class: type[BaseException]) -> type[RayTaskError]:
             "__str__": RayTaskError.__str__,
             "__module__": __name__,
             "__qualname__": name,
+            **special,
         },
     )
     _dual_classes[cause_class] = dual

@@ -85,6 +85,8 @@ def placement_group(
             raise ValueError(
                 f"Bundles cannot be an empty dictionary or resources with only 0 values. Bundles: {bundles}"
             )
+        if not all(isinstance(v, (int, float)) for v in bundle.values()):
+            raise ValueError(f"Amounts in a bundle must be numbers: {bundle}")
         if any(v < 0 for v in bundle.values()):
             raise ValueError(f"Amounts in a bundle cannot be negative: {bundle}")
     if strategy not in _STRATEGIES:
@@ -104,6 +106,10 @@ def _bundles_of(row: dict[str, Any]) -> list[dict[str, float]]:
 
 def remove_placement_group(placement_group: PlacementGroup) -> None:
     """Gives the resources back and ends the tasks and actors inside."""
+    if not isinstance(placement_group, PlacementGroup):
+        raise TypeError(
+            f"remove_placement_group() expects a PlacementGroup, not {placement_group!r}"
+        )
     client().remove_group(placement_group.id.hex())
 
 

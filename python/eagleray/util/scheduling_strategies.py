@@ -132,3 +132,10 @@ class NodeLabelSchedulingStrategy:
 
     def as_selector(self) -> dict[str, str]:
         return {key: condition.text for key, condition in self.hard.items()}
+
+
+STRATEGIES = (
+    PlacementGroupSchedulingStrategy,
+    NodeAffinitySchedulingStrategy,
+    NodeLabelSchedulingStrategy,
+)

@@ -1,0 +1,89 @@
+"""Validation of the arguments of `init()`: each acts, or raises by name."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from .runtime_env import check_fields
+
+_UNDERSCORE_ACTS = {"_memory", "_temp_dir", "_system_config", "_skip_env_hook"}
+_UNDERSCORE_LATER = {
+    "_enable_object_reconstruction",
+    "_plasma_directory",
+    "_object_spilling_directory",
+    "_node_ip_address",
+    "_driver_object_store_memory",
+    "_redis_username",
+    "_redis_password",
+    "_metrics_export_port",
+    "_tracing_startup_hook",
+    "_node_name",
+}
+_TYPES: dict[str, tuple[type, ...]] = {
+    "address": (str,),
+    "num_cpus": (int, float),
+    "num_gpus": (int, float),
+    "resources": (dict,),
+    "labels": (dict,),
+    "object_store_memory": (int, float),
+    "logging_level": (int, str),
+    "logging_format": (str,),
+    "namespace": (str,),
+    "runtime_env": (dict,),
+    "_memory": (int, float),
+    "_temp_dir": (str,),
+}
+
+
+def check(arguments: dict[str, Any], underscored: dict[str, Any]) -> None:
+    """Raises RuntimeError for an unknown keyword, NotImplementedError for what cannot act yet, TypeError and
+    ValueError for what cannot be meant."""
+    for name in underscored:
+        if name not in _UNDERSCORE_ACTS | _UNDERSCORE_LATER:
+            raise RuntimeError(f"Unknown keyword argument(s): {name}")
+    later = {name: underscored.get(name) for name in _UNDERSCORE_LATER}
+    for name in (
+        "include_dashboard",
+        "enable_resource_isolation",
+        "cgroup_path",
+        "proxy_server_url",
+    ):
+        later[name] = arguments[name]
+    later["dashboard_port"] = arguments["dashboard_port"]
+    later["dashboard_host"] = arguments["dashboard_host"] not in ("127.0.0.1", "localhost")
+    for name in ("system_reserved_cpu", "system_reserved_memory"):
+        later[name] = arguments[name]
+    for name, value in later.items():
+        if value:
+            raise NotImplementedError(f"init({name}=...)")
+    for name, value in {**arguments, **underscored}.items():
+        wanted = _TYPES.get(name)
+        if (
+            value is not None
+            and wanted
+            and (not isinstance(value, wanted) or isinstance(value, bool))
+        ):
+            raise TypeError(f"init({name}=...) must be {wanted}, not {value!r}")
+    for name in ("num_cpus", "num_gpus", "object_store_memory", "_memory"):
+        _check_amount(name, arguments.get(name, underscored.get(name)))
+    for name, amount in (arguments["resources"] or {}).items():
+        if not isinstance(name, str) or not isinstance(amount, (int, float)):
+            raise TypeError(
+                f"init(resources=...) maps names to amounts, not {name!r} to {amount!r}"
+            )
+        _check_amount(f"resources[{name!r}]", amount)
+    for name, value in (arguments["labels"] or {}).items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise TypeError(f"init(labels=...) maps strings to strings, not {name!r} to {value!r}")
+    if arguments["runtime_env"]:
+        check_fields(dict(arguments["runtime_env"]))
+    if arguments["namespace"] is not None:
+        arguments["namespace"].encode()  # UnicodeEncodeError where it cannot be a name
+        if not arguments["namespace"]:
+            raise ValueError('"" is not a valid namespace. Pass None to not specify a namespace.')
+
+
+def _check_amount(name: str, value: Any) -> None:
+    if value is not None and not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"init({name}=...) must be a finite number >= 0, not {value!r}")
