@@ -350,3 +350,49 @@ def test_actor_arguments_by_reference():
 def test_many_actors():
     counters = [Counter.options(num_cpus=0).remote(i) for i in range(20)]
     assert ray.get([c.increment.remote() for c in counters]) == list(range(1, 21))
+
+
+def test_generators_of_an_async_actor_wait_for_their_reader():
+    @ray.remote(num_cpus=0)
+    class Producer:
+        def __init__(self):
+            self.made = 0
+
+        async def numbers(self, n):
+            for i in range(n):
+                self.made = i + 1
+                yield i
+
+        async def count(self):
+            return self.made
+
+    producer = Producer.remote()
+    generator = producer.numbers.options(
+        num_returns="streaming", _generator_backpressure_num_objects=2
+    ).remote(20)
+    assert ray.get(next(generator)) == 0
+    wait_for(lambda: ray.get(producer.count.remote()) >= 2)
+    # The loop serves other calls while the generator waits, and it makes no more.
+    assert max(ray.get([producer.count.remote() for _ in range(200)])) <= 4
+    assert [ray.get(ref) for ref in generator] == list(range(1, 20))
+
+
+def test_a_generator_that_waits_for_its_reader_can_be_cancelled():
+    @ray.remote(num_cpus=0)
+    class Producer:
+        async def numbers(self):
+            for i in range(1000):
+                yield i
+
+        async def alive(self):
+            return True
+
+    producer = Producer.remote()
+    for _ in range(10):
+        generator = producer.numbers.options(_generator_backpressure_num_objects=1).remote()
+        assert ray.get(next(generator)) == 0
+        ray.cancel(generator)
+        with pytest.raises(ray.exceptions.TaskCancelledError):
+            for ref in generator:
+                ray.get(ref, timeout=30)
+        assert ray.get(producer.alive.remote(), timeout=30)

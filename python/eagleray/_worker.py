@@ -297,16 +297,38 @@ def _run_threads(core: Any, meta: dict[str, Any]) -> None:
         thread.join()
 
 
+async def _give_item(core: Any, pool: Any, task: Any, item: Any, ahead: int) -> bool:
+    """An item of a generator in an async actor; with a limit on `ahead` a thread waits for the reader, so
+    that the loop goes on. False: nobody wants more."""
+    import asyncio
+
+    if ahead < 0:
+        return bool(core.stream_item(task, item, ahead))  # never waits
+    loop = asyncio.get_running_loop()
+    given = loop.run_in_executor(pool, core.stream_item, task, item, ahead)
+    cancelled = False
+    while not given.done():  # a cancelled task's wait ends; until then the thread uses the task
+        try:
+            await asyncio.wait([given])
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled or core.is_cancelled(task):
+        raise asyncio.CancelledError
+    return bool(given.result())
+
+
 def _run_async(core: Any, meta: dict[str, Any]) -> None:
     import asyncio
     import inspect
+    from concurrent.futures import ThreadPoolExecutor
 
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    limits = {"": asyncio.Semaphore(meta["max_concurrency"])}
-    for group, size in meta["groups"].items():
-        limits[group] = asyncio.Semaphore(size)
+    pools = {"": meta["max_concurrency"], **meta["groups"]}
+    limits = {group: asyncio.Semaphore(size) for group, size in pools.items()}
     running: dict[Any, Any] = {}
+
+    waiting = ThreadPoolExecutor(sum(pools.values()), "eagleray-generators")
 
     async def run(task: Any) -> None:
         options = _options_of(task)
@@ -315,9 +337,10 @@ def _run_async(core: Any, meta: dict[str, Any]) -> None:
             try:
                 args, kwargs = task.arguments()
                 function = _callable_of(task)
+                ahead = options.get("_generator_backpressure_num_objects") or -1
                 if inspect.isasyncgenfunction(function):
                     async for item in function(*args, **kwargs):
-                        if not core.stream_item(task, item, -1):
+                        if not await _give_item(core, waiting, task, item, ahead):
                             break
                     core.finish(task, [])
                     return
@@ -326,7 +349,7 @@ def _run_async(core: Any, meta: dict[str, Any]) -> None:
                     result = await result
                 if task.num_returns == -1:
                     for item in result:
-                        if not core.stream_item(task, item, -1):
+                        if not await _give_item(core, waiting, task, item, ahead):
                             break
                     core.finish(task, [])
                 else:
