@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "node/memory_policy.h"
 #include "base/planted.h"
+#include "node/memory_policy.h"
 #include "node/node_machine.h"
 
 namespace eagleray {
