@@ -5,7 +5,16 @@
 
 namespace eagleray {
 
-void ControlMachine::on(NodeIndex, const ActorPlaced& placed, ControlEffects& out) {
+// It was stopped before it was placed, and the word of that was lost with an earlier control.
+void ControlMachine::stop_if_dead(NodeIndex node, const ActorPlaced& placed, ControlEffects& out) {
+  const auto it = actors_.find(placed.actor);
+  if (it != actors_.end() && it->second.status.state != ActorState::kDead) return;
+  out.list.push_back(
+      {node, StopActor{placed.actor, placed.incarnation, true, "it was stopped before it began"}});
+}
+
+void ControlMachine::on(NodeIndex from, const ActorPlaced& placed, ControlEffects& out) {
+  stop_if_dead(from, placed, out);
   const auto it = actors_.find(placed.actor);
   if (it == actors_.end() || it->second.status.incarnation != placed.incarnation) return;
   Actor& actor = it->second;
@@ -56,7 +65,8 @@ void ControlMachine::ended(Actor& actor, const ExitInfo& exit, ControlEffects& o
   if (actor.killed && !wanted.empty()) actor.status.exit.reason = wanted;
   actor.status.proc = ProcId{};
   const bool killed = actor.killed && !planted(Planted::kRestartsTheKilled);
-  const bool meant = (exit.intended || killed) && !actor.restart_wanted;
+  // Killed for a restart and, before that came about, for good: the latter holds.
+  const bool meant = killed || (exit.intended && !actor.restart_wanted);
   if (meant || actor.restarts_left == 0) {
     die(actor, out);
     return;

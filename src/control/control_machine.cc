@@ -68,6 +68,7 @@ void ControlMachine::answer_again(NodeIndex from, const NodeToControl& message,
     }
     return;
   }
+  if (const auto* placed = std::get_if<ActorPlaced>(&message)) stop_if_dead(from, *placed, out);
   const auto* asks = std::get_if<ClientAsks>(&message);
   if (!asks) return;
   const Caller caller{from, asks->client, asks->request};

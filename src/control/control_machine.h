@@ -128,6 +128,7 @@ class ControlMachine {
   void stop(Actor& actor, bool force, const std::string& reason, ControlEffects& out);
   void ended(Actor& actor, const ExitInfo& exit, ControlEffects& out);
   void die(Actor& actor, ControlEffects& out);
+  void stop_if_dead(NodeIndex node, const ActorPlaced& placed, ControlEffects& out);
   void publish(const Actor& actor, ControlEffects& out);
   void answer(const Caller& to, ControlAnswer answer, ControlEffects& out);
   void fail(const Caller& to, ErrorCode code, std::string message, ControlEffects& out);
