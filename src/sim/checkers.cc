@@ -43,6 +43,17 @@ void ClusterSim::check_control() {
     check(control_.compare_with_records().empty(), control_.compare_with_records());
 }
 
+void ClusterSim::check_answers() {
+  size_t drivers = 0;
+  for (const auto& each : processes_) {
+    if (!each->alive) continue;
+    check(each->registered, "a process was never registered");
+    check(each->asked.empty(), "control has not answered");
+    if (!each->worker) ++drivers;
+  }
+  check(control_.job_count() == drivers, "control has more or fewer jobs than there are drivers");
+}
+
 void ClusterSim::check_values() {
   for (const auto& process : processes_) {
     if (!process->alive || process->worker) continue;
@@ -89,6 +100,9 @@ void ClusterSim::check_nothing_is_left() {
   }
   check(live_extents_.empty(), "extents of the store were leaked");
   check(node_.estates() == 0, "estates of dead owners were leaked");
+  uint64_t segments = 0;
+  for (const auto& each : processes_) segments += each->alive && each->segment ? 1 : 0;
+  check(node_.store_used() == segments * kSegmentBytes, "room of the store was leaked");
   check(node_.all_free(), "resources are held at rest");
   for (const auto& each : processes_) {
     check(!each->alive || !each->is_actor, "an actor outlives its last handle");

@@ -31,10 +31,20 @@ Settings ClusterSim::sim_settings() {
   return settings;
 }
 
+Settings ClusterSim::node_settings(uint64_t seed) {
+  Settings settings = sim_settings();
+  Random random(~seed);
+  if (random.chance(25)) {
+    settings.object_store_memory = (2 + random.below(5)) * kSegmentBytes;
+    settings.store_full_wait = Duration::from_ms(3);
+  }
+  return settings;
+}
+
 ClusterSim::ClusterSim(const Options& options)
     : options_(options),
       random_(options.seed),
-      node_(sim_settings(), sim_node()),
+      node_(node_settings(options.seed), sim_node()),
       control_(options.seed) {}
 
 ClusterSim::~ClusterSim() = default;
@@ -45,7 +55,7 @@ void ClusterSim::tick_all() {
   apply(effects);
   for (size_t i = 0; i < processes_.size(); ++i) {
     Process& process = *processes_[i];
-    if (!process.alive || !process.registered) continue;
+    if (!process.alive || !process.registered || now_ < process.paused_until) continue;
     process.machine->tick(now_, process.effects);
     apply(process);
   }
@@ -54,7 +64,7 @@ void ClusterSim::tick_all() {
 // ---- what can happen ----
 
 void ClusterSim::offer(Process& process, std::vector<Choice>& choices) const {
-  if (!process.alive) return;
+  if (!process.alive || now_ < process.paused_until) return;
   if (process.ending && process.machine->held_answers() == 0) {
     choices.push_back({Choice::kEnd, &process});
   }
@@ -145,7 +155,9 @@ bool ClusterSim::step() {
   for (const auto& each : processes_) offer(*each, choices);
   for (const auto& [ends, link] : links_) {
     const Process* reader = find(ProcId{ends.second});
-    if (link.empty() || !reader || !reader->registered || !find(ProcId{ends.first})) continue;
+    if (link.empty() || !reader || !reader->registered || now_ < reader->paused_until ||
+        !find(ProcId{ends.first}))
+      continue;
     choices.push_back({Choice::kLink, nullptr, ends});
   }
   if (!starting_.empty()) choices.push_back({Choice::kStartWorker});
@@ -155,8 +167,25 @@ bool ClusterSim::step() {
   return true;
 }
 
+bool ClusterSim::faulty() const { return steps_ < kStepsOfFaults; }
+
+void ClusterSim::pause_some_process() {
+  Process& process = *processes_[random_.below(processes_.size())];
+  if (!process.alive) return;
+  note("pause", process.id.value, 0);
+  process.paused_until = now_ + Duration{static_cast<int64_t>(random_.below(20'000))};
+  fault(Fault::kProcessPaused);
+}
+
 void ClusterSim::make_faults() {
   if (random_.below(200) == 0) kill_some_worker();
+  if (random_.below(4'000) == 0) kill_some_driver();
+  if (random_.below(200) == 0) pause_some_process();
+  if (random_.below(800) == 0) {
+    now_ = now_ + Duration{static_cast<int64_t>(random_.below(5'000'000))};
+    note("clock jumps", 0, 0);
+    fault(Fault::kClockJumped);
+  }
   if (random_.below(300) == 0 && !control_.can_start()) {
     note("control killed", 0, 0);
     control_.kill(random_);
@@ -175,6 +204,7 @@ bool ClusterSim::come_to_rest() {
   if (dropped_) return true;
   if (open_all()) return false;  // at rest, everything that can be reached must be there
   check_values();
+  check_answers();
   check_control();
   for (size_t i = 0; i < processes_.size(); ++i) {
     if (processes_[i]->alive && !processes_[i]->worker) drop_all(*processes_[i]);
@@ -197,11 +227,11 @@ SimOutcome ClusterSim::run() {
 void ClusterSim::run_to_the_end() {
   const uint64_t drivers = 1 + random_.below(2);
   for (uint64_t i = 0; i < drivers; ++i) spawn(false, 0);
-  uint32_t steps = 0;
   uint32_t idle_rounds = 0;
   while (outcome_.failure.empty()) {
     now_.us += static_cast<int64_t>(random_.below(5));
-    if (++steps < kStepsOfFaults) make_faults();
+    ++steps_;
+    if (faulty()) make_faults();
     follow_waits();
     const bool moved = step();
     check_machines();
@@ -211,7 +241,7 @@ void ClusterSim::run_to_the_end() {
     }
     if (moved) {
       idle_rounds = 0;
-      check(steps < kStepsToRest, "the cluster did not come to rest");
+      check(steps_ < kStepsToRest, "the cluster did not come to rest");
       continue;
     }
     now_ = now_ + (idle_rounds < kIdleRoundsOfRest ? kIdleStep : kIdleStepOfWaits);
@@ -221,6 +251,7 @@ void ClusterSim::run_to_the_end() {
     if (come_to_rest()) break;
   }
   if (outcome_.failure.empty()) {
+    check_answers();
     check_control();
     check_nothing_is_left();
   }

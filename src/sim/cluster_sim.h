@@ -74,6 +74,12 @@ class ClusterSim {
     bool alive = true;
     bool registered = false;
     bool ending = false;
+    Instant paused_until;
+    std::set<RequestId> asked;  // of control, and not answered
+    RequestId pair_request;     // its one key: put or read
+    bool pair_read = false;
+    int64_t pair_put = 0;   // the last value that it wrote ...
+    int64_t pair_kept = 0;  // ... and the last that was acknowledged
     std::unique_ptr<ClientMachine> machine;
     Effects effects;
     std::deque<ClientToNode> to_node;
@@ -93,11 +99,14 @@ class ClusterSim {
     const TaskTemplate* once = nullptr;     // max_retries = 0
     const TaskTemplate* retried = nullptr;  // max_retries = 3
     const TaskTemplate* method = nullptr;
+    const TaskTemplate* retried_method = nullptr;  // max_task_retries = 2
     int64_t next_sequence = 0;
     uint32_t calls_left = 0;
   };
 
+  static constexpr uint64_t kSegmentBytes = 4096;
   static Settings sim_settings();
+  static Settings node_settings(uint64_t seed);
   Process& spawn(bool worker, uint64_t token);
   void kill(Process& process);
   void apply(Process& process);
@@ -130,6 +139,8 @@ class ClusterSim {
   void perform_on_control(Choice::Kind kind);
   bool step();
   void make_faults();
+  void pause_some_process();
+  bool faulty() const;
   void fault(Fault kind) { ++outcome_.faults[static_cast<size_t>(kind)]; }
   bool come_to_rest();
   void run_to_the_end();
@@ -137,6 +148,13 @@ class ClusterSim {
   void deliver_from_node(Process& process);
   void deliver_link(uint64_t from, uint64_t to);
   void act(Process& driver);
+  void act_on_actors(Process& driver);
+  void ask(Process& process, ControlCall call);
+  void use_pair(Process& process);
+  void on_control_says(Process& process, const ControlSays& message);
+  void on_registered(Process& process, const Registered& message);
+  void drop_actor(Process& process, size_t at);
+  void release_empty_segment(Process& process);
   void submit(Process& process, uint32_t depth);
   void call_actor(Process& process);
   void pass_on(Process& process, const std::vector<ActorId>& via);
@@ -162,6 +180,7 @@ class ClusterSim {
   bool open_all();
   void check_value(const Held& held);
   void kill_some_worker();
+  void kill_some_driver();
   void check_nothing_is_left();
   void tick_all();
   void drop_all(Process& process);
@@ -170,6 +189,7 @@ class ClusterSim {
   void check_machines() const;
   void check_ready_values();
   void check_control();
+  void check_answers();
   void note(const std::string& what, uint64_t a, uint64_t b);
   Process* find(ProcId id) const;
 
@@ -188,6 +208,7 @@ class ClusterSim {
   std::set<std::pair<ActorId, uint32_t>> lives_;  // of actors, begun
   uint64_t last_extent_ = 0;
   bool dropped_ = false;
+  uint32_t steps_ = 0;
   SimOutcome outcome_;
 };
 

@@ -97,6 +97,12 @@ ControlToNode ControlProcess::node_reads() {
   return message;
 }
 
+size_t ControlProcess::job_count() const {
+  size_t count = 0;
+  for (const auto& [key, record] : records_) count += key.first == kTableOf<DurableJob>;
+  return count;
+}
+
 std::string ControlProcess::difference(const std::string& of, const Records& a, const Records& b) {
   auto bytes_of = [](const DurableRecord& record) {
     std::string bytes;

@@ -49,6 +49,7 @@ class ControlProcess {
   bool at_rest() const {
     return machine_ && node_open_ && control_open_ && !staged_ && up_.empty() && down_.empty();
   }
+  size_t job_count() const;
   // Empty, or how the tables differ from what a restart would make of the records.
   std::string compare_with_records() const;
 

@@ -12,9 +12,16 @@ enum class Fault : uint8_t {
   kControlKilled,
   kControlConnectionLost,
   kMessageRepeated,
+  kDriverKilled,
+  kProcessPaused,
+  kClockJumped,
+  kStoreFull,
+  kSegmentFailed,
 };
-inline constexpr std::array kFaultNames{"worker killed", "control killed",
-                                        "connection to control lost", "message repeated"};
+inline constexpr std::array kFaultNames{
+    "worker killed",    "control killed", "connection to control lost",
+    "message repeated", "driver killed",  "process paused",
+    "clock jumped",     "store full",     "segment not made"};
 using FaultCounts = std::array<uint64_t, kFaultNames.size()>;
 
 }  // namespace eagleray

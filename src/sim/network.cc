@@ -20,20 +20,7 @@ void ClusterSim::deliver_from_node(Process& process) {
   note("from node", process.id.value, message.index());
   ClientMachine& machine = *process.machine;
   if (auto* registered = std::get_if<Registered>(&message)) {
-    machine.on_registered(*registered);
-    process.registered = true;
-    process.to_node.push_back(RequestSegment{RequestId{1}, 4096});
-    process.key = machine.intern_key({{"CPU", kResourceUnit}}, Strategy{}, "");
-    TaskTemplate form;
-    form.function = machine.define_function(Payload::copy_of("f"), "f");
-    form.key = process.key;
-    process.once = machine.intern_template(form);
-    form.max_retries = 3;
-    process.retried = machine.intern_template(form);
-    form.max_retries = 0;
-    form.function = machine.define_function(Payload(), "method");
-    process.method = machine.intern_template(form);
-    return;
+    return on_registered(process, *registered);
   }
   if (auto* lost = std::get_if<PeerLost>(&message)) {
     // The link's memory outlives the process: what it had written is read first.
@@ -54,11 +41,58 @@ void ClusterSim::deliver_from_node(Process& process) {
     process.to_node.push_back(ActorStarted{start->spec.actor, start->incarnation, ""});
   } else if (std::get_if<Exit>(&message)) {
     process.ending = true;
+  } else if (std::get_if<ReclaimSegments>(&message)) {
+    release_empty_segment(process);
+  } else if (auto* denied = std::get_if<SegmentDenied>(&message)) {
+    if (denied->message.starts_with("the object store is full")) fault(Fault::kStoreFull);
   } else {
+    if (auto* says = std::get_if<ControlSays>(&message)) on_control_says(process, *says);
     if (auto* assign = std::get_if<AssignJob>(&message)) machine.on_job(assign->job.job);
     machine.on_node(std::move(message), now_, process.effects);
   }
   apply(process);
+}
+
+void ClusterSim::on_registered(Process& process, const Registered& message) {
+  ClientMachine& machine = *process.machine;
+  machine.on_registered(message);
+  process.registered = true;
+  process.to_node.push_back(RequestSegment{RequestId{1}, kSegmentBytes});
+  process.key = machine.intern_key({{"CPU", kResourceUnit}}, Strategy{}, "");
+  TaskTemplate form;
+  form.function = machine.define_function(Payload::copy_of("f"), "f");
+  form.key = process.key;
+  process.once = machine.intern_template(form);
+  form.max_retries = 3;
+  process.retried = machine.intern_template(form);
+  form.max_retries = 0;
+  form.function = machine.define_function(Payload(), "method");
+  process.method = machine.intern_template(form);
+  form.max_retries = 2;
+  process.retried_method = machine.intern_template(form);
+}
+
+void ClusterSim::release_empty_segment(Process& process) {
+  for (const auto& [offset, segment] : live_extents_) {
+    if (segment == process.segment) return;
+  }
+  if (!process.segment) return;
+  process.to_node.push_back(ReleaseSegment{std::exchange(process.segment, SegmentId{})});
+}
+
+void ClusterSim::on_control_says(Process& process, const ControlSays& message) {
+  process.asked.erase(message.request);
+  if (message.request != process.pair_request) return;
+  process.pair_request = RequestId{};
+  if (const auto* done = std::get_if<Done>(&message.answer)) {
+    check(done->error_code == 0, "a key could not be written");
+    process.pair_kept = process.pair_put;
+  } else if (const auto* value = std::get_if<KvValue>(&message.answer)) {
+    check(value->found == (process.pair_kept > 0),
+          "a key is there, or is not, against what was said");
+    check(!value->found || value->value == std::to_string(process.pair_kept),
+          "a key has lost what was acknowledged");
+  }
 }
 
 void ClusterSim::deliver_link(uint64_t from, uint64_t to) {

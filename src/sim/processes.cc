@@ -62,6 +62,7 @@ void ClusterSim::apply(Process& process) {
   }
   for (ClientToNode& message : effects.to_node) process.to_node.push_back(std::move(message));
   for (ActorCreation& creation : effects.create_actors) {
+    process.asked.insert(creation.request);
     process.to_node.push_back(AskControl{creation.request, CreateActor{std::move(creation.spec)}});
   }
   for (ClientToNode& message : effects.after_creations)
@@ -90,7 +91,12 @@ void ClusterSim::apply(NodeEffects& effects) {
       // The zygote reports the end later: the process is only marked here.
       processes_[end->pid - 1]->ending = true;
     } else if (auto* segment = std::get_if<NodeEffects::MakeSegment>(&effect)) {
-      if (Process* writer = find(segment->to)) writer->segment = segment->segment;
+      if (faulty() && random_.chance(3)) {
+        fault(Fault::kSegmentFailed);
+        node_.on_segment_failed(*segment, "there is no memory", now_, effects);
+      } else if (Process* writer = find(segment->to)) {
+        writer->segment = segment->segment;
+      }
     } else if (auto* drop = std::get_if<NodeEffects::DropSegment>(&effect)) {
       std::erase_if(live_extents_,
                     [&](const auto& extent) { return extent.second == drop->segment; });
@@ -115,6 +121,13 @@ void ClusterSim::kill_some_worker() {
     fault(Fault::kWorkerKilled);
     kill(*workers[random_.below(workers.size())]);
   }
+}
+
+void ClusterSim::kill_some_driver() {
+  Process& process = *processes_[random_.below(processes_.size())];
+  if (!process.alive || process.worker || !process.registered) return;
+  fault(Fault::kDriverKilled);
+  kill(process);
 }
 
 }  // namespace eagleray

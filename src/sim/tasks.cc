@@ -29,7 +29,8 @@ void ClusterSim::check_order(Process& worker, const ExecTask& task) {
   if (task.push.actor_task) {
     const int64_t sequence = worker.running.script.number;
     int64_t& last = worker.last_sequence[task.caller.value];
-    check(sequence > last, "calls of one caller reached an actor out of order");
+    check(sequence > last || task.push.attempt > 0,
+          "calls of one caller reached an actor out of order");
     last = sequence;
   }
 }
@@ -102,6 +103,9 @@ void ClusterSim::wake(Process& worker) {
   machine.end_wait(running.wait);
   for (Object* object : std::exchange(running.awaited, {})) {
     if (running.adds) {
+      const auto truth = truth_.find(object->id);
+      check(!object->failed() || truth == truth_.end() || truth->second.may_fail,
+            "an object is lost that nothing could have destroyed");
       running.failed |= object->pending() || object->failed();
       if (!running.failed) running.gained += number_of(*object);
     }

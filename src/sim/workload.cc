@@ -80,7 +80,7 @@ void ClusterSim::call_actor(Process& process) {
   script.number = ++process.next_sequence;
   Expected expected{script.number};
   ClientMachine::Call call;
-  call.form = process.method;
+  call.form = random_.chance(30) ? process.retried_method : process.method;
   while (random_.chance(40) && script.via.size() < 3) {
     const size_t next = random_.below(process.actors.size());
     script.via.push_back(process.actors[next]->actor);
@@ -123,9 +123,9 @@ void ClusterSim::act(Process& process) {
   if (process.calls_left == 0) return;
   --process.calls_left;
   const uint64_t choice = random_.below(100);
-  if (choice < 60) {
+  if (choice < 56) {
     submit(process, random_.chance(25) ? 1 : 0);
-  } else if (choice < 75) {
+  } else if (choice < 70) {
     Held made;
     made.expected.number = static_cast<int64_t>(random_.below(1000));
     std::vector<Object*> nested;
@@ -137,25 +137,63 @@ void ClusterSim::act(Process& process) {
         machine.put(make_value(process, made.expected.number, random_.chance(50)), nested);
     truth_[made.object->id] = made.expected;
     process.held.push_back(made);
-  } else if (choice < 80) {
+  } else if (choice < 75) {
     open_one(process);
-  } else if (choice < 85 && !process.held.empty()) {
+  } else if (choice < 80 && !process.held.empty()) {
     const size_t at = random_.below(process.held.size());
     machine.unpin(process.held[at].object, process.effects);
     process.held.erase(process.held.begin() + static_cast<long>(at));
-  } else if (choice < 92 && !process.held.empty()) {
+  } else if (choice < 86 && !process.held.empty()) {
     machine.cancel(process.held[random_.below(process.held.size())].object, false, true,
                    process.effects);
-  } else if (process.actors.size() < 3) {
+  } else if (choice < 90) {
+    use_pair(process);
+  } else {
+    act_on_actors(process);
+  }
+  apply(process);
+}
+
+void ClusterSim::act_on_actors(Process& process) {
+  if (process.actors.size() < 3) {
     ActorSpec spec;
     spec.class_name = "Actor";
     spec.max_restarts = static_cast<int32_t>(random_.below(3));
     spec.placement_resources = {{"CPU", kResourceUnit}};
-    const auto made = machine.create_actor(std::move(spec), Payload(), {}, {}, process.effects);
+    const auto made =
+        process.machine->create_actor(std::move(spec), Payload(), {}, {}, process.effects);
     process.actors.push_back(made.actor);
     process.handles.push_back(made.handle);
+    return;
   }
-  apply(process);
+  const size_t at = random_.below(process.actors.size());
+  if (random_.chance(50)) return drop_actor(process, at);
+  ask(process, KillActor{process.actors[at]->actor, random_.chance(50)});
+}
+
+void ClusterSim::drop_actor(Process& process, size_t at) {
+  process.machine->unpin(process.handles[at], process.effects);
+  process.actors.erase(process.actors.begin() + static_cast<long>(at));
+  process.handles.erase(process.handles.begin() + static_cast<long>(at));
+}
+
+void ClusterSim::ask(Process& process, ControlCall call) {
+  const RequestId request = process.machine->next_request();
+  process.asked.insert(request);
+  process.to_node.push_back(AskControl{request, std::move(call)});
+}
+
+// A key of its own: what it reads is what was last acknowledged.
+void ClusterSim::use_pair(Process& process) {
+  if (process.pair_request) return;
+  const std::string key = std::to_string(process.id.value);
+  process.pair_request = process.machine->next_request();
+  process.asked.insert(process.pair_request);
+  ControlCall call = KvGet{"sim", key};
+  if (random_.chance(50)) {
+    call = KvPut{"sim", key, std::to_string(++process.pair_put), true};
+  }
+  process.to_node.push_back(AskControl{process.pair_request, std::move(call)});
 }
 
 // Takes a reference out of a value that has arrived and asks for what it refers to.
