@@ -54,6 +54,7 @@ void ClientMachine::on_node(NodeToClient&& message, Instant now, Effects& out) {
     for (PeerMessage& unsent : std::exchange(target.unsent, {})) {
       out.to_peer.push_back(Effects::ToPeer{linked->proc, std::move(unsent)});
     }
+    tell_lenders(target, out);
   } else if (auto* granted = std::get_if<LeaseGranted>(&message)) {
     on_lease(*granted, out);
   } else if (auto* waits = std::get_if<LeaseWaits>(&message)) {
@@ -71,6 +72,8 @@ void ClientMachine::on_node(NodeToClient&& message, Instant now, Effects& out) {
       on_actor_update(update->status, out);
   } else if (auto* added = std::get_if<CustodyAdded>(&message)) {
     on_added(added->request, out);
+  } else if (auto* lent = std::get_if<CustodyLent>(&message)) {
+    on_lent(NestedRef{lent->object, lent->owner}, lent->lender, out);
   } else if (auto* is = std::get_if<CustodyIs>(&message)) {
     on_custody(std::move(*is), out);
   } else if (auto* ended = std::get_if<CustodyEnded>(&message)) {
@@ -105,6 +108,7 @@ void ClientMachine::on_peer(ProcId from, PeerMessage&& message, Instant now, Eff
     }
     void operator()(AddBorrower&& m) { machine.on_add_borrower(from, m, out); }
     void operator()(BorrowerAdded&& m) { machine.on_added(m.request, out); }
+    void operator()(Lent&& m) { machine.on_lent(NestedRef{m.object, from}, m.lender, out); }
     void operator()(ReleaseBorrows&& m) { machine.on_release(from, m, out); }
     void operator()(WantObjects&& m) { machine.on_want(from, m, out); }
     void operator()(ObjectIs&& m) { machine.on_object(from, std::move(m), out); }
@@ -144,7 +148,13 @@ void ClientMachine::on_peer_lost(const PeerLost& message, uint64_t running_token
   lost.lost = true;
   lost.linked = false;
   lost.exit = message.exit;
-  lost.unsent.clear();
+  for (PeerMessage& unsent : std::exchange(lost.unsent, {})) {
+    // Never linked, so what we borrow of it is the custodian's loan.
+    if (auto* release = std::get_if<ReleaseBorrows>(&unsent)) {
+      out.to_node.push_back(CustodyRelease{message.proc, std::move(release->releases)});
+    }
+  }
+  tell_lenders(lost, out);
   if (lost.lease) drop_lease(lost.lease);
   lost_actor_process(message.proc, message.exit);
   lost_tasks(lost, running_token, out);

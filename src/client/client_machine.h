@@ -302,7 +302,9 @@ class ClientMachine {
     bool linked = false;
     bool lost = false;
     ExitInfo exit;
-    std::vector<PeerMessage> unsent;               // until linked
+    std::vector<PeerMessage> unsent;  // until linked
+    // Lenders to be told that it borrows, once it is linked: then it cannot miss our word.
+    std::vector<std::pair<ProcId, RequestId>> to_tell;
     std::vector<bool> defined;                     // own functions it knows
     std::map<uint32_t, DefineFunction> functions;  // its functions that we know
     std::vector<bool> keys_defined;                // own keys it knows
@@ -383,6 +385,10 @@ class ClientMachine {
   void on_object(ProcId from, ObjectIs&& message, Effects& out);
   void on_added(RequestId request, Effects& out);
   void on_add_borrower(ProcId from, const AddBorrower& message, Effects& out);
+  void tell_lenders(Peer& borrower, Effects& out);
+  void on_lent(const NestedRef& ref, ProcId lender, Effects& out);
+  Object* take_lent(const NestedRef& ref, ProcId lender);
+  void lost_lender(ProcId proc, Effects& out);
   void lend(Object* object, ProcId to, Effects& out);  // one credit; left to the custodian
   void leave(Object* object, Effects& out);
   void lost_references(const PeerLost& message, Effects& out);
@@ -476,6 +482,10 @@ class ClientMachine {
     ProcId borrower;  // ... this process a borrower of it
   };
   std::unordered_map<RequestId, AwaitedAck, IdHash> acks_;
+  // References that a lender sends us of an owner who is a third process come in two messages: by
+  // lender and object, how many more came from the owner (each pins the object) than from the
+  // lender (each is one of the object's `acks_awaited`).
+  std::map<std::pair<ProcId, ObjectId>, int64_t> lent_;
 
   // Stored results of ours, by owner: what becomes of them when it dies.
   std::map<ProcId, std::map<std::pair<SegmentId, uint64_t>, StoreLocation>> written_;

@@ -149,9 +149,10 @@ void ClientMachine::ask_to_add(const NestedRef& ref, ProcId borrower, RequestId 
 
 // A process that sends to itself, as an actor that calls itself does, lends to itself; what it gets
 // back ends that loan.
-// `registered`: the sender has made us a borrower at the owner, whoever that is. Otherwise only the
-// sender's own objects are registered and we ask the owner of the others ourselves; until it
-// answers, `for_task`'s answer or `keep` holds the lender.
+// `registered`: the sender has made us a borrower at the owner, whoever that is, and if it is a
+// third process its own word comes too (take_lent). Otherwise only the sender's own objects are
+// registered and we ask the owner of the others ourselves; until it answers, `for_task`'s answer or
+// `keep` holds the lender.
 Object* ClientMachine::adopt(const NestedRef& ref, ProcId from, Adoption how, Effects& out) {
   Object* object = index_.find(ref.object);
   if (ref.owner == proc_) {
@@ -164,6 +165,7 @@ Object* ClientMachine::adopt(const NestedRef& ref, ProcId from, Adoption how, Ef
     if (from == proc_) on_release(proc_, ReleaseBorrows{{Release{ref.object, 1}}}, out);
     return object;
   }
+  if (how.registered && ref.owner != from && from != proc_) return take_lent(ref, from);
   if (!object) {
     object = new_object(ref.object, ref.owner);
   }
@@ -314,11 +316,80 @@ void ClientMachine::on_release(ProcId from, const ReleaseBorrows& message, Effec
 
 void ClientMachine::on_add_borrower(ProcId from, const AddBorrower& message, Effects& out) {
   Object* object = index_.find(message.object);
-  if (object && object->owned &&
-      (!peer(message.borrower).lost || planted(Planted::kLentToTheDead))) {
+  Peer& borrower = peer(message.borrower);
+  if (object && object->owned && (!borrower.lost || planted(Planted::kLentToTheDead))) {
     lend(object, message.borrower, out);
   }
+  if (message.borrower != from && !borrower.lost) {
+    send(message.borrower, Lent{from, message.object}, out);
+    if (!borrower.linked) {
+      borrower.to_tell.emplace_back(from, message.request);
+      return;
+    }
+  }
   send(from, BorrowerAdded{message.request}, out);
+}
+
+void ClientMachine::tell_lenders(Peer& borrower, Effects& out) {
+  for (const auto& [lender, request] : std::exchange(borrower.to_tell, {})) {
+    send(lender, BorrowerAdded{request}, out);
+  }
+}
+
+// The owner's half of a loan: the credit. If the lender has sent its half, the reference, all is
+// there; else the object is pinned until it does or dies.
+void ClientMachine::on_lent(const NestedRef& ref, ProcId lender, Effects& out) {
+  Object* object = index_.find(ref.object);
+  if (!object) object = new_object(ref.object, ref.owner);
+  ++object->credits;
+  const auto owed = lent_.find({lender, ref.object});
+  if (owed != lent_.end() && owed->second < 0) {
+    if (++owed->second == 0) lent_.erase(owed);
+    --object->more->acks_awaited;
+  } else if (!peer(lender).lost) {
+    ++lent_[{lender, ref.object}];
+    ++object->refs;
+  }
+  if (object->refs == 0) release_object(object, out);
+}
+
+// The lender's half of a loan.
+Object* ClientMachine::take_lent(const NestedRef& ref, ProcId lender) {
+  Object* object = index_.find(ref.object);
+  if (!object) object = new_object(ref.object, ref.owner);
+  const auto [balance, fresh] = lent_.try_emplace({lender, ref.object}, 0);
+  if (balance->second-- > 0) {
+    if (balance->second == 0) lent_.erase(balance);
+    return object;  // with the pin of on_lent()
+  }
+  ++object->extra().acks_awaited;
+  ++object->refs;
+  return object;
+}
+
+// Loans of which one half will not come: the dead process was to send it.
+void ClientMachine::lost_lender(ProcId proc, Effects& out) {
+  std::vector<std::pair<Object*, int64_t>> halves;
+  for (auto it = lent_.begin(); it != lent_.end();) {
+    const ProcId lender = it->first.first;
+    Object* object = index_.find(it->first.second);
+    const bool no_reference = it->second > 0 && lender == proc;
+    const bool no_credit = it->second < 0 && peer(lender).lost && peer(object->owner).lost;
+    if (!no_reference && !no_credit) {
+      ++it;
+      continue;
+    }
+    halves.emplace_back(object, it->second);
+    it = lent_.erase(it);
+  }
+  for (const auto& [object, balance] : halves) {
+    if (balance > 0) {
+      object->refs -= static_cast<uint32_t>(balance);
+    } else {
+      object->more->acks_awaited -= static_cast<uint32_t>(-balance);
+    }
+    if (object->refs == 0) release_object(object, out);
+  }
 }
 
 void ClientMachine::free_value(Object* object, Effects& out) {
@@ -338,6 +409,7 @@ void ClientMachine::lost_references(const PeerLost& message, Effects& out) {
     if (object && object->owned) lend(object, message.custodian, out);
   }
   claim(proc, out);
+  lost_lender(proc, out);
   for (const auto& [request, ack] : acks_) {
     if (ack.asked == proc) ask_to_add(NestedRef{ack.id, proc}, ack.borrower, request, out);
   }

@@ -210,6 +210,12 @@ struct CustodyAdded {
   RequestId request;
   EAGLERAY_FIELDS(CustodyAdded, request)
 };
+struct CustodyLent {  // Lent, for a dead owner
+  ProcId owner;
+  ProcId lender;
+  ObjectId object;
+  EAGLERAY_FIELDS(CustodyLent, owner, lender, object)
+};
 struct CustodyIs {  // kNone: it was never computed, or nobody left it
   ProcId owner;
   Bequest bequest;
@@ -276,6 +282,6 @@ using NodeToClient =
     std::variant<Registered, Refused, AssignJob, LeaseGranted, LeaseWaits, RevokeLease, PeerLinked,
                  PeerLost, CustodyAdded, CustodyIs, CustodyEnded, FreeStored, SegmentGranted,
                  SegmentDenied, SegmentOpened, ReclaimSegments, StartActor, Exit, LogLines,
-                 ControlSays, SearchActor>;
+                 ControlSays, SearchActor, CustodyLent>;
 
 }  // namespace eagleray

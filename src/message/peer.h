@@ -137,7 +137,8 @@ struct StreamConsumed {  // for back-pressure; `cancelled`: nobody reads on
   EAGLERAY_FIELDS(StreamConsumed, token, count, cancelled)
 };
 
-// To an owner: `borrower` is about to receive the reference. BorrowerAdded answers.
+// To an owner: `borrower` is about to receive the reference. BorrowerAdded answers the sender; a
+// borrower that is not the sender hears Lent first.
 struct AddBorrower {
   RequestId request;
   ObjectId object;
@@ -147,6 +148,11 @@ struct AddBorrower {
 struct BorrowerAdded {
   RequestId request;
   EAGLERAY_FIELDS(BorrowerAdded, request)
+};
+struct Lent {  // by an owner to a borrower: `lender` is about to send it the reference
+  ProcId lender;
+  ObjectId object;
+  EAGLERAY_FIELDS(Lent, lender, object)
 };
 struct Release {
   ObjectId object;
@@ -225,6 +231,6 @@ using PeerMessage =
     std::variant<PushTask, TaskDone, DefineFunction, TasksReturned, CancelTask, StreamItem,
                  StreamConsumed, AddBorrower, BorrowerAdded, ReleaseBorrows, WantObjects, ObjectIs,
                  FreeExtents, CancelObject, SearchObjects, SearchTask, ExplainObject, ExplainTask,
-                 Explained, DefineKey>;
+                 Explained, DefineKey, Lent>;
 
 }  // namespace eagleray

@@ -51,9 +51,8 @@ std::map<ProcId, std::vector<ObjectId>> Custodian::open(ProcId owner,
 
 bool Custodian::claim(ProcId from, const CustodyClaim& claim, Out& out) {
   const auto it = estates_.find(claim.owner);
-  if (it == estates_.end() || !it->second.claimed.insert(from).second) return false;
+  if (it == estates_.end() || it->second.awaited.erase(from) == 0) return false;
   Estate& estate = it->second;
-  const bool settling = estate.awaited.erase(from) > 0;
   for (const HeldOf& held : claim.held) {
     Holding& holding = estate.holdings[held.object];
     if (held.credits > 0) holding.credits[from] += held.credits;
@@ -66,7 +65,7 @@ bool Custodian::claim(ProcId from, const CustodyClaim& claim, Out& out) {
   }
   for (const StoreLocation& location : claim.written) estate.written.emplace_back(from, location);
   answer_waiting(estate, from, out);
-  if (settling) settle_if_complete(claim.owner, out);
+  settle_if_complete(claim.owner, out);
   return true;
 }
 
@@ -133,6 +132,9 @@ void Custodian::add(ProcId from, const CustodyAdd& add, Out& out) {
     return;
   }
   if (Holding* holding = find(add.owner, add.object)) ++holding->credits[add.borrower];
+  if (add.borrower != from) {
+    out.messages.emplace_back(add.borrower, CustodyLent{add.owner, from, add.object});
+  }
   out.messages.emplace_back(from, CustodyAdded{add.request});
 }
 

@@ -33,7 +33,8 @@ class Custodian {
   // owner, the objects that the bequests refer to and that the custodian now borrows.
   std::map<ProcId, std::vector<ObjectId>> open(ProcId owner, const std::vector<Bequest>& bequests,
                                                const std::set<ProcId>& peers, Out& out);
-  // Once from each process; false for a repetition, which is ignored, or an estate that is gone.
+  // Once from each of `peers`. False, and ignored: a repetition, or from a process that had no link
+  // to the owner and so holds nothing but the custodian's own loans.
   bool claim(ProcId from, const CustodyClaim& claim, Out& out);
   void add(ProcId from, const CustodyAdd& add, Out& out);
   void release(ProcId from, const CustodyRelease& release, Out& out);
@@ -54,7 +55,6 @@ class Custodian {
   struct Estate {
     std::map<ObjectId, Holding> holdings;
     std::set<ProcId> awaited;
-    std::set<ProcId> claimed;
     std::vector<std::pair<ProcId, StoreLocation>> written;  // what living writers have of it
     std::vector<std::pair<ProcId, CustodyAdd>> waiting;     // for their borrowers' claims
   };

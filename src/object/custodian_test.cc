@@ -114,10 +114,22 @@ TEST_F(CustodianTest, an_addition_waits_for_its_borrower_s_claim) {
   custodian_.add(kOther, {RequestId{5}, kOwner, id(1), kBorrower}, out_);
   EXPECT_TRUE(out_.messages.empty());
   custodian_.claim(kBorrower, holds({}), out_);
-  EXPECT_EQ(std::get<CustodyAdded>(out_.messages.at(0).second).request, RequestId{5});
+  EXPECT_EQ(std::get<CustodyLent>(out_.messages.at(0).second).lender, kOther);
+  EXPECT_EQ(std::get<CustodyAdded>(out_.messages.at(1).second).request, RequestId{5});
   custodian_.claim(kOther, holds({}), out_);
   EXPECT_EQ(kind_for(kBorrower, 1), ValueKind::kInline);
   release(kBorrower, 1);
+}
+
+// All that a process without a link to the owner holds is what the custodian lent it itself.
+TEST_F(CustodianTest, a_claim_by_a_stranger_counts_for_nothing) {
+  custodian_.open(kOwner, {inline_value(1)}, {kOther}, out_);
+  custodian_.claim(kOther, holds({1}), out_);
+  custodian_.add(kOther, {RequestId{5}, kOwner, id(1), kBorrower}, out_);
+  EXPECT_FALSE(custodian_.claim(kBorrower, holds({1}), out_));
+  release(kOther, 1);
+  release(kBorrower, 1);
+  EXPECT_EQ(custodian_.estates(), 0u);
 }
 
 TEST_F(CustodianTest, a_second_claim_counts_for_nothing) {

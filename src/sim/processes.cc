@@ -111,11 +111,7 @@ void ClusterSim::apply(NodeEffects& effects) {
 void ClusterSim::kill_some_worker() {
   std::vector<Process*> workers;
   for (const auto& each : processes_) {
-    // Not modelled: a death between a third party's credit and the answer that it was for. The
-    // credit stays until the caller ends (docs/design/client.md).
-    if (each->alive && each->worker && each->machine->held_answers() == 0) {
-      workers.push_back(each.get());
-    }
+    if (each->alive && each->worker) workers.push_back(each.get());
   }
   if (!workers.empty()) {
     fault(Fault::kWorkerKilled);
