@@ -400,7 +400,10 @@ void ClientMachine::on_stream_item(ProcId from, StreamItem&& message, Effects& o
   TaskRecord* task = task_of_token(message.token);
   if (!task || task->worker != from || !task->stream) return;
   Stream& stream = *task->stream;
-  if (message.index < stream.arrived) return;  // a retry repeats what has arrived
+  if (message.index < stream.arrived) {  // a retry repeats what has arrived
+    drop_value(message.value, from, out);
+    return;
+  }
   Object* item = new_object(make_object_id(task->id, message.index + 2), proc_);
   item->refs = 1;
   settle(item, std::move(message.value), from, out);
