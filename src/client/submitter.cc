@@ -170,15 +170,14 @@ void ClientMachine::update_demand(Key& key, Effects& out) {
     need = std::min<uint64_t>(
         need, static_cast<uint64_t>(work_us / static_cast<double>(settings_.pipeline_us_max)) + 1);
   }
-  uint64_t usable = 0;
-  for (const Lease* lease : key.leases) usable += lease->revoked ? 0 : 1;
-  need += usable;
   const auto cpu = key.resources.find("CPU");
   const auto total = node_.total.find("CPU");
   if (cpu != key.resources.end() && cpu->second > 0 && total != node_.total.end()) {
     need = std::min<uint64_t>(need, static_cast<uint64_t>(total->second / cpu->second) + 1);
   }
-  need = std::clamp<uint64_t>(need, 1, 1024);
+  // Besides those that the node counts as ours: also what is revoked or blocked, which may wait for
+  // the very tasks that are queued here.
+  need = std::clamp<uint64_t>(need + key.leases.size(), 1, 1024);
   uint32_t rounded = 1;
   while (rounded < need) rounded *= 2;
   if (rounded <= key.asked) return;
