@@ -112,6 +112,7 @@ class NodeMachine {
   ProcId driver_of(JobId job) const;
   JobId job_of_proc(ProcId proc) const;
   uint32_t pid_of(ProcId proc) const;
+  uint64_t store_used() const { return store_used_; }  // bytes of the store given out
   size_t estates() const { return custodian_.estates(); }
   // Nothing is leased, reserved or held by an actor.
   bool all_free() const;

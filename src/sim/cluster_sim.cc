@@ -155,9 +155,10 @@ bool ClusterSim::step() {
   for (const auto& each : processes_) offer(*each, choices);
   for (const auto& [ends, link] : links_) {
     const Process* reader = find(ProcId{ends.second});
-    if (link.empty() || !reader || !reader->registered || now_ < reader->paused_until ||
-        !find(ProcId{ends.first}))
-      continue;
+    const bool may_read = reader && reader->registered &&
+                          (ends.first == ends.second || reader->linked.contains(ends.first));
+    if (link.empty() || !may_read || now_ < reader->paused_until) continue;
+    if (!find(ProcId{ends.first})) continue;
     choices.push_back({Choice::kLink, nullptr, ends});
   }
   if (!starting_.empty()) choices.push_back({Choice::kStartWorker});

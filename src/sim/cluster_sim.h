@@ -91,6 +91,7 @@ class ClusterSim {
     std::vector<Object*> handles;  // of `actors`
     Running running;
     std::map<uint64_t, uint64_t> running_token;  // by caller
+    std::set<uint64_t> linked;                   // peers whose link it has been given, and itself
     bool is_actor = false;
     ActorId actor;
     uint32_t incarnation = 0;

@@ -25,7 +25,8 @@ void ClusterSim::deliver_from_node(Process& process) {
   if (auto* lost = std::get_if<PeerLost>(&message)) {
     // The link's memory outlives the process: what it had written is read first.
     auto& link = links_[{lost->proc.value, process.id.value}];
-    while (!link.empty()) deliver_link(lost->proc.value, process.id.value);
+    const bool linked = process.linked.contains(lost->proc.value);
+    while (linked && !link.empty()) deliver_link(lost->proc.value, process.id.value);
     uint64_t token = 0;
     for (const auto& other : processes_) {
       if (other->id == lost->proc) token = other->running_token[process.id.value];
@@ -48,6 +49,7 @@ void ClusterSim::deliver_from_node(Process& process) {
   } else {
     if (auto* says = std::get_if<ControlSays>(&message)) on_control_says(process, *says);
     if (auto* assign = std::get_if<AssignJob>(&message)) machine.on_job(assign->job.job);
+    if (auto* link = std::get_if<PeerLinked>(&message)) process.linked.insert(link->proc.value);
     machine.on_node(std::move(message), now_, process.effects);
   }
   apply(process);

@@ -24,6 +24,7 @@ ClusterSim::Process& ClusterSim::spawn(bool worker, uint64_t token) {
   NodeEffects effects;
   process.id = node_.on_register(hello, now_, effects);
   by_id_[process.id.value] = &process;
+  process.linked.insert(process.id.value);
   note(worker ? "worker" : "driver", process.id.value, token);
   apply(effects);
   return process;
@@ -93,7 +94,7 @@ void ClusterSim::apply(NodeEffects& effects) {
     } else if (auto* segment = std::get_if<NodeEffects::MakeSegment>(&effect)) {
       if (faulty() && random_.chance(3)) {
         fault(Fault::kSegmentFailed);
-        node_.on_segment_failed(*segment, "there is no memory", now_, effects);
+        node_.on_segment_failed(*segment, "there is no memory", effects);
       } else if (Process* writer = find(segment->to)) {
         writer->segment = segment->segment;
       }
