@@ -420,6 +420,7 @@ class ClientMachine {
     // Searches that have passed here: by their beginner, its wait and round.
     std::map<uint64_t, std::pair<uint64_t, uint32_t>> passed;
     std::vector<std::pair<uint64_t, uint64_t>> cycle;  // found once, not yet confirmed
+    uint32_t cycle_round = 0;                          // the latest search when it was found
     std::string deadlock;
   };
   void search_cycle(Effects& out);

@@ -139,7 +139,8 @@ void ClientMachine::pass_search(const WaitSearch& search, const ExecTask* asked,
 }
 
 // Everybody in a cycle finds it; the one with the greatest id breaks it. Found twice with the same
-// waits, all of them stood at one time, namely between the two searches: then none can ever end.
+// waits, the second time by a search that began after the first had ended, all of them stood at one
+// time, namely between the two: then none can ever end.
 void ClientMachine::close_cycle(WaitSearch search, const WaitHop& last, Effects& out) {
   std::vector<std::pair<uint64_t, uint64_t>> cycle;
   for (const WaitHop& hop : search.path) {
@@ -148,9 +149,11 @@ void ClientMachine::close_cycle(WaitSearch search, const WaitHop& last, Effects&
   }
   if (wait_->cycle != cycle && !planted(Planted::kCycleNotConfirmed)) {
     wait_->cycle = std::move(cycle);
+    wait_->cycle_round = wait_->round;
     wait_->next_search = now_ + kConfirmAfter;
     return;
   }
+  if (search.round <= wait_->cycle_round && !planted(Planted::kCycleNotConfirmed)) return;
   search.path.push_back(last);
   std::string text = "a cycle of waits: ";
   for (size_t i = 1; i < search.path.size(); ++i) {
