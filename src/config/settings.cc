@@ -7,7 +7,7 @@
 namespace eagleray {
 namespace {
 
-constexpr double kKiB = 1024, kMiB = 1024 * kKiB, kGiB = 1024 * kMiB;
+constexpr double kKiB = 1024, kMiB = 1024 * kKiB;
 constexpr double kHourMs = 3'600'000;
 
 const SettingRow kRows[] = {
