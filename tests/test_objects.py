@@ -236,3 +236,14 @@ def test_arrays_that_are_not_in_c_order(cluster):
 def test_an_array_subclass_stays_one(cluster):
     matrix = np.arange(4.0).view(np.recarray)
     assert type(ray.get(ray.put(matrix))) is np.recarray
+
+
+def test_messages_longer_than_a_link_arrive():
+    # Its record goes in fragments, and each end waits for the other between them.
+    @ray.remote
+    def count(*numbers):
+        return len(numbers)
+
+    refs = [ray.put(i) for i in range(10_000)]
+    for _ in range(20):
+        assert ray.get(count.remote(*refs), timeout=60) == len(refs)

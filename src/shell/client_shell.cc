@@ -257,6 +257,16 @@ void ClientShell::carry_out() {
   for (Link* link : polled_) {
     if (link->touched) ring(*link);
   }
+  if (socket_.wants_write()) wake_driver();
+}
+
+// What this thread could not write, whoever sleeps at the socket must wait to write.
+void ClientShell::wake_driver() {
+  switch (whom_to_wake(doorbell())) {
+    case Wake::kNobody: break;
+    case Wake::kWaiter: ring_eventfd(waiter_bell_.get()); break;
+    case Wake::kBackground: ring_eventfd(background_bell_.get()); break;
+  }
 }
 
 void ClientShell::push(Link& link, const PeerMessage& message) {
@@ -275,12 +285,12 @@ void ClientShell::push(Link& link, const PeerMessage& message) {
 
 void ClientShell::flush_overflow(Link& link) {
   while (!link.overflow.empty()) {
+    link.touched = true;  // a write that fails may have published fragments
     if (link.ends.writer.write(link.overflow.front())) {
       link.overflow.pop_front();
     } else if (!link.ends.writer.wait_for_room()) {
       break;
     }
-    link.touched = true;
   }
 }
 
@@ -304,10 +314,7 @@ bool ClientShell::drive(bool read_socket) {
 
 bool ClientShell::drain(Link& link) {
   bool worked = false;
-  if (!link.overflow.empty()) {
-    flush_overflow(link);
-    if (link.touched) ring(link);
-  }
+  if (!link.overflow.empty() && link.ends.writer.room_was_made()) flush_overflow(link);
   for (int i = 0; i < kRecordsPerDrain; ++i) {
     Result<RingReader::Record> record = link.ends.reader.next();
     if (!record.ok()) {
@@ -317,17 +324,19 @@ bool ClientShell::drain(Link& link) {
     if (!record.value().found) break;
     worked = true;
     Result<PeerMessage> message = decode<PeerMessage>(record.value().body);
-    const bool room_wanted = link.ends.reader.consume();
-    if (room_wanted) {
-      link.touched = true;
-    }
+    link.ends.reader.consume();
     if (!message.ok()) {
       lose_peer(lost_because(link.proc, "it sent a malformed message"));
       return true;
     }
     machine_.on_peer(link.proc, std::move(message).value(), monotonic_now(), effects_);
   }
-  if (worked) apply();
+  link.touched |= link.ends.reader.take_room_wanted();
+  if (worked) {
+    apply();
+  } else if (link.touched) {
+    ring(link);
+  }
   return worked;
 }
 
@@ -471,6 +480,7 @@ void ClientShell::lose_peer(const PeerLost& message) {
 bool ClientShell::rings_ready() const {
   for (const Link* link : polled_) {
     if (!link->ends.reader.empty()) return true;
+    if (!link->overflow.empty() && link->ends.writer.room_was_made()) return true;
   }
   return false;
 }
@@ -496,6 +506,7 @@ bool ClientShell::spin() {
 }
 
 void ClientShell::sleep_as_waiter(Instant deadline, uint64_t seen_completions) {
+  pollfd fds[2] = {{waiter_bell_.get(), POLLIN, 0}, {socket_.fd(), POLLIN, 0}};
   doorbell().waiter_sleeps.store(1, std::memory_order_seq_cst);
   {
     std::lock_guard lock(mutex_);
@@ -504,9 +515,8 @@ void ClientShell::sleep_as_waiter(Instant deadline, uint64_t seen_completions) {
       return;
     }
     count_running(-1);
+    if (socket_.wants_write()) fds[1].events |= POLLOUT;
   }
-  pollfd fds[2] = {{waiter_bell_.get(), POLLIN, 0}, {socket_.fd(), POLLIN, 0}};
-  if (socket_.wants_write()) fds[1].events |= POLLOUT;
   const int ready = ::poll(fds, exiting() ? 1 : 2, timeout_ms(deadline, monotonic_now()));
   doorbell().waiter_sleeps.store(0, std::memory_order_relaxed);
   if (ready > 0 && fds[0].revents) clear_eventfd(waiter_bell_.get());
@@ -675,6 +685,7 @@ void ClientShell::run_background() {
       continue;
     }
     if (exiting() && !worked) next = std::min(next, monotonic_now() + Duration::from_ms(100));
+    pollfd fds[2] = {{background_bell_.get(), POLLIN, 0}, {socket_.fd(), POLLIN, 0}};
     {
       // Under the lock: whoever takes the seat from here on rings this thread when leaving it.
       std::lock_guard lock(mutex_);
@@ -686,8 +697,8 @@ void ClientShell::run_background() {
         background_parked_.store(false, std::memory_order_relaxed);
         continue;
       }
+      if (socket_.wants_write()) fds[1].events |= POLLOUT;
     }
-    pollfd fds[2] = {{background_bell_.get(), POLLIN, 0}, {socket_.fd(), POLLIN, 0}};
     const int limit_ms = busy_worker ? kBackgroundTickMs : -1;
     int wait_ms = timeout_ms(next, monotonic_now());
     if (limit_ms >= 0 && (wait_ms < 0 || wait_ms > limit_ms)) wait_ms = limit_ms;

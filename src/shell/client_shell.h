@@ -181,6 +181,7 @@ class ClientShell {
   void push(Link& link, const PeerMessage& message);
   void flush_overflow(Link& link);
   void ring(Link& link);
+  void wake_driver();
   bool rings_ready() const;
   bool spin();  // no lock; true: something arrived
   struct WaitProgress {

@@ -88,11 +88,11 @@ Result<RingReader::Record> RingReader::next() {
   }
 }
 
-bool RingReader::consume() {
+void RingReader::consume() {
   tail_ = next_tail_;
   header_->tail.store(tail_, std::memory_order_seq_cst);
-  if (header_->producer_waits.load(std::memory_order_seq_cst) == 0) return false;
-  return header_->producer_waits.exchange(0, std::memory_order_acq_rel) != 0;
+  if (header_->producer_waits.load(std::memory_order_seq_cst) == 0) return;
+  if (header_->producer_waits.exchange(0, std::memory_order_acq_rel) != 0) room_wanted_ = true;
 }
 
 LinkEnds link_ends(char* mapping, bool first) {

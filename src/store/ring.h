@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/result.h"
 #include "store/link_layout.h"
@@ -28,6 +29,11 @@ class RingWriter {
   // After write() gave false: asks for a doorbell when there is room, and says whether there is
   // now.
   bool wait_for_room();
+  // After wait_for_room() gave false: the consumer has given room back since, and may have found
+  // this side awake and not rung it. To be asked before sleeping.
+  bool room_was_made() const {
+    return header_->producer_waits.load(std::memory_order_seq_cst) == 0;
+  }
 
   std::atomic<uint64_t>& peer_running_token() { return header_->running_token; }
 
@@ -54,9 +60,12 @@ class RingReader {
     std::string_view body;
   };
   Result<Record> next();
-  // Gives the space of what next() returned back. True: the producer waits for room and is to be
-  // rung.
-  bool consume();
+  // Gives the space of what next() returned back.
+  void consume();
+  // Whether, since the last call, room was given back that the producer waits for: it is to be rung
+  // then. To be asked whenever next() was called, for it gives back the room of each fragment of a
+  // record that is not complete yet.
+  bool take_room_wanted() { return std::exchange(room_wanted_, false); }
 
   void set_running(uint64_t token) {
     header_->running_token.store(token, std::memory_order_release);
@@ -69,6 +78,7 @@ class RingReader {
   uint64_t next_tail_ = 0;
   std::string joined_;  // fragments seen so far
   bool joining_ = false;
+  bool room_wanted_ = false;
 };
 
 // The two ends of a link in its mapping. `first`: this side writes the first ring.

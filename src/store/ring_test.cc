@@ -40,8 +40,24 @@ TEST(Ring, full_ring_refuses_and_asks_for_a_doorbell) {
   EXPECT_GT(written, 4);
   EXPECT_FALSE(a.writer.wait_for_room());
   ASSERT_TRUE(b.reader.next().value().found);
-  EXPECT_TRUE(b.reader.consume());  // the producer is to be rung
+  EXPECT_FALSE(b.reader.take_room_wanted());
+  EXPECT_FALSE(a.writer.room_was_made());
+  b.reader.consume();
+  EXPECT_TRUE(a.writer.room_was_made());
+  EXPECT_TRUE(b.reader.take_room_wanted());  // the producer is to be rung
+  EXPECT_FALSE(b.reader.take_room_wanted());
   EXPECT_TRUE(a.writer.write(body));
+}
+
+// next() gives back the room of fragments, and finds no whole record yet.
+TEST(Ring, producer_of_a_long_record_is_rung_for_the_room_of_its_fragments) {
+  Link link;
+  LinkEnds a = link.end(true), b = link.end(false);
+  const std::string body(2 * kRingBytes, 'x');
+  ASSERT_FALSE(a.writer.write(body));
+  ASSERT_FALSE(a.writer.wait_for_room());
+  ASSERT_FALSE(b.reader.next().value().found);
+  EXPECT_TRUE(b.reader.take_room_wanted());
 }
 
 TEST(Ring, records_longer_than_the_ring_go_in_fragments) {
