@@ -89,7 +89,7 @@ Answer ask(ControlCall call, Instant deadline = Instant::never()) {
 
 // ---- submit.cc ----
 nb::object wrap_actor(ActorPeer* peer, Object* handle);
-// The stream of a _core.StreamCore and its completion; nulls with a Python error set.
+// The stream of an ObjectRefGenerator and its completion; nulls with a Python error set.
 std::pair<const Stream*, Object*> stream_of(PyObject* object);
 nb::object make_submitter(const TaskTemplate* form, ActorPeer* actor, nb::handle keep);
 

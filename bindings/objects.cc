@@ -13,6 +13,7 @@ Object* checked(nb::handle ref) {
   return object;
 }
 
+// `refs` is the caller's alone: nobody changes it while this waits.
 nb::object get(Client& client, nb::list refs, std::optional<double> timeout, bool goes_on) {
   const size_t count = nb::len(refs);
   std::vector<Object*> objects(count);
@@ -71,14 +72,17 @@ nb::object get(Client& client, nb::list refs, std::optional<double> timeout, boo
   return result;
 }
 
-nb::tuple wait(Client& client, nb::list refs, size_t wanted, std::optional<double> timeout, bool) {
+// Costs a call: one lock (two more where it waits), and what is proportional to the references: a
+// look at each, its mark, and a place in one of two lists; no Python code.
+nb::tuple wait(Client& client, nb::list list, size_t wanted, std::optional<double> timeout, bool) {
+  const nb::tuple refs = nb::steal<nb::tuple>(PyList_AsTuple(list.ptr()));  // kept while others run
   const size_t count = nb::len(refs);
   // A generator counts as its completion, and as ready from its next item on.
   std::vector<Object*> objects(count);
   std::vector<const Stream*> streams(count);
   bool duplicate = false;
   for (size_t i = 0; i < count; ++i) {
-    PyObject* ref = PyList_GET_ITEM(refs.ptr(), static_cast<Py_ssize_t>(i));
+    PyObject* ref = PyTuple_GET_ITEM(refs.ptr(), static_cast<Py_ssize_t>(i));
     if (is_ref(ref)) {
       objects[i] = object_of(ref);
     } else {
@@ -117,13 +121,26 @@ nb::tuple wait(Client& client, nb::list refs, size_t wanted, std::optional<doubl
     const bool all = wanted == count && !timeout;
     wait_for(enough, deadline_of(timeout), Needs{all ? &objects : nullptr});
   }
-  nb::list ready, rest;
-  ClientShell::Access machine = client.core->access();
+  std::vector<bool> chosen(count);
   size_t taken = 0;
+  {
+    ClientShell::Access machine = client.core->access();
+    for (size_t i = 0; i < count && taken < wanted; ++i) {
+      chosen[i] = is_ready_at(i);
+      taken += chosen[i] ? 1 : 0;
+    }
+  }
+  nb::object ready = nb::steal(PyList_New(static_cast<Py_ssize_t>(taken)));
+  nb::object rest = nb::steal(PyList_New(static_cast<Py_ssize_t>(count - taken)));
+  Py_ssize_t at_ready = 0, at_rest = 0;
   for (size_t i = 0; i < count; ++i) {
-    const bool is_ready = taken < wanted && is_ready_at(i);
-    taken += is_ready ? 1 : 0;
-    (is_ready ? ready : rest).append(refs[i]);
+    PyObject* ref = PyTuple_GET_ITEM(refs.ptr(), static_cast<Py_ssize_t>(i));
+    Py_INCREF(ref);
+    if (chosen[i]) {
+      PyList_SET_ITEM(ready.ptr(), at_ready++, ref);
+    } else {
+      PyList_SET_ITEM(rest.ptr(), at_rest++, ref);
+    }
   }
   return nb::make_tuple(ready, rest);
 }

@@ -200,7 +200,8 @@ PyType_Spec submitter_spec = {
 
 std::pair<const Stream*, Object*> stream_of(PyObject* object) {
   StreamCore* core = nullptr;
-  if (!nb::try_cast(nb::handle(object), core) || !core) {
+  const nb::object inner = nb::getattr(nb::handle(object), "_stream", nb::none());
+  if (!nb::try_cast(inner, core) || !core) {
     PyErr_Format(PyExc_TypeError,
                  "wait() expected a list of ray.ObjectRef or ray.ObjectRefGenerator, got list "
                  "containing %s",

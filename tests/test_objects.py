@@ -1,9 +1,11 @@
 import gc
 import os
+import sys
+import threading
 
 import numpy as np
 import pytest
-from _support import ray, wait_for
+from _support import PEER, ray, wait_for
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
@@ -76,6 +78,39 @@ def test_wait_checks_its_arguments():
     with pytest.raises(ValueError):
         ray.wait([ref], timeout=-1)
     assert ray.wait([]) == ([], [])
+
+
+@pytest.mark.skipif(PEER, reason="a promise of ours")
+def test_wait_and_get_go_by_the_list_as_it_was(tmp_path):
+    flag = tmp_path / "flag"
+    main = threading.get_ident()
+
+    @ray.remote
+    def slow(name):
+        wait_for(flag.exists, 30)
+        return name
+
+    def in_the_api():
+        frame = sys._current_frames()[main]
+        return frame.f_code.co_filename.endswith("_api.py")
+
+    def clear_when_waiting():
+        wait_for(in_the_api)
+        refs.clear()
+        flag.touch()
+
+    for waiting in (ray.get, lambda refs: ray.wait(refs, num_returns=2)):
+        flag.unlink(missing_ok=True)
+        refs = [slow.remote("a"), slow.remote("b")]
+        clearing = threading.Thread(target=clear_when_waiting)
+        clearing.start()
+        found = waiting(refs)
+        clearing.join()
+        assert not refs
+        if isinstance(found, tuple):
+            assert found[1] == []
+            found = ray.get(found[0])
+        assert found == ["a", "b"]
 
 
 def test_wait_gives_what_is_ready_first(tmp_path):

@@ -394,15 +394,13 @@ def get(object_refs: Any, *, timeout: float | None = None) -> Any:
             return state.local_mode.get(object_refs)
         core = client()
     single = type(object_refs).__name__ == "ObjectRef"
-    if not single and not isinstance(object_refs, list):
-        if isinstance(object_refs, tuple):
-            object_refs = list(object_refs)
-        else:
-            raise ValueError(
-                f"Invalid type of object refs, {type(object_refs)}, is given. 'object_refs' must either be an "
-                "ObjectRef or a list of ObjectRefs."
-            )
-    refs = [object_refs] if single else object_refs
+    if not single and not isinstance(object_refs, (list, tuple)):
+        raise ValueError(
+            f"Invalid type of object refs, {type(object_refs)}, is given. 'object_refs' must either be an "
+            "ObjectRef or a list of ObjectRefs."
+        )
+    # A list of its own: the caller's may change while it waits.
+    refs = [object_refs] if single else list(object_refs)
     if timeout is not None:
         _check_timeout(timeout)
     try:
@@ -481,14 +479,7 @@ def wait(
         raise ValueError(
             "num_returns cannot be greater than the number of objects provided to ray.wait"
         )
-    if not any(isinstance(each, ObjectRefGenerator) for each in object_refs):
-        return client().wait(object_refs, num_returns, timeout, fetch_local)
-    of_core = {
-        id(each._stream): each for each in object_refs if isinstance(each, ObjectRefGenerator)
-    }
-    waited = [getattr(each, "_stream", each) for each in object_refs]
-    ready, rest = client().wait(waited, num_returns, timeout, fetch_local)
-    return [of_core.get(id(x), x) for x in ready], [of_core.get(id(x), x) for x in rest]
+    return client().wait(object_refs, num_returns, timeout, fetch_local)
 
 
 def cancel(ref: Any, *, force: bool = False, recursive: bool = True) -> None:
