@@ -1,6 +1,7 @@
 #include "values.h"
 
 #include <cstring>
+#include <utility>
 
 #include "arrays.h"
 
@@ -32,6 +33,8 @@ struct BufferEntry {
   uint64_t bytes = 0;
 };
 constexpr size_t kHeaderAt = 8;
+// What a thread keeps for the arguments of its next call.
+constexpr size_t kArgumentScratchBytesMax = 1u << 20;
 constexpr size_t aligned(size_t at) { return (at + 63) & ~size_t{63}; }
 
 // ---- a buffer that Python may look at for as long as it likes ----
@@ -470,29 +473,44 @@ bool encode_item(PyObject* object, uint32_t position, std::string& out, ClientMa
   return true;
 }
 
-PyObject* decode_item(Reader& reader, uint32_t position, const std::vector<RefArgument>& refs) {
-  const std::string_view kind = reader.take(1);
-  if (reader.good && kind[0] == 0) {
-    const std::string_view bytes = reader.take(reader.u32());
-    // Views of the argument outlive the message: give them a copy of their own.
-    if (reader.good && bytes.size() > 0 && bytes[0] == kPickleBuffers) {
-      const Payload copy = Payload::copy_of(bytes);
+// The arguments of a call, one after the other. References are in the order of their positions.
+struct ArgumentReader {
+  Reader bytes;
+  const std::vector<RefArgument>& refs;
+  uint32_t position = 0;
+  size_t next_ref = 0;
+
+  PyObject* next();  // null with a Python error set
+};
+
+PyObject* decode_referred(const RefArgument& ref) {
+  Object* keep = nullptr;
+  if (ref.value.kind == ValueKind::kStored) {
+    ClientShell::Access machine = runtime().shell->access();
+    keep = machine->find(ref.ref.object);
+  }
+  if (ref.value.kind == ValueKind::kError || ref.value.kind == ValueKind::kSystemError) {
+    raise_failure(ref.value, nullptr);
+    return nullptr;
+  }
+  return decode_value(ref.value, keep);
+}
+
+PyObject* ArgumentReader::next() {
+  const uint32_t here = position++;
+  const std::string_view kind = bytes.take(1);
+  if (bytes.good && kind[0] == 0) {
+    const std::string_view value = bytes.take(bytes.u32());
+    // What keeps a view of its bytes outlives the message: it gets a copy of its own.
+    const bool viewed = !value.empty() && (value[0] == kPickleBuffers || value[0] == kArray);
+    if (bytes.good && viewed) {
+      const Payload copy = Payload::copy_of(value);
       return decode_bytes(copy.view(), &copy, nullptr, nullptr);
     }
-    if (reader.good) return decode_bytes(bytes, nullptr, nullptr, nullptr);
+    if (bytes.good) return decode_bytes(value, nullptr, nullptr, nullptr);
   }
-  for (const RefArgument& ref : refs) {
-    if (!reader.good || ref.position != position) continue;
-    Object* keep = nullptr;
-    if (ref.value.kind == ValueKind::kStored) {
-      ClientShell::Access machine = runtime().shell->access();
-      keep = machine->find(ref.ref.object);
-    }
-    if (ref.value.kind == ValueKind::kError || ref.value.kind == ValueKind::kSystemError) {
-      raise_failure(ref.value, nullptr);
-      return nullptr;
-    }
-    return decode_value(ref.value, keep);
+  if (bytes.good && next_ref < refs.size() && refs[next_ref].position == here) {
+    return decode_referred(refs[next_ref++]);
   }
   PyErr_SetString(PyExc_SystemError, "eagleray: an argument list is cut short");
   return nullptr;
@@ -505,7 +523,11 @@ bool encode_arguments(PyObject* const* args, size_t count, PyObject* names, PyOb
   const size_t named = names ? static_cast<size_t>(PyTuple_GET_SIZE(names)) : 0;
   const size_t extra = kwargs ? static_cast<size_t>(PyDict_GET_SIZE(kwargs)) : 0;
   if (count + named + extra == 0) return true;
-  std::string out;
+  // Kept from call to call, so that large arguments are not copied again as it grows. An argument's
+  // code may make calls of its own while it is pickled: they find the place empty.
+  thread_local std::string kept;
+  std::string out = std::exchange(kept, {});
+  out.clear();
   uint32_t position = 0;
   put_u32(out, count);
   bool good = true;
@@ -537,6 +559,7 @@ bool encode_arguments(PyObject* const* args, size_t count, PyObject* names, PyOb
     return false;
   }
   call.arguments = Payload::copy_of(out);
+  if (out.capacity() <= kArgumentScratchBytesMax) kept = std::move(out);
   return true;
 }
 
@@ -547,30 +570,29 @@ bool decode_arguments(std::string_view bytes, const std::vector<RefArgument>& re
     args = PyTuple_New(0);
     return args != nullptr;
   }
-  Reader reader{bytes};
-  const uint32_t count = reader.u32();
+  ArgumentReader reader{Reader{bytes}, refs};
+  const uint32_t count = reader.bytes.u32();
   if (count > bytes.size()) {
     PyErr_SetString(PyExc_SystemError, "eagleray: an argument list is cut short");
     return false;
   }
   args = PyTuple_New(count);
-  uint32_t position = 0;
   for (uint32_t i = 0; args && i < count; ++i) {
-    PyObject* item = decode_item(reader, position++, refs);
+    PyObject* item = reader.next();
     if (!item) {
       Py_CLEAR(args);
       return false;
     }
     PyTuple_SET_ITEM(args, i, item);
   }
-  const uint32_t named = reader.u32();
-  if (!args || named == 0 || !reader.good) return args != nullptr;
+  const uint32_t named = reader.bytes.u32();
+  if (!args || named == 0 || !reader.bytes.good) return args != nullptr;
   kwargs = PyDict_New();
   for (uint32_t i = 0; kwargs && i < named; ++i) {
-    const std::string_view name = reader.take(reader.u32());
+    const std::string_view name = reader.bytes.take(reader.bytes.u32());
     PyObject* key =
         PyUnicode_DecodeUTF8(name.data(), static_cast<Py_ssize_t>(name.size()), nullptr);
-    PyObject* item = key ? decode_item(reader, position++, refs) : nullptr;
+    PyObject* item = key ? reader.next() : nullptr;
     if (!item || PyDict_SetItem(kwargs, key, item) != 0) Py_CLEAR(kwargs);
     Py_XDECREF(key);
     Py_XDECREF(item);

@@ -3,6 +3,7 @@ import os
 import signal
 import threading
 
+import numpy as np
 import pytest
 from _support import alive, ray, wait_for
 
@@ -396,3 +397,28 @@ def test_a_generator_that_waits_for_its_reader_can_be_cancelled():
             for ref in generator:
                 ray.get(ref, timeout=30)
         assert ray.get(producer.alive.remote(), timeout=30)
+
+
+def test_arguments_that_an_actor_keeps_stay_as_they_were():
+    @ray.remote
+    class Keeper:
+        def __init__(self, first):
+            self.kept = [first]
+
+        def keep(self, value):
+            self.kept.append(value)
+
+        def size(self, value):
+            return len(value)
+
+        def kept_values(self):
+            return self.kept
+
+    values = [np.full(1000, 1.5), np.arange(7), {"array": np.full(900, 2)}, bytearray(b"x" * 5000)]
+    keeper = Keeper.remote(values[0])
+    for value in values[1:]:
+        ray.get(keeper.keep.remote(value))
+    # The room that these messages had is used again.
+    assert ray.get([keeper.size.remote(b"\xff" * 8200) for _ in range(300)]) == [8200] * 300
+    for kept, value in zip(ray.get(keeper.kept_values.remote()), values, strict=True):
+        assert repr(kept) == repr(value)
