@@ -58,7 +58,8 @@ std::string bytes_of(nb::bytes bytes);
 ResourceMap resources_of(nb::dict dict);
 nb::dict dict_of(const ResourceMap& map);
 nb::dict dict_of(const Settings& settings);
-Strategy strategy_of(nb::tuple spec);
+LabelSelector selector_of(nb::handle labels);
+Strategy strategy_of(nb::dict spec);
 template <class Id>
 Id id_from_hex(const std::string& hex) {
   Id id;

@@ -12,7 +12,8 @@ std::string group_state(GroupState state) {
 }
 
 std::string create_group(Client& client, nb::list bundles, const std::string& strategy,
-                         std::string name, bool detached) {
+                         std::string name, bool detached, nb::list selectors,
+                         const std::string& target) {
   GroupSpec spec;
   for (nb::handle bundle : bundles)
     spec.bundles.push_back(resources_of(nb::cast<nb::dict>(bundle)));
@@ -22,6 +23,8 @@ std::string create_group(Client& client, nb::list bundles, const std::string& st
                                                 : GroupStrategy::kPack;
   spec.name = std::move(name);
   spec.detached = detached;
+  for (nb::handle selector : selectors) spec.selectors.push_back(selector_of(selector));
+  if (!target.empty()) spec.target = id_from_hex<NodeId>(target);
   {
     ClientShell::Access machine = client.core->access();
     spec.owner = machine->proc();
@@ -32,7 +35,8 @@ std::string create_group(Client& client, nb::list bundles, const std::string& st
     std::memcpy(spec.group.bytes.data() + 14, &spec.job.value, 4);
   }
   const std::string hex = spec.group.hex();
-  ask_done(CreateGroup{std::move(spec)});
+  const Done done = ask_done(CreateGroup{std::move(spec)});
+  if (done.error_code != 0) throw nb::value_error(done.message.c_str());
   return hex;
 }
 
@@ -140,12 +144,11 @@ void bind_groups(nb::class_<Client>& client) {
           "wait_group",
           [](Client&, const std::string& group, std::optional<double> timeout) {
             try {
-              return ask<GroupStatus>(WaitGroup{id_from_hex<PlacementGroupId>(group)},
-                                      deadline_of(timeout))
-                         .state == GroupState::kCreated;
+              const WaitGroup wait{id_from_hex<PlacementGroupId>(group)};
+              return group_state(ask<GroupStatus>(wait, deadline_of(timeout)).state);
             } catch (nb::python_error& error) {
               if (!error.matches(PyExc_TimeoutError)) throw;
-              return false;
+              return group_state(GroupState::kPending);
             }
           },
           nb::arg("group"), nb::arg("timeout").none())

@@ -75,25 +75,36 @@ nb::dict dict_of(const ResourceMap& map) {
   return dict;
 }
 
-Strategy strategy_of(nb::tuple spec) {
+LabelSelector selector_of(nb::handle labels) {
+  LabelSelector selector;
+  for (auto [name, condition] : nb::cast<nb::dict>(labels)) {
+    selector[nb::cast<std::string>(name)] = nb::cast<std::string>(condition);
+  }
+  return selector;
+}
+
+Strategy strategy_of(nb::dict spec) {
   Strategy strategy;
-  const auto kind = nb::cast<std::string>(spec[0]);
+  const auto kind = nb::cast<std::string>(spec["kind"]);
   if (kind == "spread") {
     strategy.kind = StrategyKind::kSpread;
   } else if (kind == "node") {
     strategy.kind = StrategyKind::kNodeAffinity;
-    strategy.node = id_from_hex<NodeId>(nb::cast<std::string>(spec[1]));
-    strategy.soft = nb::cast<bool>(spec[2]);
+    strategy.node = id_from_hex<NodeId>(nb::cast<std::string>(spec["node"]));
+    strategy.soft = nb::cast<bool>(spec["soft"]);
+    strategy.fail_if_busy = nb::cast<bool>(spec["fail_if_busy"]);
   } else if (kind == "labels") {
     strategy.kind = StrategyKind::kNodeLabels;
-    for (auto [name, value] : nb::cast<nb::dict>(spec[1])) {
-      strategy.labels[nb::cast<std::string>(name)] = nb::cast<std::string>(value);
-    }
+    strategy.labels = selector_of(spec["hard"]);
+    strategy.preferred = selector_of(spec["soft"]);
   } else if (kind == "group") {
     strategy.kind = StrategyKind::kGroup;
-    strategy.group = id_from_hex<PlacementGroupId>(nb::cast<std::string>(spec[1]));
-    strategy.bundle_index = nb::cast<int32_t>(spec[2]);
-    strategy.capture = nb::cast<bool>(spec[3]);
+    strategy.group = id_from_hex<PlacementGroupId>(nb::cast<std::string>(spec["group"]));
+    strategy.bundle_index = nb::cast<int32_t>(spec["index"]);
+    strategy.capture = nb::cast<bool>(spec["capture"]);
+  }
+  for (nb::handle selector : nb::cast<nb::list>(spec["selectors"])) {
+    strategy.selectors.push_back(selector_of(selector));
   }
   return strategy;
 }

@@ -228,7 +228,7 @@ namespace {
 nb::object create_actor(Client& client, std::string name, std::string name_space,
                         std::string class_name, nb::bytes class_blob, nb::tuple args,
                         nb::dict kwargs, nb::bytes handle_blob, nb::dict resources,
-                        nb::dict placement_resources, nb::tuple strategy, std::string runtime_env,
+                        nb::dict placement_resources, nb::dict strategy, std::string runtime_env,
                         int32_t max_restarts, int32_t max_pending_calls, bool ordered,
                         bool detached) {
   ClientMachine::Call call;
@@ -332,7 +332,7 @@ void bind_submission(nb::module_& m, nb::class_<Client>& client) {
                  .value;
            })
       .def("intern_key",
-           [](Client& c, nb::dict resources, nb::tuple strategy, const std::string& env) {
+           [](Client& c, nb::dict resources, nb::dict strategy, const std::string& env) {
              const ResourceMap map = resources_of(resources);
              const Strategy how = strategy_of(strategy);
              ClientShell::Access machine = c.core->access();

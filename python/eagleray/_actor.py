@@ -164,11 +164,8 @@ class ActorClass:
             "groups": groups,
             "runtime_env": options.get("runtime_env"),
         }
-        held = _options.resources_of(options, 0)
-        explicit = any(
-            options.get(k) is not None for k in ("num_cpus", "num_gpus", "resources", "memory")
-        )
-        placement = held if explicit else {"CPU": _options.RESOURCE_UNIT}
+        held, placement = _options.resources_of_actor(options)
+        place = _options.place_of(options, self._cls.__name__, placement, placement is not held)
         try:
             actor = core.create_actor(
                 name=name,
@@ -180,7 +177,7 @@ class ActorClass:
                 handle_blob=pickle.dumps(meta),
                 resources=held,
                 placement_resources=placement,
-                strategy=_options.strategy_of(options),
+                strategy=place,
                 runtime_env=runtime_env_json(options.get("runtime_env")),
                 max_restarts=options.get("max_restarts") or 0,
                 max_pending_calls=meta["max_pending_calls"],

@@ -569,7 +569,7 @@ def nodes() -> list[dict[str, Any]]:
             "DeathReasonMessage": "",
             "alive": n["alive"],
             "Resources": _amounts(n["total"]),
-            "Labels": {**n["labels"], "ray.io/node-id": n["node_id"]},
+            "Labels": n["labels"],
         }
         for n in client().cluster()
     ]

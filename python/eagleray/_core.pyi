@@ -71,13 +71,14 @@ class Client:
         ],  # (kind, message, id) -> error record; kinds below
     ) -> None: ...
     # system_error kinds: worker_crashed, worker_oom, actor_died, actor_unavailable, owner_died, object_lost, object_freed, cancelled,
-    # store_full, unschedulable, node_died, group_removed
+    # store_full, unschedulable, node_died, group_removed, deadlock, actor_unschedulable, actor_group_removed
     # -- tasks --
     def export_function(self, blob: bytes, name: str) -> int: ...
     def intern_key(
-        self, resources: dict[str, int], strategy: tuple[Any, ...], runtime_env: str
+        self, resources: dict[str, int], strategy: dict[str, Any], runtime_env: str
     ) -> int: ...
-    # strategy: ("default",) ("spread",) ("node", hex, soft) ("labels", dict) ("group", hex, bundle_index)
+    # strategy: kind "default", "spread", "node" (node: hex, soft, fail_if_busy), "labels" (hard, soft: selectors) or
+    # "group" (group: hex, index, capture); and always `selectors`, of which one must hold
     def submitter(
         self, function: int, key: int, num_returns: int, max_retries: int, name: str, extra: bytes
     ) -> Callable[..., Any]: ...
@@ -119,7 +120,7 @@ class Client:
         handle_blob: bytes,
         resources: dict[str, int],
         placement_resources: dict[str, int],
-        strategy: tuple[Any, ...],
+        strategy: dict[str, Any],
         runtime_env: str,
         max_restarts: int,
         max_pending_calls: int,
@@ -203,10 +204,16 @@ class Client:
         dict[str, Any]
     ]: ...  # per node: node_id address host_name labels alive total{} available{} (ten-thousandths)
     def create_group(
-        self, bundles: list[dict[str, int]], strategy: str, name: str, detached: bool
-    ) -> str: ...  # hex
+        self,
+        bundles: list[dict[str, int]],
+        strategy: str,
+        name: str,
+        detached: bool,
+        selectors: list[dict[str, str]],  # one a bundle, or none
+        target: str,  # node, hex or ""
+    ) -> str: ...  # hex; ValueError: the name is taken
     def remove_group(self, group: str) -> None: ...
-    def wait_group(self, group: str, timeout: float | None) -> bool: ...
+    def wait_group(self, group: str, timeout: float | None) -> str: ...  # as `state` below
     def group_table(self, group: str, name: str) -> list[dict[str, Any]]: ...
     # group(hex) name strategy state("PENDING" "CREATED" "REMOVED" "INFEASIBLE") bundles nodes
     # -- driver --

@@ -111,7 +111,7 @@ class LocalNode:
             f"--python={sys.executable}",
             f"--python-path={_python_path()}",
             "--resources=" + ",".join(f"{k}={v}" for k, v in resources.items()),
-            "--labels=" + ",".join(f"{k}={v}" for k, v in labels.items()),
+            "--labels=" + "\x1f".join(f"{k}={v}" for k, v in labels.items()),
             f"--settings={settings}",
             f"--node-ip={node_ip()}",
             f"--host-name={socket.gethostname()}",

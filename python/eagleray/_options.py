@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from typing import Any
 
 from ._state import state
@@ -113,20 +114,43 @@ def _check_type(name: str, value: Any) -> None:
 
 
 # A label's value, with what may stand around it: v, !v, in(a,b), !in(a,b).
-_LABEL_VALUE = r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?"
-_SELECTOR = re.compile(
-    rf"!?({_LABEL_VALUE}|in\({_LABEL_VALUE}( *, *{_LABEL_VALUE})*\))|!?exists\(\)|"
+_LABEL_VALUE = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+_LABEL_KEY = re.compile(
+    rf"([A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?(\.[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?)*|)/{_LABEL_VALUE}"
 )
+_SELECTOR = re.compile(rf"!?({_LABEL_VALUE}|in\({_LABEL_VALUE}( *, *{_LABEL_VALUE})*\))|")
 
 
-def _check_selector(name: str, value: dict[Any, Any]) -> None:
+def check_selector(name: str, value: dict[Any, Any]) -> None:
     for key, wanted in value.items():
         if not isinstance(key, str) or not isinstance(wanted, str):
             raise TypeError(f"{name} must be Dict[str, str], not {{{key!r}: {wanted!r}}}")
         _need(
-            _SELECTOR.fullmatch(wanted) is not None,
-            f"Invalid label selector value `{wanted}`. It is a label's value, `!value`, `in(a,b)` or `!in(a,b)`.",
+            _LABEL_KEY.fullmatch(key if "/" in key else f"/{key}") is not None,
+            f"Invalid label key `{key}`. It is a name of at most 63 letters, digits, and within - _ and ., or one "
+            "behind a prefix (DNS labels separated by dots) and a /.",
         )
+        _need(
+            _SELECTOR.fullmatch(wanted) is not None,
+            f"Invalid label selector value `{wanted}`. It is a label's value, `!value`, `in(a,b)` or `!in(a,b)`; a "
+            "value has at most 63 characters: letters, digits, and within - _ and .",
+        )
+
+
+def _check_fallback(_name: str, value: list[Any]) -> None:
+    for each in value:
+        _need(isinstance(each, dict), "Each element in fallback_strategy must be a dictionary.")
+        _need(bool(each), "Empty dictionary found in `fallback_strategy`.")
+        for name in each:
+            _need(
+                name == "label_selector",
+                f"Unsupported option found: '{name}'. Only ['label_selector'] is currently supported.",
+            )
+        _need(
+            isinstance(each["label_selector"], dict),
+            'The value of "label_selector" must be a dictionary.',
+        )
+        check_selector("label_selector", each["label_selector"])
 
 
 def _check_place(name: str, value: Any) -> None:
@@ -222,12 +246,8 @@ def validate(kind: str, options: dict[str, Any], *, in_options: bool = False) ->
         elif name == "name" or name == "namespace":
             value.encode()  # UnicodeEncodeError, a ValueError, where it cannot be a name
             _need(value != "" or kind != "actor", f'"" is not a valid {name}.')
-        elif name in ("scheduling_strategy", "placement_group"):
-            _check_place(name, value)
-        elif name == "label_selector":
-            _check_selector(name, value)
-        elif name == "concurrency_groups":
-            _check_groups(value)
+        elif name in _CHECKS:
+            _CHECKS[name](name, value)
         elif name == "lifetime":
             _need(
                 value in ("detached", "non_detached"),
@@ -241,7 +261,7 @@ def validate(kind: str, options: dict[str, Any], *, in_options: bool = False) ->
         _need(bool(options.get("name")), "The actor name must be specified to use `get_if_exists`.")
 
 
-def _check_groups(value: Any) -> None:
+def _check_groups(_name: str, value: Any) -> None:
     for group in value:
         of_dict = isinstance(value, dict)
         _need(
@@ -251,6 +271,15 @@ def _check_groups(value: Any) -> None:
         name, size = (group, value[group]) if of_dict else (group["name"], group["max_concurrency"])
         _need(isinstance(name, str), "The name of a concurrency group must be a string", TypeError)
         _integer(f"max_concurrency of {name}", size, 1, "a positive integer")
+
+
+_CHECKS: dict[str, Callable[[str, Any], None]] = {
+    "scheduling_strategy": _check_place,
+    "placement_group": _check_place,
+    "label_selector": check_selector,
+    "fallback_strategy": _check_fallback,
+    "concurrency_groups": _check_groups,
+}
 
 
 def resources_of(options: dict[str, Any], default_cpus: float) -> dict[str, int]:
@@ -265,7 +294,19 @@ def resources_of(options: dict[str, Any], default_cpus: float) -> dict[str, int]
     return {name: round(amount * RESOURCE_UNIT) for name, amount in amounts.items() if amount}
 
 
-def _in_group(group: Any, index: Any, capture: bool) -> tuple[Any, ...]:
+def resources_of_actor(options: dict[str, Any]) -> tuple[dict[str, int], dict[str, int]]:
+    """What an actor holds for life, and what it needs to start: the same, or a CPU where nothing is asked for."""
+    held = resources_of(options, 0)
+    explicit = ("num_cpus", "num_gpus", "resources", "memory")
+    if all(options.get(name) is None for name in explicit):
+        return held, {"CPU": RESOURCE_UNIT}
+    return held, held
+
+
+Place = dict[str, Any]  # the core's form of where something may run, see _core.pyi
+
+
+def _in_group(group: Any, index: Any, capture: bool) -> Place:
     index = -1 if index is None else index
     _need(
         isinstance(index, int) and not isinstance(index, bool),
@@ -277,11 +318,48 @@ def _in_group(group: Any, index: Any, capture: bool) -> tuple[Any, ...]:
         -1 <= index < count,
         f"placement group bundle index {index} is invalid. Valid placement group indexes: 0-{count}",
     )
-    return ("group", group.id.hex(), index, capture)
+    return {"kind": "group", "group": group.id.hex(), "index": index, "capture": capture}
 
 
-def strategy_of(options: dict[str, Any]) -> tuple[Any, ...]:
-    """The core's form of `scheduling_strategy` and of the older `placement_group*` options."""
+def _needs_room(
+    name: str, group: Any, index: int, wants: dict[str, int], only_starts: bool
+) -> None:
+    """ValueError where no bundle that is meant can ever hold it. only_starts: the CPU is an actor's, for its
+    start."""
+    bundles = group.bundle_specs
+    meant = bundles if index == -1 else [bundles[index]]
+    for bundle in meant:
+        if all(round(bundle.get(k, 0) * RESOURCE_UNIT) >= amount for k, amount in wants.items()):
+            return
+    what = {k: v / RESOURCE_UNIT for k, v in wants.items()}
+    where = "any bundles for" if index == -1 else f"bundle {index} of"
+    if only_starts:
+        raise ValueError(
+            f"Cannot schedule {name} with the placement group because the actor requires 1 CPU for creation, but "
+            f"it cannot fit into {where} the placement group, {bundles}. Consider creating a placement group "
+            "with CPU resources."
+        )
+    raise ValueError(
+        f"Cannot schedule {name} with the placement group because the resource request {what} cannot fit into "
+        f"{where} the placement group, {bundles}."
+    )
+
+
+def place_of(
+    options: dict[str, Any], name: str, wants: dict[str, int], only_starts: bool = False
+) -> Place:
+    """Where a task or actor of that name may run: `scheduling_strategy`, the older `placement_group*` options,
+    `label_selector` with `fallback_strategy`. ValueError for what can never be."""
+    selectors = [dict(options.get("label_selector") or {})]
+    if selectors[0]:
+        selectors += [dict(x["label_selector"]) for x in options.get("fallback_strategy") or ()]
+    place = _strategy_of(options, name, wants, only_starts)
+    return {**place, "selectors": selectors if selectors[0] else []}
+
+
+def _strategy_of(
+    options: dict[str, Any], name: str, wants: dict[str, int], only_starts: bool
+) -> Place:
     strategy = options.get("scheduling_strategy")
     group = options.get("placement_group", "default")
     if group is not None and group != "default":
@@ -290,30 +368,45 @@ def strategy_of(options: dict[str, Any]) -> tuple[Any, ...]:
             "Placement groups should be specified via the scheduling_strategy option. The placement_group option is "
             "deprecated.",
         )
-        return _in_group(
+        place = _in_group(
             group,
             options.get("placement_group_bundle_index"),
             bool(options.get("placement_group_capture_child_tasks")),
         )
+        _needs_room(name, group, place["index"], wants, only_starts)
+        return place
     if strategy is None and group == "default" and state.captured:
-        return ("group", state.captured, -1, True)
+        return {"kind": "group", "group": state.captured, "index": -1, "capture": True}
     if strategy is None or strategy == "DEFAULT":
-        selector = options.get("label_selector")
-        return ("labels", dict(selector)) if selector else ("default",)
+        return {"kind": "default"}
     if strategy == "SPREAD":
-        return ("spread",)
+        return {"kind": "spread"}
     kind = type(strategy).__name__
     if kind == "PlacementGroupSchedulingStrategy":
-        capture = strategy.placement_group_capture_child_tasks
-        return _in_group(
+        group, capture = (
             strategy.placement_group,
+            strategy.placement_group_capture_child_tasks,
+        )
+        place = _in_group(
+            group,
             strategy.placement_group_bundle_index,
             bool(state.captured) if capture is None else bool(capture),
         )
+        _needs_room(name, group, place["index"], wants, only_starts)
+        return place
     if kind == "NodeAffinitySchedulingStrategy":
-        return ("node", strategy.node_id, bool(strategy.soft))
+        return {
+            "kind": "node",
+            "node": strategy.node_id,
+            "soft": bool(strategy.soft),
+            "fail_if_busy": strategy._fail_on_unavailable,
+        }
     if kind == "NodeLabelSchedulingStrategy":
-        return ("labels", strategy.as_selector())
+        return {
+            "kind": "labels",
+            "hard": {k: condition.text for k, condition in strategy.hard.items()},
+            "soft": {k: condition.text for k, condition in strategy.soft.items()},
+        }
     raise TypeError(f"Unsupported scheduling_strategy: {strategy!r}")
 
 

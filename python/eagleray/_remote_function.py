@@ -136,7 +136,9 @@ class RemoteFunction:
         if options.get("num_gpus") and options.get("max_calls") is None:
             extra["max_calls"] = 1
         env = runtime_env_json(options.get("runtime_env"))
-        key = core.intern_key(_options.resources_of(options, 1), _options.strategy_of(options), env)
+        wants = _options.resources_of(options, 1)
+        place = _options.place_of(options, self._function.__name__, wants)
+        key = core.intern_key(wants, place, env)
         retries = options.get("max_retries")
         return core.submitter(
             function_id,

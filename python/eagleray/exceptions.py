@@ -374,6 +374,8 @@ _KINDS: dict[str, type[RayError]] = {
     "node_died": LocalRayletDiedError,
     "group_removed": TaskPlacementGroupRemoved,
     "deadlock": DeadlockError,
+    "actor_unschedulable": ActorUnschedulableError,
+    "actor_group_removed": ActorPlacementGroupRemoved,
 }
 
 

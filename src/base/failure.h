@@ -24,6 +24,8 @@ enum class FailureKind : uint8_t {
   kNodeDied,
   kGroupRemoved,
   kDeadlock,
+  kActorUnschedulable,
+  kActorGroupRemoved,
 };
 
 struct Failure {
@@ -40,7 +42,7 @@ inline Payload to_payload(FailureKind kind, std::string_view message) {
 
 inline Failure failure_from(std::string_view bytes) {
   if (bytes.empty() ||
-      static_cast<uint8_t>(bytes[0]) > static_cast<uint8_t>(FailureKind::kDeadlock)) {
+      static_cast<uint8_t>(bytes[0]) > static_cast<uint8_t>(FailureKind::kActorGroupRemoved)) {
     return Failure{FailureKind::kObjectLost, "unreadable failure record"};
   }
   return Failure{static_cast<FailureKind>(bytes[0]), std::string(bytes.substr(1))};

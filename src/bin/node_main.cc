@@ -17,9 +17,9 @@ using eagleray::NodeShell;
 
 // "a=1,b=2" as pairs.
 template <class F>
-void for_each_pair(std::string_view text, F&& f) {
+void for_each_pair(std::string_view text, char separator, F&& f) {
   while (!text.empty()) {
-    const std::string_view entry = text.substr(0, text.find(','));
+    const std::string_view entry = text.substr(0, text.find(separator));
     text.remove_prefix(std::min(text.size(), entry.size() + 1));
     const size_t equals = entry.find('=');
     if (equals == std::string_view::npos) continue;
@@ -62,11 +62,12 @@ int main(int argc, char** argv) {
   options.settings = settings.value();
   options.info.address = given["node-ip"].empty() ? "127.0.0.1" : given["node-ip"];
   options.info.host_name = given["host-name"];
-  for_each_pair(given["resources"], [&](std::string name, const std::string& amount) {
+  for_each_pair(given["resources"], ',', [&](std::string name, const std::string& amount) {
     const int64_t value = std::strtoll(amount.c_str(), nullptr, 10);
     if (value > 0) options.info.total[std::move(name)] = value;
   });
-  for_each_pair(given["labels"], [&](std::string name, std::string value) {
+  // A label's value is any text.
+  for_each_pair(given["labels"], '\x1f', [&](std::string name, std::string value) {
     options.info.labels[std::move(name)] = std::move(value);
   });
   options.info.index = eagleray::NodeIndex{1};  // control is its child
@@ -74,6 +75,7 @@ int main(int argc, char** argv) {
   if (::getrandom(options.info.node.bytes.data(), options.info.node.kSize, 0) < 0) {
     return usage("the kernel gave no random bytes");
   }
+  options.info.labels["ray.io/node-id"] = options.info.node.hex();
   auto shell = NodeShell::open(std::move(options));
   if (!shell.ok()) return usage(shell.error().message.c_str());
   shell.value()->run();

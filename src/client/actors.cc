@@ -193,8 +193,8 @@ void ClientMachine::on_actor_update(const ActorStatus& status, Effects& out) {
     case ActorState::kDead: {
       actor.phase = ActorPhase::kDead;
       actor.death = Failure{
-          status.exit.out_of_memory ? FailureKind::kWorkerOutOfMemory : FailureKind::kActorDied,
-          describe(status.exit)};
+          status.exit.out_of_memory ? FailureKind::kWorkerOutOfMemory : status.failure,
+          status.failure == FailureKind::kActorDied ? describe(status.exit) : status.exit.reason};
       actor.creation_error = status.creation_error;
       settle_lost(actor, out);
       const auto pins = creation_pins_.extract(status.actor);

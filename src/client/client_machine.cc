@@ -62,6 +62,13 @@ void ClientMachine::on_node(NodeToClient&& message, Instant now, Effects& out) {
       keys_[waits->key.value - 1]->waits_for = waits->reason;
       keys_[waits->key.value - 1]->hopeless = waits->hopeless;
     }
+  } else if (auto* refused = std::get_if<LeaseRefused>(&message)) {
+    on_refused(*refused, out);
+  } else if (auto* explained = std::get_if<ActorExplained>(&message)) {
+    const auto asked = reasons_.find(explained->request);
+    if (asked == reasons_.end()) return;
+    asked->second = std::move(explained->reason);
+    ++out.completed;
   } else if (auto* revoke = std::get_if<RevokeLease>(&message)) {
     const auto it = leases_.find(revoke->lease);
     if (it == leases_.end()) return;

@@ -330,6 +330,7 @@ class ClientMachine {
   void push(TaskRecord* task, ProcId proc, Effects& out);
   void define_key(Peer& to, ProcId proc, KeyId key, Effects& out);
   void on_lease(const LeaseGranted& message, Effects& out);
+  void on_refused(const LeaseRefused& message, Effects& out);
   void lease_idle(Lease* lease, Effects& out);
   void return_lease(Lease* lease, bool discard, Effects& out);
   void drop_lease(Lease* lease);

@@ -286,6 +286,16 @@ void ClientMachine::on_lease(const LeaseGranted& message, Effects& out) {
   dispatch(*key, out);
 }
 
+// What waits for the key fails; what is leased already goes on.
+void ClientMachine::on_refused(const LeaseRefused& message, Effects& out) {
+  if (message.key.value < 1 || message.key.value > keys_.size()) return;
+  Key& key = *keys_[message.key.value - 1];
+  key.asked = static_cast<uint32_t>(key.leases.size());  // as the node counts
+  std::deque<TaskRecord*> queue;
+  queue.swap(key.queue);
+  for (TaskRecord* task : queue) fail(task, message.failure, message.reason, out);
+}
+
 // Nothing runs on `lease`: keep it for a while, or give it back at once if others want it.
 void ClientMachine::lease_idle(Lease* lease, Effects& out) {
   lease->idle_since = now_;

@@ -224,6 +224,9 @@ RequestId ClientMachine::ask_reason(const Object* object, Effects& out) {
     send(cause->owner, ExplainObject{request, proc_, cause->id}, out);
   } else if (cause->task && cause->task->state == TaskState::kPushed) {
     send(cause->task->worker, ExplainTask{request, proc_, cause->task->token}, out);
+  } else if (cause->task && cause->task->missing == 0 && cause->task->actor &&
+             cause->task->actor->phase == ActorPhase::kPending) {
+    out.to_node.push_back(ExplainActor{request, cause->task->actor->actor});
   } else {
     return RequestId{};
   }

@@ -38,8 +38,30 @@ void ControlMachine::on(NodeIndex, const ActorEnded& gone, ControlEffects& out) 
 }
 
 void ControlMachine::place(Actor& actor, ControlEffects& out) {
-  actor.node = some_node();
-  out.list.push_back({actor.node, PlaceActor{actor.spec, actor.status.incarnation}});
+  const std::vector<NodeView> nodes = views();
+  const ActorSpec& spec = actor.spec;
+  const Choice choice = choose(nodes, spec.placement_resources, spec.strategy, placed_++);
+  if (is_refused(spec.strategy, choice.fit)) {
+    return refuse(actor, FailureKind::kActorUnschedulable,
+                  std::string("The actor is not schedulable: ") + kRefusedText, out);
+  }
+  // Where no node can run it now it waits at one of them, which says so to those who ask.
+  actor.node = choice.node || nodes.empty() ? choice.node : nodes.front().index;
+  out.list.push_back({actor.node, PlaceActor{spec, actor.status.incarnation}});
+}
+
+void ControlMachine::refuse(Actor& actor, FailureKind failure, const std::string& reason,
+                            ControlEffects& out) {
+  actor.status.failure = failure;
+  actor.status.exit.reason = reason;
+  die(actor, out);
+}
+
+void ControlMachine::on(NodeIndex, const ActorRefused& refused, ControlEffects& out) {
+  const auto it = actors_.find(refused.actor);
+  if (it == actors_.end() || it->second.status.incarnation != refused.incarnation) return;
+  if (it->second.status.state == ActorState::kDead) return;
+  refuse(it->second, refused.failure, refused.reason, out);
 }
 
 void ControlMachine::stop(Actor& actor, bool force, const std::string& reason,

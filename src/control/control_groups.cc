@@ -5,30 +5,24 @@
 #include "control/records.h"
 
 namespace eagleray {
+namespace {
 
-bool ControlMachine::could_ever_fit(const GroupSpec& spec) const {
-  if (spec.strategy == GroupStrategy::kStrictSpread && spec.bundles.size() > nodes_.size()) {
-    return false;
-  }
-  ResourceMap sum;
-  for (const ResourceMap& bundle : spec.bundles) add(sum, bundle);
-  return std::any_of(nodes_.begin(), nodes_.end(),
-                     [&](const auto& node) { return covers(node.second.info.total, sum); });
+constexpr size_t kRemovedGroupsMax = 1000;  // remembered; older ones are unknown to all
+
+}  // namespace
+
+const ControlMachine::Group* ControlMachine::living_group(const PlacementGroupId& id) const {
+  const auto it = groups_.find(id);
+  return it == groups_.end() || it->second.state == GroupState::kRemoved ? nullptr : &it->second;
 }
 
 void ControlMachine::retry_groups(ControlEffects& out) {
   for (auto& [id, group] : groups_) {
-    if (group.state != GroupState::kPending || group.preparing || !could_ever_fit(group.spec)) {
-      continue;
-    }
-    ResourceMap sum;
-    for (const ResourceMap& bundle : group.spec.bundles) add(sum, bundle);
-    for (const auto& [index, node] : nodes_) {
-      if (!node.here || !covers(node.available, sum)) continue;
-      prepare(group, index, out);
-      persist(group, out);
-      break;
-    }
+    if (group.state != GroupState::kPending || group.preparing) continue;
+    const Choice choice = choose(views(), group.spec);
+    if (choice.fit != Fit::kNow || !nodes_.at(choice.node).here) continue;
+    prepare(group, choice.node, out);
+    persist(group, out);
   }
 }
 
@@ -44,7 +38,7 @@ void ControlMachine::prepare(Group& group, NodeIndex node, ControlEffects& out) 
 
 void ControlMachine::on(NodeIndex from, const BundlesPrepared& prepared, ControlEffects& out) {
   const auto it = groups_.find(prepared.group);
-  if (it == groups_.end()) {
+  if (it == groups_.end() || it->second.state == GroupState::kRemoved) {
     out.list.push_back({from, ReleaseBundles{prepared.group}});
     return;
   }
@@ -64,41 +58,68 @@ void ControlMachine::on(NodeIndex from, const BundlesPrepared& prepared, Control
   }
 }
 
+// It is remembered for a while, for those who look it up; its name is free.
 void ControlMachine::remove_group(const PlacementGroupId& id, ControlEffects& out) {
-  Group group = std::move(groups_.at(id));
-  groups_.erase(id);
-  out.durable.push_back({kTableOf<DurableGroup>, key_of(id), {}});
+  Group& group = groups_.at(id);
+  if (group.state == GroupState::kPending) group.node = NodeIndex{};
   group.state = GroupState::kRemoved;
-  for (const Subscriber& s : group.waiting) {
+  group.preparing = false;
+  persist(group, out);
+  for (const Subscriber& s : std::exchange(group.waiting, {})) {
     answer(Caller{s.node, s.client, s.request}, status_of(group), out);
   }
   for (const auto& [index, node] : nodes_) out.list.push_back({index, ReleaseBundles{id}});
+  removed_groups_.push_back(id);
+  if (removed_groups_.size() <= kRemovedGroupsMax) return;
+  groups_.erase(removed_groups_.front());
+  out.durable.push_back({kTableOf<DurableGroup>, key_of(removed_groups_.front()), {}});
+  removed_groups_.pop_front();
 }
 
 GroupStatus ControlMachine::status_of(const Group& group) const {
   GroupStatus status;
   status.spec = group.spec;
-  status.state = group.state == GroupState::kPending && !could_ever_fit(group.spec)
-                     ? GroupState::kInfeasible
-                     : group.state;
+  status.state = group.state;
+  if (group.state == GroupState::kPending && choose(views(), group.spec).fit == Fit::kNever) {
+    status.state = GroupState::kInfeasible;
+  }
   const auto node = nodes_.find(group.node);
-  const bool placed = group.state == GroupState::kCreated && node != nodes_.end();
+  const bool placed = group.state != GroupState::kPending && node != nodes_.end();
   status.nodes.assign(group.spec.bundles.size(), placed ? node->second.info.node : NodeId{});
   return status;
+}
+
+void ControlMachine::on(NodeIndex from, const GroupAwaited& awaited, ControlEffects& out) {
+  const Group* group = living_group(awaited.group);
+  if (!group) {
+    out.list.push_back({from, ReleaseBundles{awaited.group}});
+  } else if (status_of(*group).state == GroupState::kInfeasible) {
+    out.list.push_back({from, GroupHopeless{awaited.group}});
+  }
 }
 
 // ---- calls ----
 
 void ControlMachine::call(const Caller& caller, const CreateGroup& create, ControlEffects& out) {
-  Group& group = groups_[create.spec.group];
-  group.spec = create.spec;
+  const GroupSpec& spec = create.spec;
+  const auto same_name = [&](const auto& each) {
+    return each.second.state != GroupState::kRemoved && each.second.spec.name == spec.name;
+  };
+  if (!spec.name.empty() && std::any_of(groups_.begin(), groups_.end(), same_name)) {
+    return fail(caller, ErrorCode::kExists,
+                "Failed to create placement group '" + spec.group.hex() + "' because name '" +
+                    spec.name + "' already exists.",
+                out);
+  }
+  Group& group = groups_[spec.group];
+  group.spec = spec;
   persist(group, out);
   answer(caller, Done{}, out);
   retry_groups(out);
 }
 
 void ControlMachine::call(const Caller& caller, const RemoveGroup& remove, ControlEffects& out) {
-  if (groups_.contains(remove.group)) remove_group(remove.group, out);
+  if (living_group(remove.group)) remove_group(remove.group, out);
   answer(caller, Done{}, out);
 }
 
@@ -119,6 +140,7 @@ void ControlMachine::call(const Caller& caller, const QueryGroups& query, Contro
   for (const auto& [id, group] : groups_) {
     if (!query.group.is_zero() && id != query.group) continue;
     if (!query.name.empty() && group.spec.name != query.name) continue;
+    if (!query.name.empty() && group.state == GroupState::kRemoved) continue;
     groups.groups.push_back(status_of(group));
   }
   answer(caller, std::move(groups), out);

@@ -106,9 +106,7 @@ void ControlMachine::on(NodeIndex from, const NodeSynced& synced, ControlEffects
     if (group.preparing) prepare(group, from, out);
     if (group.state == GroupState::kCreated) out.list.push_back({from, CommitBundles{id}});
   }
-  for (const PlacementGroupId& id : synced.groups) {
-    if (!groups_.contains(id)) out.list.push_back({from, ReleaseBundles{id}});
-  }
+  for (const PlacementGroupId& id : synced.groups) on(from, GroupAwaited{id}, out);
 }
 
 void ControlMachine::on_node_lost(NodeIndex node, ControlEffects& out) {
@@ -121,8 +119,12 @@ void ControlMachine::on_node_lost(NodeIndex node, ControlEffects& out) {
   }
 }
 
-NodeIndex ControlMachine::some_node() const {
-  return nodes_.empty() ? NodeIndex{} : nodes_.begin()->first;
+std::vector<NodeView> ControlMachine::views() const {
+  std::vector<NodeView> views;
+  for (const auto& [index, node] : nodes_) {
+    views.push_back(NodeView{index, &node.info, &node.available});
+  }
+  return views;
 }
 
 // ---- jobs and clients ----
@@ -154,7 +156,8 @@ void ControlMachine::on(NodeIndex, const JobEnded& ended, ControlEffects& out) {
   }
   std::vector<PlacementGroupId> gone;
   for (auto& [id, group] : groups_) {
-    if (group.spec.job == ended.job && !group.spec.detached) gone.push_back(id);
+    const bool ends = group.state != GroupState::kRemoved && !group.spec.detached;
+    if (ends && group.spec.job == ended.job) gone.push_back(id);
   }
   for (const PlacementGroupId& id : gone) remove_group(id, out);
   jobs_.erase(ended.job);
@@ -215,6 +218,9 @@ void ControlMachine::restore(const std::vector<DurableRecord>& records, ControlE
     } else if (const auto* pair = std::get_if<DurablePair>(&record)) {
       pairs_[{pair->space, pair->key}] = pair->value;
     }
+  }
+  for (const auto& [id, group] : groups_) {
+    if (group.state == GroupState::kRemoved) removed_groups_.push_back(id);
   }
   for (const auto& [id, actor] : actors_) {
     if (actor.status.state == ActorState::kDead) {

@@ -18,6 +18,7 @@
 #include "config/settings.h"
 #include "message/cluster.h"
 #include "message/durable.h"
+#include "sched/fit.h"
 
 namespace eagleray {
 
@@ -100,6 +101,8 @@ class ControlMachine {
   void on(NodeIndex from, const BundlesPrepared& prepared, ControlEffects& out);
   void on(NodeIndex from, const NodeLoad& load, ControlEffects& out);
   void on(NodeIndex from, const NodeSynced& synced, ControlEffects& out);
+  void on(NodeIndex from, const ActorRefused& refused, ControlEffects& out);
+  void on(NodeIndex from, const GroupAwaited& awaited, ControlEffects& out);
   void answer_again(NodeIndex from, const NodeToControl& message, ControlEffects& out);
 
   // Clients' calls.
@@ -126,6 +129,7 @@ class ControlMachine {
 
   void place(Actor& actor, ControlEffects& out);
   void stop(Actor& actor, bool force, const std::string& reason, ControlEffects& out);
+  void refuse(Actor& actor, FailureKind failure, const std::string& reason, ControlEffects& out);
   void ended(Actor& actor, const ExitInfo& exit, ControlEffects& out);
   void die(Actor& actor, ControlEffects& out);
   void stop_if_dead(NodeIndex node, const ActorPlaced& placed, ControlEffects& out);
@@ -135,9 +139,9 @@ class ControlMachine {
   void retry_groups(ControlEffects& out);
   void prepare(Group& group, NodeIndex node, ControlEffects& out);
   void remove_group(const PlacementGroupId& id, ControlEffects& out);
-  bool could_ever_fit(const GroupSpec& spec) const;
   GroupStatus status_of(const Group& group) const;
-  NodeIndex some_node() const;
+  std::vector<NodeView> views() const;
+  const Group* living_group(const PlacementGroupId& id) const;
 
   void persist_counters(ControlEffects& out) const;
   void persist(const Node& node, ControlEffects& out) const;
@@ -158,6 +162,8 @@ class ControlMachine {
   std::map<std::pair<std::string, std::string>, ActorId> names_;  // namespace, name
   std::deque<ActorId> dead_;
   std::map<PlacementGroupId, Group> groups_;
+  std::deque<PlacementGroupId> removed_groups_;
+  uint64_t placed_ = 0;  // actors, in this epoch: whose turn it is where they spread
   std::map<std::pair<std::string, std::string>, std::string> pairs_;  // space, key
 };
 

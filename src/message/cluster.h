@@ -13,7 +13,7 @@
 
 namespace eagleray {
 
-inline constexpr uint32_t kClusterVersion = 2;
+inline constexpr uint32_t kClusterVersion = 3;
 
 // ---- node to control ----
 
@@ -22,7 +22,9 @@ struct NodeHello {  // first message of a connection; info.index is 0 for a node
   NodeInfo info;
   EAGLERAY_FIELDS(NodeHello, version, info)
 };
-struct NodeSynced {  // all that was unacknowledged has been sent again; what this node still holds
+// All that was unacknowledged has been sent again. `groups`: what this node still holds or waits
+// for.
+struct NodeSynced {
   std::vector<PlacementGroupId> groups;
   EAGLERAY_FIELDS(NodeSynced, groups)
 };
@@ -60,6 +62,18 @@ struct ActorEnded {
   ExitInfo exit;
   EAGLERAY_FIELDS(ActorEnded, actor, incarnation, exit)
 };
+struct ActorRefused {  // it can never be placed
+  ActorId actor;
+  uint32_t incarnation = 0;
+  FailureKind failure = FailureKind::kActorUnschedulable;
+  std::string reason;
+  EAGLERAY_FIELDS(ActorRefused, actor, incarnation, failure, reason)
+};
+struct GroupAwaited {  // ReleaseBundles if it is gone, GroupHopeless if it can never be; else
+                       // nothing
+  PlacementGroupId group;
+  EAGLERAY_FIELDS(GroupAwaited, group)
+};
 struct BundlesPrepared {  // phase one: reserved, or not (then nothing is held)
   PlacementGroupId group;
   bool ok = false;
@@ -70,8 +84,9 @@ struct NodeLoad {  // at change, at most every 100 ms
   EAGLERAY_FIELDS(NodeLoad, available)
 };
 
-using NodeToControl = std::variant<NodeHello, NewJob, JobEnded, ClientAsks, ClientGone, ActorPlaced,
-                                   ActorEnded, BundlesPrepared, NodeLoad, NodeSynced>;
+using NodeToControl =
+    std::variant<NodeHello, NewJob, JobEnded, ClientAsks, ClientGone, ActorPlaced, ActorEnded,
+                 BundlesPrepared, NodeLoad, NodeSynced, ActorRefused, GroupAwaited>;
 
 struct FromNode {
   uint64_t number = 0;  // 1, 2, ... in the node's life; 0: not numbered
@@ -128,6 +143,10 @@ struct ReleaseBundles {  // ends leases and actors inside, then gives the resour
   EAGLERAY_FIELDS(ReleaseBundles, group)
 };
 
+struct GroupHopeless {  // no node can ever hold it
+  PlacementGroupId group;
+  EAGLERAY_FIELDS(GroupHopeless, group)
+};
 struct ControlTrouble {  // what keeps control from answering, for people
   std::string text;
   EAGLERAY_FIELDS(ControlTrouble, text)
@@ -135,6 +154,6 @@ struct ControlTrouble {  // what keeps control from answering, for people
 
 using ControlToNode =
     std::variant<NodeAccepted, Acknowledged, JobAccepted, AnswerClient, PlaceActor, StopActor,
-                 PrepareBundles, CommitBundles, ReleaseBundles, ControlTrouble>;
+                 PrepareBundles, CommitBundles, ReleaseBundles, ControlTrouble, GroupHopeless>;
 
 }  // namespace eagleray

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/failure.h"
 #include "base/ids.h"
 #include "base/resources.h"
 #include "message/fields.h"
@@ -25,15 +26,24 @@ struct ExitInfo {
 
 enum class StrategyKind : uint8_t { kDefault, kSpread, kNodeAffinity, kNodeLabels, kGroup };
 
+using Labels = std::map<std::string, std::string>;
+// What a node's labels must show: by name a value, "in(a,b)", "exists()", or one of them behind
+// "!".
+using LabelSelector = std::map<std::string, std::string>;
+
 struct Strategy {
   StrategyKind kind = StrategyKind::kDefault;
-  NodeId node;                                // kNodeAffinity
-  bool soft = false;                          // kNodeAffinity: elsewhere when the node cannot
-  PlacementGroupId group;                     // kGroup
-  int32_t bundle_index = -1;                  // kGroup; -1: any bundle
-  bool capture = false;                       // kGroup: what runs there submits into it, too
-  std::map<std::string, std::string> labels;  // required node labels: value, "in(a,b)", "!v", ...
-  EAGLERAY_FIELDS(Strategy, kind, node, soft, group, bundle_index, capture, labels)
+  NodeId node;                           // kNodeAffinity
+  bool soft = false;                     // kNodeAffinity: elsewhere when the node cannot
+  bool fail_if_busy = false;             // kNodeAffinity, not soft: an error when it cannot now
+  PlacementGroupId group;                // kGroup
+  int32_t bundle_index = -1;             // kGroup; -1: any bundle
+  bool capture = false;                  // kGroup: what runs there submits into it, too
+  LabelSelector labels;                  // kNodeLabels: required
+  LabelSelector preferred;               // kNodeLabels: where there is a choice
+  std::vector<LabelSelector> selectors;  // any kind: one of them must hold, the first if it can
+  EAGLERAY_FIELDS(Strategy, kind, node, soft, fail_if_busy, group, bundle_index, capture, labels,
+                  preferred, selectors)
 };
 
 // What an actor is, enough to start it again anywhere. Core never looks into the blobs.
@@ -63,11 +73,12 @@ enum class ActorState : uint8_t { kPending, kAlive, kRestarting, kDead };
 struct ActorStatus {
   ActorId actor;
   ActorState state = ActorState::kPending;
-  uint32_t incarnation = 0;    // 0 for the first start, +1 for each restart
-  ProcId proc;                 // kAlive
-  ExitInfo exit;               // kDead, kRestarting: how the last incarnation ended
+  uint32_t incarnation = 0;  // 0 for the first start, +1 for each restart
+  ProcId proc;               // kAlive
+  ExitInfo exit;             // kDead, kRestarting: how the last incarnation ended
+  FailureKind failure = FailureKind::kActorDied;  // kDead: what its callers get
   std::string creation_error;  // kDead: encoded exception of the constructor, or empty
-  EAGLERAY_FIELDS(ActorStatus, actor, state, incarnation, proc, exit, creation_error)
+  EAGLERAY_FIELDS(ActorStatus, actor, state, incarnation, proc, exit, failure, creation_error)
 };
 
 enum class GroupStrategy : uint8_t { kPack, kSpread, kStrictPack, kStrictSpread };
@@ -80,8 +91,11 @@ struct GroupSpec {
   std::string name;
   GroupStrategy strategy = GroupStrategy::kPack;
   std::vector<ResourceMap> bundles;
+  std::vector<LabelSelector> selectors;  // a bundle each, or none
+  NodeId target;                         // kStrictPack: there if it can
   bool detached = false;
-  EAGLERAY_FIELDS(GroupSpec, group, owner, job, name, strategy, bundles, detached)
+  EAGLERAY_FIELDS(GroupSpec, group, owner, job, name, strategy, bundles, selectors, target,
+                  detached)
 };
 
 struct NodeInfo {
@@ -89,7 +103,7 @@ struct NodeInfo {
   NodeIndex index;
   std::string address;  // for people and for ray.nodes(): "127.0.0.1" on one machine
   std::string host_name;
-  std::map<std::string, std::string> labels;
+  Labels labels;
   ResourceMap total;
   bool alive = true;
   EAGLERAY_FIELDS(NodeInfo, node, index, address, host_name, labels, total, alive)

@@ -13,7 +13,7 @@
 
 namespace eagleray {
 
-inline constexpr uint32_t kLocalVersion = 3;
+inline constexpr uint32_t kLocalVersion = 4;
 
 enum class ClientKind : uint8_t { kDriver, kWorker };
 
@@ -140,6 +140,11 @@ struct SearchActor {
   ActorId actor;
   EAGLERAY_FIELDS(SearchActor, search, actor)
 };
+struct ExplainActor {  // ActorExplained, if the node has anything to say: why it has not started
+  RequestId request;
+  ActorId actor;
+  EAGLERAY_FIELDS(ExplainActor, request, actor)
+};
 struct AskControl {
   RequestId request;
   ControlCall call;
@@ -150,7 +155,7 @@ using ClientToNode =
     std::variant<Register, RequestLeases, ReturnLease, ConnectPeer, Blocked, Unblocked, KillProcess,
                  RequestSegment, ReleaseSegment, OpenSegment, FreeOrphanExtents, EstateFile,
                  CustodyClaim, CustodyAdd, CustodyRelease, CustodyWant, ActorStarted, Leaving,
-                 AskControl, SearchActor>;
+                 AskControl, SearchActor, ExplainActor>;
 
 // ---- node to client ----
 
@@ -186,6 +191,18 @@ struct LeaseWaits {
   bool hopeless = false;
   std::string reason;
   EAGLERAY_FIELDS(LeaseWaits, key, hopeless, reason)
+};
+// It will never be granted: what is queued for `key` fails.
+struct LeaseRefused {
+  KeyId key;
+  FailureKind failure = FailureKind::kUnschedulable;
+  std::string reason;
+  EAGLERAY_FIELDS(LeaseRefused, key, failure, reason)
+};
+struct ActorExplained {
+  RequestId request;
+  std::string reason;
+  EAGLERAY_FIELDS(ActorExplained, request, reason)
 };
 // Fair share: others wait. The client returns the lease as soon as nothing runs on it.
 struct RevokeLease {
@@ -282,6 +299,6 @@ using NodeToClient =
     std::variant<Registered, Refused, AssignJob, LeaseGranted, LeaseWaits, RevokeLease, PeerLinked,
                  PeerLost, CustodyAdded, CustodyIs, CustodyEnded, FreeStored, SegmentGranted,
                  SegmentDenied, SegmentOpened, ReclaimSegments, StartActor, Exit, LogLines,
-                 ControlSays, SearchActor, CustodyLent>;
+                 ControlSays, SearchActor, CustodyLent, LeaseRefused, ActorExplained>;
 
 }  // namespace eagleray

@@ -29,11 +29,8 @@ void NodeMachine::on_accepted(const NodeAccepted& accepted, NodeEffects& out) {
   ControlLink::Out said;
   control_.on_accepted(accepted, said);
   NodeSynced synced;
-  for (const auto& [key, bundle] : bundles_) {
-    if (synced.groups.empty() || synced.groups.back() != key.first) {
-      synced.groups.push_back(key.first);
-    }
-  }
+  synced.groups = bundles_.groups();
+  for (const PlacementGroupId& group : awaited_groups()) synced.groups.push_back(group);
   control_.mention(std::move(synced), said);
   control_.mention(NodeLoad{free_}, said);
   for (FromNode& each : said) out.list.push_back(std::move(each));
@@ -68,13 +65,13 @@ void NodeMachine::on_control(const ControlToNode& message, Instant now, NodeEffe
   } else if (const auto* bundles = std::get_if<PrepareBundles>(&message)) {
     prepare(*bundles, out);
   } else if (const auto* commit = std::get_if<CommitBundles>(&message)) {
-    for (auto& [key, bundle] : bundles_) {
-      if (key.first == commit->group) bundle.committed = true;
-    }
+    bundles_.commit(commit->group);
     schedule(now, out);
   } else if (const auto* gone = std::get_if<ReleaseBundles>(&message)) {
     release(*gone, out);
     schedule(now, out);
+  } else if (const auto* hopeless = std::get_if<GroupHopeless>(&message)) {
+    if (awaited_groups().contains(hopeless->group)) hopeless_groups_.insert(hopeless->group);
   } else if (const auto* trouble = std::get_if<ControlTrouble>(&message)) {
     tell_drivers(trouble->text, out);
   }
@@ -93,6 +90,7 @@ void NodeMachine::place_actor(const PlaceActor& wanted, Instant now, NodeEffects
     if (planted(Planted::kPlacesTwice)) break;
     if (worker.actor == actor && worker.incarnation == wanted.incarnation) return;
   }
+  await_group(wanted.spec.strategy, out);
   pending_actors_.push_back(PendingActor{wanted, now});
   schedule(now, out);
 }
@@ -112,17 +110,13 @@ void NodeMachine::stop_actor(const StopActor& stop, NodeEffects& out) {
 }
 
 void NodeMachine::prepare(const PrepareBundles& wanted, NodeEffects& out) {
-  const auto first = bundles_.lower_bound({wanted.group, 0});
-  const bool held = first != bundles_.end() && first->first.first == wanted.group;
+  const bool held = bundles_.holds(wanted.group);
   ResourceMap sum;
   for (const ResourceMap& bundle : wanted.bundles) add(sum, bundle);
   const bool ok = held || covers(free_, sum);
   if (ok && !held) {
     subtract(free_, sum);
-    for (size_t i = 0; i < wanted.bundles.size(); ++i) {
-      bundles_[{wanted.group, wanted.indexes[i]}] =
-          Bundle{wanted.bundles[i], wanted.bundles[i], false};
-    }
+    bundles_.reserve(wanted.group, wanted.indexes, wanted.bundles);
   }
   report(BundlesPrepared{wanted.group, ok}, out);
 }
@@ -139,14 +133,54 @@ void NodeMachine::release(const ReleaseBundles& gone, NodeEffects& out) {
     if (!inside) continue;
     kill_worker(proc, worker, "its placement group was removed", out);
   }
-  for (auto it = bundles_.begin(); it != bundles_.end();) {
-    if (it->first.first != gone.group) {
-      ++it;
-      continue;
-    }
-    add(free_, it->second.total);
-    it = bundles_.erase(it);
+  add(free_, bundles_.release(gone.group));
+  hopeless_groups_.erase(gone.group);
+  const auto waits = [&](const Strategy& strategy) {
+    return strategy.kind == StrategyKind::kGroup && strategy.group == gone.group;
+  };
+  for (Demand& demand : demands_) {
+    if (!waits(demand.request.strategy)) continue;
+    refuse(demand, FailureKind::kGroupRemoved,
+           "The placement group corresponding to this task has been removed.", out);
   }
+  std::erase_if(pending_actors_, [&](const PendingActor& pending) {
+    if (!waits(pending.place.spec.strategy)) return false;
+    report(ActorRefused{pending.place.spec.actor, pending.place.incarnation,
+                        FailureKind::kActorGroupRemoved,
+                        "The placement group corresponding to this Actor has been removed."},
+           out);
+    return true;
+  });
+}
+
+// ---- groups that are waited for ----
+
+// What waits for a group hears of it when control no longer knows it, or knows that it can never
+// be.
+void NodeMachine::await_group(const Strategy& strategy, NodeEffects& out) {
+  if (strategy.kind != StrategyKind::kGroup || bundles_.holds(strategy.group)) return;
+  ControlLink::Out said;
+  control_.mention(GroupAwaited{strategy.group}, said);
+  for (FromNode& each : said) out.list.push_back(std::move(each));
+}
+
+std::set<PlacementGroupId> NodeMachine::awaited_groups() const {
+  std::set<PlacementGroupId> groups;
+  const auto note = [&](const Strategy& strategy) {
+    if (strategy.kind == StrategyKind::kGroup && !bundles_.holds(strategy.group)) {
+      groups.insert(strategy.group);
+    }
+  };
+  for (const Demand& demand : demands_) note(demand.request.strategy);
+  for (const PendingActor& pending : pending_actors_) note(pending.place.spec.strategy);
+  return groups;
+}
+
+// The client keeps what it holds and is owed nothing.
+void NodeMachine::refuse(Demand& demand, FailureKind failure, const std::string& reason,
+                         NodeEffects& out) {
+  demand.request.wanted = demand.held;
+  send(demand.client, LeaseRefused{demand.request.key, failure, reason}, out);
 }
 
 }  // namespace eagleray

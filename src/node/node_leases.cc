@@ -7,70 +7,39 @@
 
 namespace eagleray {
 
-bool NodeMachine::can_take(const ResourceMap& want, const Strategy& strategy,
-                           const ResourceMap& free) const {
-  // Whole devices, or a share of one: a sum over devices says too little.
+Fit NodeMachine::fit_here(const ResourceMap& want, const Strategy& strategy) const {
+  Fit here = fit(NodeView{info_.index, &info_, &free_}, want, strategy);
+  if (strategy.kind == StrategyKind::kGroup && admits(info_, strategy)) {
+    here = bundles_.fit(want, strategy);
+    if (hopeless_groups_.contains(strategy.group)) here = Fit::kNever;
+  }
   const auto gpu = want.find("GPU");
-  if (gpu != want.end() && gpu->second > 0) {
-    const int64_t each = std::min(gpu->second, kResourceUnit);
-    const auto devices = std::count_if(gpu_free_.begin(), gpu_free_.end(),
-                                       [each](int64_t amount) { return amount >= each; });
-    if (devices * each < gpu->second) return false;
-  }
-  if (strategy.kind != StrategyKind::kGroup) return covers(free, want);
-  for (const auto& [key, bundle] : bundles_) {
-    if (key.first != strategy.group || !bundle.committed) continue;
-    if (strategy.bundle_index >= 0 && key.second != static_cast<uint32_t>(strategy.bundle_index)) {
-      continue;
-    }
-    if (covers(bundle.free, want)) return true;
-  }
-  return false;
+  return here == Fit::kNow && gpu != want.end() && !gpus_.has(gpu->second) ? Fit::kLater : here;
 }
 
 void NodeMachine::take(const ResourceMap& want, Strategy& strategy, Worker& worker) {
-  if (strategy.kind == StrategyKind::kGroup) {
-    for (auto& [key, bundle] : bundles_) {
-      if (key.first != strategy.group || !bundle.committed || !covers(bundle.free, want)) continue;
-      if (strategy.bundle_index >= 0 &&
-          key.second != static_cast<uint32_t>(strategy.bundle_index)) {
-        continue;
-      }
-      subtract(bundle.free, want);
-      strategy.bundle_index = static_cast<int32_t>(key.second);  // where it goes back to
-      break;
-    }
+  if (strategy.kind == StrategyKind::kGroup) {  // the index: where it goes back to
+    strategy.bundle_index = static_cast<int32_t>(bundles_.take(want, strategy));
   } else {
     subtract(free_, want);
   }
   const auto gpu = want.find("GPU");
-  worker.gpus.clear();
   worker.gpu_amount = gpu == want.end() ? 0 : gpu->second;
-  if (worker.gpu_amount == 0) return;
-  const int64_t each = std::min(worker.gpu_amount, kResourceUnit);
-  int64_t left = worker.gpu_amount;
-  for (size_t i = 0; i < gpu_free_.size() && left > 0; ++i) {
-    if (gpu_free_[i] < each) continue;
-    gpu_free_[i] -= each;
-    left -= each;
-    worker.gpus.push_back(static_cast<uint32_t>(i));
-  }
+  worker.gpus = gpus_.take(worker.gpu_amount);
 }
 
 void NodeMachine::give(const ResourceMap& held, const Strategy& strategy, Worker& worker) {
+  ResourceMap back = held;
+  ResourceMap* pool = &free_;
   if (strategy.kind == StrategyKind::kGroup) {
-    const auto it =
-        bundles_.find(BundleKey{strategy.group, static_cast<uint32_t>(strategy.bundle_index)});
-    ResourceMap back = held;
+    pool = bundles_.free_of(strategy.group, static_cast<uint32_t>(strategy.bundle_index));
     if (worker.blocked) back.erase("CPU");
-    if (it != bundles_.end()) add(it->second.free, back);
-  } else {
-    ResourceMap back = held;
-    if (worker.blocked && !planted(Planted::kBlockedCpuGivenTwice)) back.erase("CPU");
-    add(free_, back);
+  } else if (worker.blocked && !planted(Planted::kBlockedCpuGivenTwice)) {
+    back.erase("CPU");
   }
+  if (pool) add(*pool, back);
   worker.blocked = false;
-  for (uint32_t gpu : worker.gpus) gpu_free_[gpu] += std::min(worker.gpu_amount, kResourceUnit);
+  gpus_.give(worker.gpus, worker.gpu_amount);
   worker.gpus.clear();
   worker.gpu_amount = 0;
 }
@@ -114,7 +83,7 @@ void NodeMachine::link(ProcId a, ProcId b, NodeEffects& out) {
 bool NodeMachine::grant(Demand& demand, ResourceMap& tentative, uint32_t& workers_wanted,
                         NodeEffects& out) {
   const RequestLeases& request = demand.request;
-  if (!can_take(request.resources, request.strategy, free_)) return false;
+  if (fit_here(request.resources, request.strategy) != Fit::kNow) return false;
   if (!covers(tentative, request.resources) && request.strategy.kind != StrategyKind::kGroup) {
     return false;  // what is free is spoken for by workers that are starting
   }
@@ -149,7 +118,7 @@ bool NodeMachine::place(const PendingActor& pending, ResourceMap& tentative,
                         uint32_t& workers_wanted, NodeEffects& out) {
   const ActorSpec& spec = pending.place.spec;
   const bool in_group = spec.strategy.kind == StrategyKind::kGroup;
-  if (!can_take(spec.placement_resources, spec.strategy, free_)) return false;
+  if (fit_here(spec.placement_resources, spec.strategy) != Fit::kNow) return false;
   if (!in_group && !covers(tentative, spec.placement_resources)) return false;
   ProcId proc;
   Worker* worker = idle_worker(spec.job, spec.runtime_env, ProcId{}, proc);
@@ -194,7 +163,9 @@ void NodeMachine::schedule(Instant now, NodeEffects& out) {
       if (demand.held + waits >= demand.request.wanted) continue;
       if (workers_wanted >= settings_.workers_starting_max && waits > 0) continue;
       if (!grant(demand, tentative, workers_wanted, out)) {
-        if (demand.held == 0 && waits == 0) revoke_for(&demand, out);
+        const bool could =
+            fit_here(demand.request.resources, demand.request.strategy) != Fit::kNever;
+        if (demand.held == 0 && waits == 0 && could) revoke_for(&demand, out);
         continue;
       }
       if (demand.held == before) {
@@ -207,7 +178,12 @@ void NodeMachine::schedule(Instant now, NodeEffects& out) {
       progress = true;
     }
   }
-  if (!pending_actors_.empty() && workers_wanted == 0) revoke_for(nullptr, out);
+  const bool actor_waits =
+      std::any_of(pending_actors_.begin(), pending_actors_.end(), [&](const PendingActor& pending) {
+        const ActorSpec& spec = pending.place.spec;
+        return fit_here(spec.placement_resources, spec.strategy) != Fit::kNever;
+      });
+  if (actor_waits && workers_wanted == 0) revoke_for(nullptr, out);
   std::erase_if(demands_, [](const Demand& d) { return d.request.wanted == 0 && d.held == 0; });
   const bool starts_wait = start_again_at_ != Instant::never() && now < start_again_at_;
   while (!starts_wait &&

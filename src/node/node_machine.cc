@@ -16,7 +16,7 @@ NodeMachine::NodeMachine(const Settings& settings, NodeInfo info)
   name_custodian();
   const auto gpus = info_.total.find("GPU");
   if (gpus != info_.total.end()) {
-    gpu_free_.assign(static_cast<size_t>(gpus->second / kResourceUnit), kResourceUnit);
+    gpus_ = Devices(static_cast<size_t>(gpus->second / kResourceUnit));
   }
 }
 
@@ -91,11 +91,15 @@ void NodeMachine::on(ProcId from, const RequestLeases& request, Instant now, Nod
   const auto found = std::find_if(demands_.begin(), demands_.end(), [&](const Demand& demand) {
     return demand.client == from && demand.request.key == request.key;
   });
-  if (found == demands_.end()) {
-    demands_.push_back(Demand{from, request, 0, now, false});
-  } else {
-    found->request.wanted = request.wanted;
-    found->since = now;
+  const bool fresh = found == demands_.end();
+  Demand& demand = fresh ? demands_.emplace_back(Demand{from, request, 0, now, false}) : *found;
+  demand.request.wanted = request.wanted;
+  demand.since = now;
+  if (fresh) await_group(request.strategy, out);
+  if (demand.held == 0 &&
+      is_refused(request.strategy, fit_here(request.resources, request.strategy))) {
+    refuse(demand, FailureKind::kUnschedulable,
+           std::string("The task is not schedulable: ") + kRefusedText, out);
   }
   schedule(now, out);
 }
@@ -144,10 +148,9 @@ bool NodeMachine::lend_cpu(ProcId proc, bool blocks) {
   worker->second.blocked = blocks;
   ResourceMap* pool = &free_;
   if (lease->second.strategy.kind == StrategyKind::kGroup) {
-    const auto bundle = bundles_.find(
-        {lease->second.strategy.group, static_cast<uint32_t>(lease->second.strategy.bundle_index)});
-    if (bundle == bundles_.end()) return false;  // removed: this worker is about to end
-    pool = &bundle->second.free;
+    pool = bundles_.free_of(lease->second.strategy.group,
+                            static_cast<uint32_t>(lease->second.strategy.bundle_index));
+    if (!pool) return false;  // removed: this worker is about to end
   }
   if (blocks) {
     add(*pool, {{"CPU", cpu->second}});
@@ -296,7 +299,7 @@ void NodeMachine::tick(Instant now, NodeEffects& out) {
     }
     demand.explained = true;
     bool hopeless = false;
-    const std::string reason = explain(demand, hopeless);
+    const std::string reason = explain(demand.request.resources, demand.request.strategy, hopeless);
     send(demand.client, LeaseWaits{demand.request.key, hopeless, reason}, out);
   }
   if (start_failures_ > 0 && now >= start_again_at_) {
@@ -305,19 +308,42 @@ void NodeMachine::tick(Instant now, NodeEffects& out) {
   }
 }
 
-std::string NodeMachine::explain(const Demand& demand, bool& hopeless) const {
-  const ResourceMap& want = demand.request.resources;
-  hopeless = demand.request.strategy.kind != StrategyKind::kGroup && !covers(info_.total, want);
-  if (hopeless) {
-    return "no node can ever run it: it wants {" + to_string(want) + "} and the node has {" +
-           to_string(info_.total) + "} in total";
+std::string NodeMachine::explain(const ResourceMap& want, const Strategy& strategy,
+                                 bool& hopeless) const {
+  const Fit here = fit_here(want, strategy);
+  hopeless = here == Fit::kNever;
+  const bool in_group = strategy.kind == StrategyKind::kGroup && admits(info_, strategy);
+  if (in_group && hopeless_groups_.contains(strategy.group)) {
+    return "no node can ever hold its placement group " + strategy.group.hex();
   }
-  if (!can_take(want, demand.request.strategy, free_)) {
+  if (in_group && hopeless) {
+    return "no bundle of its placement group can ever hold it: it wants {" + to_string(want) + "}";
+  }
+  if (in_group && !bundles_.holds(strategy.group)) {
+    return "its placement group " + strategy.group.hex() + " is not reserved yet";
+  }
+  if (hopeless) return "no node can ever run it: " + why_never(info_, want, strategy);
+  if (here == Fit::kLater) {
     return "it waits for resources: it wants {" + to_string(want) + "} and {" + to_string(free_) +
            "} is free; " + std::to_string(leases_.size()) + " leases and the actors hold the rest";
   }
   if (!start_problem_.empty()) return "no worker process can be started: " + start_problem_;
   return "it waits for a worker process to start";
+}
+
+void NodeMachine::on(ProcId from, const ExplainActor& ask, Instant, NodeEffects& out) {
+  std::string reason = "its creation has not reached the node (arguments may not be ready)";
+  bool hopeless = false;
+  for (const PendingActor& pending : pending_actors_) {
+    const ActorSpec& spec = pending.place.spec;
+    if (spec.actor != ask.actor) continue;
+    reason =
+        "its actor has not started: " + explain(spec.placement_resources, spec.strategy, hopeless);
+  }
+  for (const auto& [proc, worker] : workers_) {
+    if (worker.actor == ask.actor) reason = "the constructor of its actor has not ended";
+  }
+  send(from, ActorExplained{ask.request, std::move(reason)}, out);
 }
 
 Instant NodeMachine::next_deadline() const {
@@ -384,7 +410,7 @@ void NodeMachine::check_invariants() const {
       add(sum, worker.actor_held);
     }
   }
-  for (const auto& [key, bundle] : bundles_) add(sum, bundle.total);
+  add(sum, bundles_.total());
   ResourceMap total;
   add(total, info_.total);
   EAGLERAY_CHECK(sum == total, "resources granted and free differ from the total");

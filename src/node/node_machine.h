@@ -22,6 +22,9 @@
 #include "message/local.h"
 #include "node/control_link.h"
 #include "object/custodian.h"
+#include "sched/bundles.h"
+#include "sched/devices.h"
+#include "sched/fit.h"
 
 namespace eagleray {
 
@@ -166,11 +169,6 @@ class NodeMachine {
     PlaceActor place;
     Instant since;
   };
-  struct Bundle {
-    ResourceMap total, free;
-    bool committed = false;
-  };
-  using BundleKey = std::pair<PlacementGroupId, uint32_t>;
   struct SegmentRow {
     ProcId writer;
     JobId job;
@@ -207,6 +205,7 @@ class NodeMachine {
   void on(ProcId from, const Leaving&, Instant now, NodeEffects& out);
   void on(ProcId from, const AskControl&, Instant now, NodeEffects& out);
   void on(ProcId from, const SearchActor&, Instant now, NodeEffects& out);
+  void on(ProcId from, const ExplainActor&, Instant now, NodeEffects& out);
 
   bool lend_cpu(ProcId proc, bool blocks);
   void kill_worker(ProcId proc, Worker& worker, const std::string& why, NodeEffects& out);
@@ -223,7 +222,10 @@ class NodeMachine {
   void revoke_for(const Demand* demand, NodeEffects& out);
   Worker* idle_worker(JobId job, const std::string& runtime_env, ProcId asker, ProcId& proc);
   void assign(ProcId proc, Worker& worker, JobId job, const std::string& env, NodeEffects& out);
-  bool can_take(const ResourceMap& want, const Strategy& strategy, const ResourceMap& free) const;
+  Fit fit_here(const ResourceMap& want, const Strategy& strategy) const;
+  void refuse(Demand& demand, FailureKind failure, const std::string& reason, NodeEffects& out);
+  void await_group(const Strategy& strategy, NodeEffects& out);
+  std::set<PlacementGroupId> awaited_groups() const;
   void take(const ResourceMap& want, Strategy& strategy, Worker& worker);
   void give(const ResourceMap& held, const Strategy& strategy, Worker& worker);
   void tell_drivers(const std::string& text, NodeEffects& out);
@@ -242,7 +244,7 @@ class NodeMachine {
   void orphan_segments(ProcId gone, const Client& client, NodeEffects& out);
   void name_custodian();
   void carry_out(Custodian::Out& said, Instant now, NodeEffects& out);
-  std::string explain(const Demand& demand, bool& hopeless) const;
+  std::string explain(const ResourceMap& want, const Strategy& strategy, bool& hopeless) const;
   std::string store_holders() const;
   std::string describe(const MemorySample& sample) const;
   uint32_t cpu_count() const;
@@ -251,7 +253,7 @@ class NodeMachine {
   NodeInfo info_;
   ControlLink control_;
   ResourceMap free_;
-  std::vector<int64_t> gpu_free_;
+  Devices gpus_;
   uint64_t last_proc_ = 0;
   uint64_t last_lease_ = 0;
   uint64_t last_segment_ = 0;
@@ -266,7 +268,8 @@ class NodeMachine {
   std::map<LeaseId, Lease> leases_;
   std::deque<Demand> demands_;  // served in turn
   std::deque<PendingActor> pending_actors_;
-  std::map<BundleKey, Bundle> bundles_;
+  Bundles bundles_;
+  std::set<PlacementGroupId> hopeless_groups_;  // awaited, and no node can ever hold them
   std::map<SegmentId, SegmentRow> segments_;
   uint64_t store_used_ = 0;
   bool store_short_ = false;  // as clients know

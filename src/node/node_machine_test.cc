@@ -53,6 +53,16 @@ class NodeMachineTest : public testing::Test {
     }
     return found;
   }
+  template <class M>
+  std::vector<M> told() {  // to control
+    std::vector<M> found;
+    for (const auto& effect : out_.list) {
+      const auto* to = std::get_if<FromNode>(&effect);
+      if (!to) continue;
+      if (const auto* message = std::get_if<M>(&to->message)) found.push_back(*message);
+    }
+    return found;
+  }
   template <class E>
   size_t count() {
     size_t n = 0;
@@ -177,6 +187,54 @@ TEST_F(NodeMachineTest, what_can_never_run_is_said) {
   node_.tick(now_ + Duration::from_s(2), out_);
   ASSERT_EQ(sent<LeaseWaits>().size(), 1u);
   EXPECT_TRUE(sent<LeaseWaits>()[0].second.hopeless);
+}
+
+TEST_F(NodeMachineTest, what_can_never_run_takes_no_lease_from_others) {
+  const ProcId first = driver(), second = driver();
+  for (int i = 0; i < 4; ++i) worker();
+  ask(first, 2);
+  ask(second, 1, 100);
+  EXPECT_TRUE(sent<RevokeLease>().empty());
+}
+
+TEST_F(NodeMachineTest, a_hard_affinity_to_another_node_is_refused) {
+  const ProcId client = driver();
+  worker();
+  RequestLeases request;
+  request.key = KeyId{1};
+  request.wanted = 1;
+  request.strategy.kind = StrategyKind::kNodeAffinity;
+  request.strategy.node.bytes[0] = 9;
+  node_.on_client(client, request, now_, out_);
+  ASSERT_EQ(sent<LeaseRefused>().size(), 1u);
+  EXPECT_EQ(sent<LeaseRefused>()[0].second.failure, FailureKind::kUnschedulable);
+  request.strategy.soft = true;
+  node_.on_client(client, request, now_, out_);
+  EXPECT_EQ(sent<LeaseRefused>().size(), 1u);
+}
+
+TEST_F(NodeMachineTest, who_waits_for_a_group_hears_of_its_end) {
+  const ProcId client = driver();
+  worker();
+  RequestLeases request;
+  request.key = KeyId{1};
+  request.wanted = 3;
+  request.strategy.kind = StrategyKind::kGroup;
+  request.strategy.group.bytes[0] = 1;
+  request.resources = {{"CPU", kResourceUnit}};
+  node_.on_client(client, request, now_, out_);
+  PlaceActor actor;
+  actor.spec.actor.bytes[0] = 1;
+  actor.spec.strategy = request.strategy;
+  node_.on_control(actor, now_, out_);
+  EXPECT_EQ(told<GroupAwaited>().size(), 2u);
+  EXPECT_TRUE(sent<LeaseGranted>().empty());
+
+  node_.on_control(ReleaseBundles{request.strategy.group}, now_, out_);
+  ASSERT_EQ(sent<LeaseRefused>().size(), 1u);
+  EXPECT_EQ(sent<LeaseRefused>()[0].second.failure, FailureKind::kGroupRemoved);
+  ASSERT_EQ(told<ActorRefused>().size(), 1u);
+  EXPECT_EQ(told<ActorRefused>()[0].failure, FailureKind::kActorGroupRemoved);
 }
 
 TEST_F(NodeMachineTest, a_full_store_waits_and_then_says_who_holds_it) {

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._ids import PlacementGroupID
-from .._options import RESOURCE_UNIT
+from .._ids import NodeID, PlacementGroupID
+from .._options import RESOURCE_UNIT, check_selector
 from .._state import client, state
+from ..exceptions import RaySystemError
 
 _STRATEGIES = ("PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD")
 
@@ -50,8 +51,11 @@ class PlacementGroup:
         )
 
     def wait(self, timeout_seconds: float = 30) -> bool:
-        """True when the reservation is made within the time."""
-        return client().wait_group(self.id.hex(), max(0, timeout_seconds))
+        """True when the reservation is made within the time. RaySystemError when the group has been removed."""
+        state = client().wait_group(self.id.hex(), max(0, timeout_seconds))
+        if state == "REMOVED":
+            raise RaySystemError(f"Placement group {self.id!r} does not exist.")
+        return state == "CREATED"
 
     def __reduce__(self) -> Any:
         return (PlacementGroup, (self.id, self._bundles))
@@ -69,12 +73,13 @@ def placement_group(
     name: str = "",
     lifetime: str | None = None,
     _soft_target_node_id: str | None = None,
-    bundle_label_selector: Any = None,
+    bundle_label_selector: list[dict[str, str]] | None = None,
 ) -> PlacementGroup:
     """Asks for a group and returns at once.
 
     bundles: resource name to amount, each not empty. strategy: PACK, SPREAD, STRICT_PACK (one node),
-    STRICT_SPREAD (a node each). lifetime: "detached" outlives the job. ValueError for bad arguments.
+    STRICT_SPREAD (a node each). lifetime: "detached" outlives the job. bundle_label_selector: what the labels
+    of each bundle's node must show. ValueError for bad arguments, RaySystemError when the name is taken.
     """
     if not isinstance(bundles, list):
         raise ValueError(f"Placement group bundles must be a list, got {type(bundles)}.")
@@ -93,11 +98,58 @@ def placement_group(
         raise ValueError(f"Invalid strategy type {strategy}, choose one of {_STRATEGIES}.")
     if lifetime not in (None, "detached"):
         raise ValueError("Placement group `lifetime` argument must be either `None` or 'detached'.")
-    if bundle_label_selector:
-        raise NotImplementedError("bundle_label_selector")
+    target = _check_target(_soft_target_node_id, strategy)
+    _check_selectors(bundle_label_selector, bundles)
     amounts = [{k: round(v * RESOURCE_UNIT) for k, v in b.items()} for b in bundles]
-    group = client().create_group(amounts, strategy, name, lifetime == "detached")
+    try:
+        group = client().create_group(
+            amounts,
+            strategy,
+            name or "",
+            lifetime == "detached",
+            bundle_label_selector or [],
+            target,
+        )
+    except ValueError as error:  # of control: the name is taken
+        raise RaySystemError(str(error)) from None
     return PlacementGroup(PlacementGroupID.from_hex(group), bundles)
+
+
+def _check_target(node_id: Any, strategy: str) -> str:
+    if not node_id:
+        return ""
+    if strategy != "STRICT_PACK":
+        raise ValueError(
+            f"_soft_target_node_id currently only works with STRICT_PACK but got {strategy}"
+        )
+    try:
+        whole = len(bytes.fromhex(node_id)) == NodeID.SIZE
+    except ValueError:
+        whole = False
+    if not whole:
+        raise ValueError(f"Invalid hex ID of _soft_target_node_id, got {node_id}")
+    return str(node_id)
+
+
+def _check_selectors(selectors: Any, bundles: list[dict[str, float]]) -> None:
+    if selectors is None:
+        return
+    if not isinstance(selectors, list):
+        raise ValueError(
+            f"Placement group bundle_label_selector must be a list, got {type(selectors)}."
+        )
+    if selectors and len(selectors) != len(bundles):
+        raise ValueError(
+            f"Invalid bundle label selector {selectors}. The length of `bundle_label_selector` should equal the "
+            "length of `bundles`."
+        )
+    for each in selectors:
+        if not isinstance(each, dict):
+            raise ValueError(
+                "Bundle label selector must be a list of string dictionary label selectors. For example: "
+                '`[{ray.io/market_type": "spot"}, {"ray.io/accelerator-type": "A100"}]`.'
+            )
+        check_selector("bundle_label_selector", each)
 
 
 def _bundles_of(row: dict[str, Any]) -> list[dict[str, float]]:
@@ -126,23 +178,26 @@ def get_placement_group(placement_group_name: str) -> PlacementGroup:
 def placement_group_table(placement_group: PlacementGroup | None = None) -> dict[str, Any]:
     """Facts about one group, or about all by id."""
     rows = client().group_table(placement_group.id.hex() if placement_group else "", "")
-    table = {
-        row["group"]: {
-            "placement_group_id": row["group"],
-            "name": row["name"],
-            "bundles": {
-                i: {k: v / RESOURCE_UNIT for k, v in b.items()}
-                for i, b in enumerate(row["bundles"])
-            },
-            "bundles_to_node_id": dict(enumerate(row["nodes"])),
-            "strategy": row["strategy"],
-            "state": "PENDING" if row["state"] == "INFEASIBLE" else row["state"],
-        }
-        for row in rows
-    }
+    table = {row["group"]: _row(row) for row in rows}
     if placement_group is None:
         return table
     return table.get(placement_group.id.hex(), {"state": "REMOVED"})
+
+
+def _row(row: dict[str, Any]) -> dict[str, Any]:
+    state = row["state"]
+    placed = any(c != "0" for c in "".join(row["nodes"]))
+    return {
+        "placement_group_id": row["group"],
+        "name": row["name"],
+        "bundles": dict(enumerate(_bundles_of(row))),
+        "bundles_to_node_id": {i: n if placed else "" for i, n in enumerate(row["nodes"])},
+        "strategy": row["strategy"],
+        "state": "PENDING" if state == "INFEASIBLE" else state,
+        "stats": {
+            "scheduling_state": {"CREATED": "FINISHED", "PENDING": "QUEUED"}.get(state, state)
+        },
+    }
 
 
 def get_current_placement_group() -> PlacementGroup | None:

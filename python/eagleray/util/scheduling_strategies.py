@@ -24,8 +24,8 @@ class PlacementGroupSchedulingStrategy:
 
 
 class NodeAffinitySchedulingStrategy:
-    """On the node with that hexadecimal id; with `soft` elsewhere when it cannot be there. ValueError for what
-    is no node id."""
+    """On the node with that hexadecimal id; with `soft` elsewhere when it cannot be there, without it
+    TaskUnschedulableError or ActorUnschedulableError. ValueError for what is no node id."""
 
     def __init__(
         self,
@@ -51,6 +51,8 @@ class NodeAffinitySchedulingStrategy:
             raise ValueError("_fail_on_unavailable cannot be set when soft is True.")
         self.node_id = node_id
         self.soft = soft
+        self._spill_on_unavailable = _spill_on_unavailable
+        self._fail_on_unavailable = _fail_on_unavailable
 
 
 def _values_of(name: str, values: tuple[Any, ...]) -> tuple[str, ...]:
@@ -129,9 +131,6 @@ class NodeLabelSchedulingStrategy:
             raise ValueError(
                 "The `hard` and `soft` parameter of NodeLabelSchedulingStrategy cannot both be empty."
             )
-
-    def as_selector(self) -> dict[str, str]:
-        return {key: condition.text for key, condition in self.hard.items()}
 
 
 STRATEGIES = (

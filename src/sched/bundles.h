@@ -1,0 +1,44 @@
+// The bundles of placement groups that one node has reserved, and what is free in each. Pure.
+#pragma once
+
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "message/common.h"
+#include "sched/fit.h"
+
+namespace eagleray {
+
+class Bundles {
+ public:
+  // Phase one: the caller has taken the sum of `amounts` from the node. Phase two: may be used.
+  void reserve(const PlacementGroupId& group, const std::vector<uint32_t>& indexes,
+               const std::vector<ResourceMap>& amounts);
+  void commit(const PlacementGroupId& group);
+  // The sum that goes back to the node; what is still taken in them is given back to nobody.
+  ResourceMap release(const PlacementGroupId& group);
+
+  bool holds(const PlacementGroupId& group) const;
+  std::vector<PlacementGroupId> groups() const;
+  ResourceMap total() const;
+  bool empty() const { return rows_.empty(); }
+
+  // In a bundle that `strategy` (kGroup) means. kLater: also where the group is not here yet.
+  Fit fit(const ResourceMap& want, const Strategy& strategy) const;
+  uint32_t take(const ResourceMap& want, const Strategy& strategy);  // fit is kNow; which bundle
+  // What is free in a bundle, to give to or take from; null when it is gone.
+  ResourceMap* free_of(const PlacementGroupId& group, uint32_t index);
+
+ private:
+  struct Row {
+    ResourceMap total, free;
+    bool committed = false;
+  };
+  using Key = std::pair<PlacementGroupId, uint32_t>;
+  static bool meant(const Key& key, const Strategy& strategy);
+
+  std::map<Key, Row> rows_;
+};
+
+}  // namespace eagleray
