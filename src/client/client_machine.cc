@@ -78,7 +78,7 @@ void ClientMachine::on_node(NodeToClient&& message, Instant now, Effects& out) {
     if (auto* update = std::get_if<ActorUpdate>(&says->answer))
       on_actor_update(update->status, out);
   } else if (auto* added = std::get_if<CustodyAdded>(&message)) {
-    on_added(added->request, out);
+    on_added(ProcId{}, added->request, out);
   } else if (auto* lent = std::get_if<CustodyLent>(&message)) {
     on_lent(NestedRef{lent->object, lent->owner}, lent->lender, out);
   } else if (auto* is = std::get_if<CustodyIs>(&message)) {
@@ -114,7 +114,7 @@ void ClientMachine::on_peer(ProcId from, PeerMessage&& message, Instant now, Eff
       ++out.completed;
     }
     void operator()(AddBorrower&& m) { machine.on_add_borrower(from, m, out); }
-    void operator()(BorrowerAdded&& m) { machine.on_added(m.request, out); }
+    void operator()(BorrowerAdded&& m) { machine.on_added(from, m.request, out); }
     void operator()(Lent&& m) { machine.on_lent(NestedRef{m.object, from}, m.lender, out); }
     void operator()(ReleaseBorrows&& m) { machine.on_release(from, m, out); }
     void operator()(WantObjects&& m) { machine.on_want(from, m, out); }
@@ -124,7 +124,9 @@ void ClientMachine::on_peer(ProcId from, PeerMessage&& message, Instant now, Eff
     }
     void operator()(CancelObject&& m) {
       Object* object = machine.index_.find(m.object);
-      if (object && object->owned) machine.cancel(object, m.force, m.recursive, out);
+      if (!object || !object->owned || !object->more) return;
+      if (!object->more->borrowers.contains(from.value) && from != machine.proc_) return;
+      machine.cancel(object, m.force, m.recursive, out);
     }
     void operator()(SearchObjects&& m) { machine.on_search(from, m, out); }
     void operator()(SearchTask&& m) { machine.on_search(from, m, out); }

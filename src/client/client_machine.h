@@ -346,6 +346,7 @@ class ClientMachine {
   void retry_later(TaskRecord* task);
   void release_delayed(Effects& out);
   void take_back_from(Peer& worker, Effects& out);
+  void refuse_foreign_place(Value& value, ProcId from);
   void drop_value(const Value& value, ProcId from, Effects& out);
   void end_stream(TaskRecord* task, const Value* error, Effects& out);
   void retire(TaskRecord* task, Effects& out);
@@ -384,7 +385,7 @@ class ClientMachine {
   void on_release(ProcId from, const ReleaseBorrows& message, Effects& out);
   void on_want(ProcId from, const WantObjects& message, Effects& out);
   void on_object(ProcId from, ObjectIs&& message, Effects& out);
-  void on_added(RequestId request, Effects& out);
+  void on_added(ProcId from, RequestId request, Effects& out);
   void on_add_borrower(ProcId from, const AddBorrower& message, Effects& out);
   void tell_lenders(Peer& borrower, Effects& out);
   void on_lent(const NestedRef& ref, ProcId lender, Effects& out);

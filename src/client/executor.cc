@@ -8,6 +8,7 @@
 namespace eagleray {
 
 void ClientMachine::on_push(ProcId from, PushTask&& message, Effects& out) {
+  if (exec_.contains({from.value, message.token})) return;  // no submitter repeats a token
   auto* task = new ExecTask;
   task->serial = ++last_exec_;
   task->caller = from;

@@ -155,6 +155,10 @@ void ClientMachine::ask_to_add(const NestedRef& ref, ProcId borrower, RequestId 
 // `keep` holds the lender.
 Object* ClientMachine::adopt(const NestedRef& ref, ProcId from, Adoption how, Effects& out) {
   Object* object = index_.find(ref.object);
+  if (object && object->owner != ref.owner) {  // forged: nothing was lent
+    ++object->refs;
+    return object;
+  }
   if (ref.owner == proc_) {
     if (!object) {  // freed meanwhile: only a forged or stray reference comes here
       object = new_object(ref.object, proc_);
@@ -194,9 +198,11 @@ void ClientMachine::adopt_stored(const RefArgument& argument, Effects& out) {
   settle(object, std::move(value), ProcId{}, out);
 }
 
-void ClientMachine::on_added(RequestId request, Effects& out) {
+// `from`: the owner, or none for the node in its place.
+void ClientMachine::on_added(ProcId from, RequestId request, Effects& out) {
   const auto it = acks_.find(request);
   if (it == acks_.end()) return;  // asked of a process that died meanwhile
+  if (from && it->second.asked != from) return;
   const AwaitedAck ack = it->second;
   acks_.erase(it);
   if (ack.object) {
@@ -340,6 +346,8 @@ void ClientMachine::tell_lenders(Peer& borrower, Effects& out) {
 // there; else the object is pinned until it does or dies.
 void ClientMachine::on_lent(const NestedRef& ref, ProcId lender, Effects& out) {
   Object* object = index_.find(ref.object);
+  if (object && object->owner != ref.owner) return;  // forged
+  if (ref.owner == proc_) return;                    // what is ours needs no credit
   if (!object) object = new_object(ref.object, ref.owner);
   ++object->credits;
   const auto owed = lent_.find({lender, ref.object});
@@ -471,8 +479,11 @@ void ClientMachine::on_custody(CustodyIs&& message, Effects& out) {
 // A result that this process stored for `owner` is not needed any more.
 void ClientMachine::freed_by_owner(ProcId owner, const StoreLocation& location, Effects& out) {
   const auto written = written_.find(owner);
-  if (written != written_.end()) written->second.erase({location.segment, location.offset});
-  out.free_extents.push_back(location);
+  if (written == written_.end()) return;
+  // Not where it says, but where we wrote: another's room is not its to free.
+  if (written->second.erase({location.segment, location.offset}) > 0) {
+    out.free_extents.push_back(location);
+  }
 }
 
 }  // namespace eagleray

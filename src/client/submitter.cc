@@ -330,6 +330,7 @@ void ClientMachine::on_done(ProcId from, TaskDone&& message, Effects& out) {
     const auto run_us = static_cast<double>(message.run_us);
     key.run_us = key.run_us < 0 ? run_us : key.run_us * 0.8 + run_us * 0.2;
   }
+  for (Value& value : message.returns) refuse_foreign_place(value, from);
   if (message.outcome == TaskOutcome::kCancelled) {
     fail(task, FailureKind::kCancelled, "the task was cancelled", out);
   } else if (message.outcome == TaskOutcome::kRetry && task->retries_left != 0 &&
@@ -409,7 +410,8 @@ void ClientMachine::on_stream_item(ProcId from, StreamItem&& message, Effects& o
   TaskRecord* task = task_of_token(message.token);
   if (!task || task->worker != from || !task->stream) return;
   Stream& stream = *task->stream;
-  if (message.index < stream.arrived) {  // a retry repeats what has arrived
+  refuse_foreign_place(message.value, from);
+  if (message.index != stream.arrived) {  // a retry repeats what has arrived
     drop_value(message.value, from, out);
     return;
   }
@@ -481,18 +483,27 @@ void ClientMachine::complete(TaskRecord* task, ProcId from, std::vector<Value>&&
       drop_value(value, from, out);
     }
   };
-  std::vector<Object*> more = std::move(task->more_outputs);
-  Object* first = task->output;
-  task->more_outputs.clear();
-  task->output = nullptr;
   // The error must outlive the first move when it stands for several outputs.
-  if (!more.empty() && values.size() == 1) {
+  if (!task->more_outputs.empty() && values.size() == 1) {
     const Value shared = values[0];
-    if (shared.kind == ValueKind::kError) values.assign(more.size() + 1, shared);
+    if (shared.kind == ValueKind::kError) values.assign(task->more_outputs.size() + 1, shared);
   }
-  if (task->form->num_returns != 0) give(first, 0);
-  for (size_t i = 0; i < more.size(); ++i) give(more[i], i + 1);
+  // One output's value may end another output: those still to come stay with the record, which
+  // release_object() clears.
+  if (task->form->num_returns != 0) give(std::exchange(task->output, nullptr), 0);
+  for (size_t i = 0; i < task->more_outputs.size(); ++i) {
+    give(std::exchange(task->more_outputs[i], nullptr), i + 1);
+  }
   retire(task, out);
+}
+
+// Results lie where their worker has written them. Another process's room is not this worker's to
+// give away: it would be freed with the result.
+void ClientMachine::refuse_foreign_place(Value& value, ProcId from) {
+  if (value.kind != ValueKind::kStored || value.location.writer == from) return;
+  value.kind = ValueKind::kSystemError;
+  value.bytes = to_payload(FailureKind::kObjectLost, "its worker said that it lies elsewhere");
+  value.location = StoreLocation{};
 }
 
 // A result that nobody wants any more: free what it holds.
@@ -522,13 +533,13 @@ void ClientMachine::fail(TaskRecord* task, const Value& error, Effects& out) {
     return;
   }
   if (task->stream) end_stream(task, &plain, out);
-  std::vector<Object*> outputs = std::move(task->more_outputs);
-  outputs.insert(outputs.begin(), task->output);
-  task->output = nullptr;
-  task->more_outputs.clear();
-  for (Object* output : outputs) {
-    if (output) settle(output, Value{plain}, ProcId{}, out);
-  }
+  const auto give = [&](Object*& output) {  // as in complete()
+    if (Object* object = std::exchange(output, nullptr)) {
+      settle(object, Value{plain}, ProcId{}, out);
+    }
+  };
+  give(task->output);
+  for (size_t i = 0; i < task->more_outputs.size(); ++i) give(task->more_outputs[i]);
   retire(task, out);
 }
 

@@ -115,7 +115,11 @@ void ControlMachine::die(Actor& actor, ControlEffects& out) {
   persist_spec(actor, out);
   persist(actor, out);
   dead_.push_back(actor.spec.actor);
-  if (dead_.size() > settings_.dead_actors_max) {
+  forget_dead(out);
+}
+
+void ControlMachine::forget_dead(ControlEffects& out) {
+  while (dead_.size() > settings_.dead_actors_max) {
     const std::string key = key_of(dead_.front());
     out.durable.push_back({kTableOf<DurableActorSpec>, key, {}});
     out.durable.push_back({kTableOf<DurableActorLife>, key, {}});

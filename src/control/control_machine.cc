@@ -191,7 +191,7 @@ void ControlMachine::fail(const Caller& to, ErrorCode code, std::string message,
 
 // ---- durability ----
 
-void ControlMachine::restore(const std::vector<DurableRecord>& records, ControlEffects& out) {
+Result<Ok> ControlMachine::restore(const std::vector<DurableRecord>& records, ControlEffects& out) {
   for (const DurableRecord& record : records) {
     if (const auto* counters = std::get_if<DurableCounters>(&record)) {
       epoch_ = counters->epoch;
@@ -223,14 +223,20 @@ void ControlMachine::restore(const std::vector<DurableRecord>& records, ControlE
     if (group.state == GroupState::kRemoved) removed_groups_.push_back(id);
   }
   for (const auto& [id, actor] : actors_) {
+    if (actor.spec.actor != id || actor.status.actor != id) {
+      return Error{ErrorCode::kCorrupt, "the database has half of actor " + id.hex()};
+    }
     if (actor.status.state == ActorState::kDead) {
       dead_.push_back(id);
-    } else if (!actor.spec.name.empty()) {
-      names_[{actor.spec.name_space, actor.spec.name}] = id;
+    } else if (!actor.spec.name.empty() &&
+               !names_.try_emplace({actor.spec.name_space, actor.spec.name}, id).second) {
+      return Error{ErrorCode::kCorrupt, "the database has two actors '" + actor.spec.name + "'"};
     }
   }
+  forget_dead(out);
   ++epoch_;
   persist_counters(out);
+  return Ok{};
 }
 
 void ControlMachine::persist_counters(ControlEffects& out) const {

@@ -38,8 +38,8 @@ class ControlMachine {
       : settings_(settings), seed_(seed) {}
 
   // Once, before any event: takes the records that an earlier life has left (none: a new cluster)
-  // and begins the next epoch.
-  void restore(const std::vector<DurableRecord>& records, ControlEffects& out);
+  // and begins the next epoch. kCorrupt: no life of control leaves such records.
+  Result<Ok> restore(const std::vector<DurableRecord>& records, ControlEffects& out);
 
   // A node's connection began; its index is what the node brought, or a new one.
   NodeIndex on_node_hello(const NodeHello& message, ControlEffects& out);
@@ -132,6 +132,7 @@ class ControlMachine {
   void refuse(Actor& actor, FailureKind failure, const std::string& reason, ControlEffects& out);
   void ended(Actor& actor, const ExitInfo& exit, ControlEffects& out);
   void die(Actor& actor, ControlEffects& out);
+  void forget_dead(ControlEffects& out);
   void stop_if_dead(NodeIndex node, const ActorPlaced& placed, ControlEffects& out);
   void publish(const Actor& actor, ControlEffects& out);
   void answer(const Caller& to, ControlAnswer answer, ControlEffects& out);

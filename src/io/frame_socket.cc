@@ -155,6 +155,10 @@ Result<Ok> FrameSocket::take_frames(std::vector<Frame>& frames) {
     frames.push_back(std::move(frame));
   }
   inbox_.erase(0, at);
+  // Those of a frame that has begun may wait here, others would be gathered for ever.
+  if (inbox_fds_.size() > (inbox_.empty() ? 0 : kMaxFrameFds)) {
+    return Error{ErrorCode::kCorrupt, "descriptors that belong to no frame"};
+  }
   return Ok{};
 }
 

@@ -1,4 +1,5 @@
-// Values that several messages share.
+// Values that several messages share. last_of(): an enumeration's last value; bytes beyond it are
+// refused.
 #pragma once
 
 #include <cstdint>
@@ -25,6 +26,7 @@ struct ExitInfo {
 };
 
 enum class StrategyKind : uint8_t { kDefault, kSpread, kNodeAffinity, kNodeLabels, kGroup };
+constexpr StrategyKind last_of(StrategyKind) { return StrategyKind::kGroup; }
 
 using Labels = std::map<std::string, std::string>;
 // What a node's labels must show: by name a value, "in(a,b)", "exists()", or one of them behind
@@ -69,6 +71,7 @@ struct ActorSpec {
 };
 
 enum class ActorState : uint8_t { kPending, kAlive, kRestarting, kDead };
+constexpr ActorState last_of(ActorState) { return ActorState::kDead; }
 
 struct ActorStatus {
   ActorId actor;
@@ -82,7 +85,9 @@ struct ActorStatus {
 };
 
 enum class GroupStrategy : uint8_t { kPack, kSpread, kStrictPack, kStrictSpread };
+constexpr GroupStrategy last_of(GroupStrategy) { return GroupStrategy::kStrictSpread; }
 enum class GroupState : uint8_t { kPending, kCreated, kRemoved, kInfeasible };
+constexpr GroupState last_of(GroupState) { return GroupState::kInfeasible; }
 
 struct GroupSpec {
   PlacementGroupId group;

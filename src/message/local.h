@@ -16,6 +16,7 @@ namespace eagleray {
 inline constexpr uint32_t kLocalVersion = 4;
 
 enum class ClientKind : uint8_t { kDriver, kWorker };
+constexpr ClientKind last_of(ClientKind) { return ClientKind::kWorker; }
 
 // ---- client to node ----
 

@@ -31,6 +31,7 @@ struct NestedRef {
 };
 
 enum class ValueKind : uint8_t { kNone, kInline, kStored, kError, kSystemError };
+constexpr ValueKind last_of(ValueKind) { return ValueKind::kSystemError; }
 
 // A value as it travels. kError: `bytes` is an encoded error record of the language. kSystemError:
 // made by the core, see base/failure.h.
@@ -63,6 +64,14 @@ struct RefArgument {
   NestedRef ref;
   Value value;
   EAGLERAY_FIELDS(RefArgument, position, ref, value)
+};
+
+// What a restarted or first-started actor's constructor gets; encoded into ActorSpec::arguments.
+struct CreationArguments {
+  Payload arguments;
+  std::vector<RefArgument> refs;
+  std::vector<NestedRef> nested;
+  EAGLERAY_FIELDS(CreationArguments, arguments, refs, nested)
 };
 
 struct DefineFunction {  // once per link, before the first task that names it
@@ -104,6 +113,7 @@ struct PushTask {
 };
 
 enum class TaskOutcome : uint8_t { kDone, kRetry, kCancelled };
+constexpr TaskOutcome last_of(TaskOutcome) { return TaskOutcome::kCancelled; }
 
 struct TaskDone {
   uint64_t token = 0;

@@ -32,14 +32,6 @@
 
 namespace eagleray {
 
-// What a restarted or first-started actor's constructor gets; encoded into ActorSpec::arguments.
-struct CreationArguments {
-  Payload arguments;
-  std::vector<RefArgument> refs;
-  std::vector<NestedRef> nested;
-  EAGLERAY_FIELDS(CreationArguments, arguments, refs, nested)
-};
-
 // Something for a worker's main thread to do besides tasks.
 struct WorkerDuty {
   enum class Kind : uint8_t { kNone, kTask, kStartActor, kExit } kind = Kind::kNone;

@@ -52,7 +52,8 @@ Result<Ok> ControlShell::restore() {
     records.push_back(std::move(record).value());
   }
   ControlEffects effects;
-  machine_.restore(records, effects);
+  Result<Ok> restored = machine_.restore(records, effects);
+  if (!restored.ok()) return restored;
   carry_out(effects);
   log_line(LogLevel::kInfo, "control of epoch " + std::to_string(machine_.epoch()) + " has " +
                                 std::to_string(machine_.actor_count()) + " actors from " +

@@ -1,5 +1,6 @@
 #include "sim/control_process.h"
 
+#include "base/check.h"
 #include "control/records.h"
 #include "wire/codec.h"
 
@@ -24,7 +25,7 @@ std::vector<DurableRecord> ControlProcess::all_records() const {
 void ControlProcess::start() {
   machine_ = std::make_unique<ControlMachine>(seed_);
   ControlEffects effects;
-  machine_->restore(all_records(), effects);
+  EAGLERAY_CHECK(machine_->restore(all_records(), effects).ok(), "control cannot read its records");
   apply(effects.durable, records_);
 }
 
@@ -125,7 +126,7 @@ std::string ControlProcess::compare_with_records() const {
   if (!stale.empty()) return stale;
   ControlMachine next(seed_);
   ControlEffects effects;
-  next.restore(all_records(), effects);
+  if (!next.restore(all_records(), effects).ok()) return "control cannot read what it has written";
   next.check_invariants();
   Records restored;
   apply(next.records(), restored);

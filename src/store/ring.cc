@@ -1,5 +1,6 @@
 #include "store/ring.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace eagleray {
@@ -81,6 +82,9 @@ Result<RingReader::Record> RingReader::next() {
     const std::string_view body(data_ + offset + kPrefixBytes, size);
     if (!(flags & kMore) && !joining_) return Record{true, body};
     if (!joining_) joined_.clear();
+    if (body.size() > record_bytes_max_ - std::min(record_bytes_max_, joined_.size())) {
+      return Error{ErrorCode::kCorrupt, "ring record without end"};
+    }
     joined_.append(body);
     joining_ = (flags & kMore) != 0;
     if (!joining_) return Record{true, joined_};

@@ -1,7 +1,7 @@
 // A ring: single producer, single consumer, in memory that two processes share. Records are byte
 // strings; a long one is split into fragments by the producer and joined by the consumer, so a
-// record's length is not limited by the ring's. The consumer trusts nothing it reads: indices and
-// lengths are checked, and a violation is kCorrupt.
+// record's length is not limited by the ring's but by kRecordBytesMax. The consumer trusts nothing
+// it reads: indices and lengths are checked, and a violation is kCorrupt.
 //
 // Layout of a record: u32 body length, u32 flags (1: more fragments follow, 2: padding up to the
 // end of the ring), body, padding to 8 bytes. Costs on the hot path: one copy in, one acquire and
@@ -18,6 +18,9 @@
 #include "store/link_layout.h"
 
 namespace eagleray {
+
+// Of one record; the consumer takes a producer that sends a longer one for broken.
+inline constexpr size_t kRecordBytesMax = size_t{1} << 30;
 
 class RingWriter {
  public:
@@ -49,7 +52,8 @@ class RingWriter {
 
 class RingReader {
  public:
-  RingReader(RingHeader* header, char* data) : header_(header), data_(data) {}
+  RingReader(RingHeader* header, char* data, size_t record_bytes_max = kRecordBytesMax)
+      : header_(header), data_(data), record_bytes_max_(record_bytes_max) {}
 
   bool empty() const { return header_->head.load(std::memory_order_acquire) == tail_; }
 
@@ -74,6 +78,7 @@ class RingReader {
  private:
   RingHeader* header_;
   char* data_;
+  size_t record_bytes_max_;
   uint64_t tail_ = 0;
   uint64_t next_tail_ = 0;
   std::string joined_;  // fragments seen so far

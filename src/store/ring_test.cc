@@ -86,6 +86,17 @@ TEST(Ring, nonsense_in_shared_memory_is_an_error) {
   EXPECT_FALSE(b.reader.next().ok());
 }
 
+TEST(Ring, a_record_without_end_is_an_error) {
+  Link link;
+  LinkEnds a = link.end(true);
+  auto* header = reinterpret_cast<RingHeader*>(link.memory.get());
+  RingReader reader(header, link.memory.get() + kRingHeaderBytes, kRingBytes);
+  EXPECT_FALSE(a.writer.write(std::string(3 * kRingBytes, 'x')));
+  ASSERT_TRUE(reader.next().ok());
+  EXPECT_FALSE(a.writer.write(std::string(3 * kRingBytes, 'x')));
+  EXPECT_FALSE(reader.next().ok());
+}
+
 TEST(Ring, two_threads_agree) {
   Link link;
   LinkEnds a = link.end(true), b = link.end(false);

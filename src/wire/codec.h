@@ -94,6 +94,9 @@ class Decoder {
       value = byte != 0;
     } else {
       raw(&value, sizeof value);
+      if constexpr (std::is_enum_v<T>) {
+        if (value > last_of(value)) value = T{}, fail();
+      }
     }
   }
   template <class Tag, class Rep>

@@ -44,6 +44,14 @@ TEST(Codec, every_cut_is_refused) {
   EXPECT_FALSE(decode<ControlToNode>(bytes).ok());
 }
 
+TEST(Codec, an_enumeration_has_no_value_beyond_its_last) {
+  std::string bytes;
+  encode(last_of(ValueKind{}), bytes);
+  EXPECT_TRUE(decode<ValueKind>(bytes).ok());
+  ++bytes[0];
+  EXPECT_FALSE(decode<ValueKind>(bytes).ok());
+}
+
 TEST(Codec, counts_beyond_the_end_allocate_nothing) {
   std::string bytes;
   Encoder(bytes).put(uint32_t{0xFFFFFFFF});
