@@ -27,6 +27,7 @@ enum class FailureKind : uint8_t {
   kActorUnschedulable,
   kActorGroupRemoved,
 };
+constexpr FailureKind last_of(FailureKind) { return FailureKind::kActorGroupRemoved; }
 
 struct Failure {
   FailureKind kind = FailureKind::kObjectLost;
@@ -41,8 +42,7 @@ inline Payload to_payload(FailureKind kind, std::string_view message) {
 }
 
 inline Failure failure_from(std::string_view bytes) {
-  if (bytes.empty() ||
-      static_cast<uint8_t>(bytes[0]) > static_cast<uint8_t>(FailureKind::kActorGroupRemoved)) {
+  if (bytes.empty() || static_cast<FailureKind>(bytes[0]) > last_of(FailureKind{})) {
     return Failure{FailureKind::kObjectLost, "unreadable failure record"};
   }
   return Failure{static_cast<FailureKind>(bytes[0]), std::string(bytes.substr(1))};
