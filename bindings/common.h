@@ -70,21 +70,17 @@ Id id_from_hex(const std::string& hex) {
   return id;
 }
 
-// Asks control and waits. ConnectionError when the cluster is gone, TimeoutError at the deadline.
+// Asks control and waits; signals are looked at in between. ConnectionError when the cluster is
+// gone, TimeoutError at the deadline, OutOfDiskError where control has no room to keep it.
+ControlAnswer ask_control(ControlCall call, Instant deadline = Instant::never());
+ControlAnswer answer_to(RequestId request, Instant deadline = Instant::never());
 Done ask_done(ControlCall call);
+[[noreturn]] void raise_out_of_disk(const std::string& message);
 template <class Answer>
 Answer ask(ControlCall call, Instant deadline = Instant::never()) {
-  Result<ControlAnswer> answer = Error{ErrorCode::kUnavailable, ""};
-  {
-    nb::gil_scoped_release release;
-    answer = shell().ask_control(std::move(call), deadline);
-  }
-  if (answer.ok()) {
-    if (auto* wanted = std::get_if<Answer>(&answer.value())) return std::move(*wanted);
-  }
-  PyErr_SetString(
-      deadline == Instant::never() ? PyExc_ConnectionError : PyExc_TimeoutError,
-      answer.ok() ? "control gave an unexpected answer" : answer.error().message.c_str());
+  ControlAnswer answer = ask_control(std::move(call), deadline);
+  if (auto* wanted = std::get_if<Answer>(&answer)) return std::move(*wanted);
+  PyErr_SetString(PyExc_ConnectionError, "control gave an unexpected answer");
   throw nb::python_error();
 }
 

@@ -109,18 +109,49 @@ Strategy strategy_of(nb::dict spec) {
   return strategy;
 }
 
+ControlAnswer ask_control(ControlCall call, Instant deadline) {
+  return answer_to(shell().ask_control(std::move(call)), deadline);
+}
+
+ControlAnswer answer_to(RequestId request, Instant deadline) {
+  constexpr uint8_t kNone = 255;
+  for (;;) {
+    ControlAnswer answer = Done{kNone, "the connection to the node ended"};
+    ClientShell::Waited waited;
+    {
+      nb::gil_scoped_release release;
+      waited = shell().wait_for_answer(request, deadline, answer);
+    }
+    if (waited == ClientShell::Waited::kInterrupted) {
+      if (PyErr_CheckSignals() != 0) throw nb::python_error();
+      continue;
+    }
+    if (waited == ClientShell::Waited::kTimeout) {
+      PyErr_SetString(PyExc_TimeoutError, "control did not answer in time");
+      throw nb::python_error();
+    }
+    const auto* done = std::get_if<Done>(&answer);
+    if (done && done->error_code == kNone) {
+      PyErr_SetString(PyExc_ConnectionError, done->message.c_str());
+      throw nb::python_error();
+    }
+    if (done && done->error_code == 1 + static_cast<uint8_t>(ErrorCode::kDiskFull)) {
+      raise_out_of_disk(done->message);
+    }
+    return answer;
+  }
+}
+
 Done ask_done(ControlCall call) {
-  Result<ControlAnswer> answer = Error{ErrorCode::kUnavailable, ""};
-  {
-    nb::gil_scoped_release release;
-    answer = shell().ask_control(std::move(call), Instant::never());
-  }
-  if (!answer.ok()) {
-    PyErr_SetString(PyExc_ConnectionError, answer.error().message.c_str());
-    throw nb::python_error();
-  }
-  const auto* done = std::get_if<Done>(&answer.value());
+  const ControlAnswer answer = ask_control(std::move(call));
+  const auto* done = std::get_if<Done>(&answer);
   return done ? *done : Done{};
+}
+
+void raise_out_of_disk(const std::string& message) {
+  nb::object type = nb::module_::import_("eagleray.exceptions").attr("OutOfDiskError");
+  PyErr_SetString(type.ptr(), message.c_str());
+  throw nb::python_error();
 }
 
 namespace {
@@ -184,20 +215,53 @@ nb::dict info(Client& client) {
   return dict;
 }
 
+nb::object text_of(const std::string& bytes) {
+  return nb::steal(
+      PyUnicode_DecodeUTF8(bytes.data(), static_cast<Py_ssize_t>(bytes.size()), "replace"));
+}
+
 nb::list take_log_lines(Client& c) {
-  std::vector<ClientShell::LogChunk> chunks;
-  {
-    nb::gil_scoped_release release;
-    chunks = c.core->take_logs(200);
-  }
   nb::list list;
-  for (const auto& chunk : chunks) {
-    list.append(nb::make_tuple(
-        chunk.pid, chunk.error,
-        nb::steal(PyUnicode_DecodeUTF8(chunk.text.data(),
-                                       static_cast<Py_ssize_t>(chunk.text.size()), "replace"))));
+  for (const LogLines& chunk : c.core->take_logs()) {
+    list.append(nb::make_tuple(chunk.pid, chunk.error, text_of(chunk.name), text_of(chunk.text)));
   }
   return list;
+}
+
+// Repeats a wait that signals interrupt, for `seconds` at most.
+void wait_through_signals(double seconds, const std::function<ClientShell::Waited(Instant)>& wait) {
+  const Instant deadline = deadline_of(seconds);
+  for (;;) {
+    ClientShell::Waited waited;
+    {
+      nb::gil_scoped_release release;
+      waited = wait(deadline);
+    }
+    if (waited != ClientShell::Waited::kInterrupted) return;
+    if (PyErr_CheckSignals() != 0) throw nb::python_error();
+  }
+}
+
+void bind_logs(nb::class_<Client>& client) {
+  client
+      .def(
+          "wait_for_log_lines",
+          [](Client& c, std::optional<double> timeout) {
+            nb::gil_scoped_release release;
+            return c.core->wait_for_logs(timeout ? static_cast<int>(*timeout * 1000) : -1);
+          },
+          nb::arg("timeout").none())
+      .def("take_log_lines", &take_log_lines)
+      .def("flush_log_lines",
+           [](Client& c, bool open_lines, double timeout) {
+             wait_through_signals(timeout, [&](Instant deadline) {
+               return c.core->flush_logs(open_lines, deadline);
+             });
+           })
+      .def("wait_for_node_end", [](Client& c, double timeout) {
+        wait_through_signals(timeout,
+                             [&](Instant deadline) { return c.core->wait_for_node_end(deadline); });
+      });
 }
 
 }  // namespace
@@ -218,17 +282,16 @@ NB_MODULE(_core, m) {
            })
       .def("after_fork", [](Client&) { runtime().shell = nullptr; })
       .def("info", &info)
-      .def("set_hooks",
-           [](Client&, nb::object dumps, nb::object loads, nb::object error_from,
-              nb::object load_function, nb::object system_error) {
-             Runtime& r = runtime();
-             r.dumps = dumps.release().ptr();
-             r.loads = loads.release().ptr();
-             r.error_from = error_from.release().ptr();
-             r.load_function = load_function.release().ptr();
-             r.system_error = system_error.release().ptr();
-           })
-      .def("take_log_lines", &take_log_lines);
+      .def("set_hooks", [](Client&, nb::object dumps, nb::object loads, nb::object error_from,
+                           nb::object load_function, nb::object system_error) {
+        Runtime& r = runtime();
+        r.dumps = dumps.release().ptr();
+        r.loads = loads.release().ptr();
+        r.error_from = error_from.release().ptr();
+        r.load_function = load_function.release().ptr();
+        r.system_error = system_error.release().ptr();
+      });
+  bind_logs(client);
   bind_submission(m, client);
   bind_objects(client);
   bind_control(client);

@@ -41,6 +41,8 @@ ProcessTitle& process_title() {
   return *title;
 }
 
+constexpr std::string_view kTitlePrefix = "ray::";
+
 // "ray::f", "ray::Class.method".
 std::string title_of(const std::string& function) {
   const size_t dot = function.rfind('.');
@@ -97,6 +99,18 @@ void enter_key(const ExecTask* task, nb::callable placed) {
   last_key = key;
 }
 
+// What is to be called before the next answer leaves: output that a task has printed is out of this
+// process before its result is.
+PyObject* flush_output = nullptr;
+
+void before_answer() {
+  if (!flush_output) return;
+  nb::object flush = nb::steal(std::exchange(flush_output, nullptr));
+  PyObject* none = PyObject_CallNoArgs(flush.ptr());
+  if (!none) PyErr_WriteUnraisable(flush.ptr());
+  Py_XDECREF(none);
+}
+
 TaskDone done_of(const ExecTask* task) {
   TaskDone done;
   done.run_us =
@@ -105,6 +119,7 @@ TaskDone done_of(const ExecTask* task) {
 }
 
 void answer_error(ExecTask* task, nb::handle record, bool retry, bool leaving) {
+  before_answer();
   Value value;
   std::vector<Object*> nested;
   if (!encode_value(record.ptr(), value, nested)) throw nb::python_error();
@@ -127,6 +142,7 @@ void answer_error(ExecTask* task, nb::handle record, bool retry, bool leaving) {
 }
 
 bool answer_values(ExecTask* task, PyObject* const* values, size_t count) {
+  before_answer();
   TaskDone done;
   std::vector<std::vector<Object*>> nested(count);
   for (size_t i = 0; i < count; ++i) {
@@ -414,6 +430,16 @@ void bind_execution(nb::module_& m, nb::class_<Client>& client) {
       .def("task_fd", [](Client& c) { return c.core->task_eventfd(); })
       .def("clear_task_fd", [](Client& c) { clear_eventfd(c.core->task_eventfd()); })
       .def("exiting", [](Client& c) { return c.core->exiting() || c.core->closed(); })
+      .def("running_name",
+           [](Client&) -> std::string {
+             if (!executing || executing->push.actor_task) return "";
+             if (!executing->push.name.empty()) return executing->push.name;
+             const LoadedFunction* function = function_of(executing);
+             if (!function) throw nb::python_error();
+             return function->title.substr(kTitlePrefix.size());
+           })
+      .def("before_next_answer",
+           [](Client&, nb::callable flush) { Py_XSETREF(flush_output, flush.release().ptr()); })
       .def("finish",
            [](Client&, Task& task, nb::sequence values) {
              std::vector<nb::object> held;

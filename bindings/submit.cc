@@ -260,13 +260,7 @@ nb::object create_actor(Client& client, std::string name, std::string name_space
   }
   nb::object core = wrap_actor(made.actor, made.handle);
   if (!named) return core;
-  ControlAnswer answer;
-  const RequestId request = made.request;
-  ClientShell::Waited waited;
-  do {
-    nb::gil_scoped_release release;
-    waited = client.core->wait_for_answer(request, Instant::never(), answer);
-  } while (waited == ClientShell::Waited::kInterrupted);
+  const ControlAnswer answer = answer_to(made.request);
   const auto* done = std::get_if<Done>(&answer);
   if (done && done->error_code != 0) throw nb::value_error(done->message.c_str());
   return core;

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from . import _init_arguments, exceptions
+from . import _init_arguments, _logging, exceptions
 from ._state import client, state
 
 logger = logging.getLogger("eagleray")
@@ -119,10 +119,9 @@ def init(
                 "'ignore_reinit_error=True' or by calling 'ray.shutdown()' prior to 'ray.init()'."
             )
         logging_config = logging_config or getattr(job_config, "py_logging_config", None)
-        if logging_config is not None:
-            logging_config.apply()
-        elif configure_logging:
-            _configure_logging(logging_level, logging_format)
+        described = _logging.set_up(
+            logging_config, (logging_level, logging_format) if configure_logging else None
+        )
         if local_mode:
             from ._local_mode import LocalMode
 
@@ -139,11 +138,8 @@ def init(
             object_store_memory,
             kwargs,
         )
-        _connect(socket_path, session_dir, namespace, runtime_env, job_config, logging_config)
-        if log_to_driver is None or log_to_driver:
-            from ._log_monitor import start
-
-            start(state.client)
+        _connect(socket_path, session_dir, namespace, runtime_env, job_config, described)
+        _show_logs(log_to_driver)
         _install_sigterm()
         return _context()
 
@@ -246,7 +242,7 @@ def _connect(
     namespace: str | None,
     runtime_env: Any,
     job_config: Any,
-    logging_config: Any,
+    worker_logging: dict[str, Any],
 ) -> None:
     from . import _core, _serialization
 
@@ -262,7 +258,7 @@ def _connect(
             "cwd": os.getcwd(),
             "runtime_env": dict(env),
             "main": _main_path(),
-            "logging": vars(logging_config) if logging_config is not None else None,
+            "logging": worker_logging,
         }
     )
     wanted = namespace or config.get("ray_namespace") or os.environ.get("RAY_NAMESPACE") or ""
@@ -305,19 +301,15 @@ def _load_function(blob: bytes, name: str) -> Any:
     return pickle.loads(blob)
 
 
-def _configure_logging(level: Any, fmt: str | None) -> None:
-    if isinstance(level, str):
-        level = level.upper()
-    logger.setLevel(level)
-    if not logger.handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(
-            logging.Formatter(
-                fmt or "%(asctime)s\t%(levelname)s %(filename)s:%(lineno)s -- %(message)s"
-            )
-        )
-        logger.addHandler(handler)
-        logger.propagate = False
+def _show_logs(wanted: bool | None) -> None:
+    """Starts to print what workers print. None: as RAY_LOG_TO_DRIVER says."""
+    from ._log_monitor import LogMonitor
+
+    if wanted is None:
+        wanted = os.environ.get("RAY_LOG_TO_DRIVER", "1") not in ("0", "false")
+    if wanted:
+        state.log_monitor = LogMonitor(state.client)
+        state.log_monitor.start()
 
 
 def _install_sigterm() -> None:
@@ -334,8 +326,9 @@ def _install_sigterm() -> None:
 def shutdown(_exiting_interpreter: bool = False) -> None:
     """Disconnects; ends a cluster that init() started. Does nothing when not connected."""
     with state.lock:
-        core, node = state.client, state.node
+        core, node, monitor = state.client, state.node, state.log_monitor
         state.client = None
+        state.log_monitor = None
         state.node = None
         state.local_mode = None
         state.context = None
@@ -343,13 +336,11 @@ def shutdown(_exiting_interpreter: bool = False) -> None:
         state.runtime_env = {}
         if core is not None:
             state.renew()
-            if node is None or state.is_worker:
-                core.close()
+            if monitor is not None:
+                monitor.finish(node.stop if node is not None else None)
             else:
-                from ._log_monitor import drain
-
-                node.stop()
-                drain(core)
+                if node is not None:
+                    node.stop()
                 core.close()
 
 

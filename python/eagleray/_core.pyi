@@ -171,6 +171,8 @@ class Client:
     ) -> int: ...  # eventfd, readable when try_next_task may have something (async actors)
     def clear_task_fd(self) -> None: ...
     def exiting(self) -> bool: ...
+    def running_name(self) -> str: ...  # of the task that this thread runs; "": none, or an actor's
+    def before_next_answer(self, flush: Callable[[], None]) -> None: ...  # called once, by a worker
     def finish(
         self, task: Task, values: Sequence[Any]
     ) -> None: ...  # one per return; raises on unserialisable (then call fail)
@@ -217,11 +219,12 @@ class Client:
     def group_table(self, group: str, name: str) -> list[dict[str, Any]]: ...
     # group(hex) name strategy state("PENDING" "CREATED" "REMOVED" "INFEASIBLE") bundles nodes
     # -- driver --
-    def take_log_lines(
-        self,
-    ) -> list[
-        tuple[int, bool, str]
-    ]: ...  # pid, is stderr, text; blocks up to 0.2 s, for the log thread
+    def wait_for_log_lines(self, timeout: float | None) -> bool: ...  # False: closed
+    def take_log_lines(self) -> list[tuple[int, bool, str, str]]: ...
+    # pid (0: the node itself), is stderr, name of the task or actor or "", whole lines
+    def flush_log_lines(self, open_lines: bool, timeout: float) -> None: ...
+    # until what workers have printed up to now can be taken; open_lines: lines without end, too
+    def wait_for_node_end(self, timeout: float) -> None: ...
 
 class StreamCore:
     """The consumer's side of a streaming generator task."""

@@ -1,5 +1,5 @@
-"""Prints the workers' output on the driver's terminal: `(name pid=N) line`, coloured on a terminal,
-lines repeated by several workers folded."""
+"""Prints what workers print on the driver's terminal, or under the running cell of a notebook. A thread of the
+driver that sleeps while nothing is printed."""
 
 from __future__ import annotations
 
@@ -9,99 +9,101 @@ import threading
 import time
 from typing import Any
 
-FOLD_WINDOW_S = 5.0
-_MARK = "\x01eagleray-name:"  # a worker says so what its next lines belong to
-_COLOURS = (36, 35, 33, 32, 34)
+from ._log_folder import FoldOptions, LogFolder, Printed
+
+# What a driver waits for its node at the end, and a notebook's cell at its end. Usually a millisecond.
+FLUSH_S = 1.0
 
 
-class LogFolder:
-    """Prefixes lines and folds repetitions. Pure but for `clock`, which gives seconds."""
+class LogMonitor:
+    """From start() to finish(), which closes the connection."""
 
-    def __init__(
-        self, clock: Any = time.monotonic, colour: bool = False, fold: bool = True
-    ) -> None:
-        self._clock = clock
-        self._colour = colour
-        self._fold = fold
-        self._names: dict[int, str] = {}
-        self._seen: dict[str, tuple[float, int, int]] = {}  # line: first time, first pid, repeats
+    def __init__(self, core: Any) -> None:
+        self._core = core
+        # Of a terminal, if either stream is one: lines of both have the same prefix.
+        terminal = any(
+            stream is not None and stream.isatty() for stream in (sys.stdout, sys.stderr)
+        )
+        self._folder = LogFolder(FoldOptions.of(os.environ, terminal))
+        self._lock = threading.Lock()  # of taking and printing, so that the order stays
+        self._shell = _interactive_shell()
+        self._thread = threading.Thread(target=self._run, daemon=True, name="eagleray-logs")
 
-    def _prefix(self, pid: int) -> str:
-        name = self._names.get(pid)
-        text = f"({name} pid={pid})" if name else f"(pid={pid})"
-        if self._colour:
-            return f"\x1b[{_COLOURS[pid % len(_COLOURS)]}m{text}\x1b[0m"
-        return text
+    def start(self) -> None:
+        if self._shell is not None:
+            self._shell.events.register("post_run_cell", self._end_cell)
+        self._thread.start()
 
-    def feed(self, pid: int, text: str) -> list[str]:
-        """Lines to print for `text`, whole lines of process `pid`."""
-        out = self.flush()
-        for line in text.splitlines():
-            if line.startswith(_MARK):
-                self._names[pid] = line[len(_MARK) :]
-                continue
-            known = self._seen.get(line)
-            if self._fold and known is not None and known[1] != pid and line.strip():
-                self._seen[line] = (known[0], known[1], known[2] + 1)
-                continue
-            self._seen[line] = (self._clock(), pid, 0)
-            out.append(f"{self._prefix(pid)} {line}" if pid else line)  # 0: the node itself
-        return out
-
-    def flush(self, everything: bool = False) -> list[str]:
-        """Summaries of lines that were folded and whose window has passed."""
-        now = self._clock()
-        out = []
-        for line, (since, pid, repeats) in list(self._seen.items()):
-            if not everything and now - since < FOLD_WINDOW_S:
-                continue
-            if repeats:
-                out.append(f"{self._prefix(pid)} {line} [repeated {repeats}x across cluster]")
-            del self._seen[line]
-        return out
-
-
-_folder: LogFolder | None = None
-_lock = threading.Lock()
-
-
-def _print(chunks: list[tuple[int, bool, str]], last: bool = False) -> None:
-    with _lock:
-        assert _folder is not None
-        for pid, is_error, text in chunks:
-            stream = sys.stderr if is_error else sys.stdout
-            for line in _folder.feed(pid, text):
-                print(line, file=stream)
-            stream.flush()
-        for line in _folder.flush(last):
-            print(line, flush=True)
-
-
-def _run(core: Any) -> None:
-    while not core.exiting():
+    def finish(self, end_node: Any) -> None:
+        """Prints all that workers have printed; end_node() ends the node, None: it is not ours to end."""
         try:
-            _print(core.take_log_lines())
-        except (OSError, ValueError):  # the terminal is gone
-            return
+            self._core.flush_log_lines(True, FLUSH_S)
+        finally:
+            if self._shell is not None:
+                self._shell.events.unregister("post_run_cell", self._end_cell)
+            if end_node is not None:
+                end_node()
+                self._core.wait_for_node_end(FLUSH_S)
+            self._print(everything=True)
+            self._core.close()
+            # It must not come back from the core while the interpreter ends.
+            self._thread.join(FLUSH_S)
+
+    def _run(self) -> None:
+        timeout: float | None = None
+        while self._core.wait_for_log_lines(timeout):
+            if self._shell is not None:
+                _enter_cell(self._shell)
+            if not self._print():
+                return
+            with self._lock:
+                timeout = self._folder.next_flush(time.monotonic())
+
+    def _end_cell(self, *_: Any) -> None:
+        """What the cell's tasks have printed appears under it, not under the next."""
+        self._core.flush_log_lines(False, FLUSH_S)
+        self._print()
+
+    def _print(self, everything: bool = False) -> bool:
+        """False: there is no terminal any more."""
+        with self._lock:
+            now = time.monotonic()
+            out: Printed = []
+            for pid, error, name, text in self._core.take_log_lines():
+                out += self._folder.feed(now, pid, error, name, text)
+            out += self._folder.flush(now, everything)
+            try:
+                for error, line in out:
+                    _write(sys.stderr if error else sys.stdout, line)
+                for error in {error for error, _ in out}:
+                    (sys.stderr if error else sys.stdout).flush()
+            except (AttributeError, OSError, ValueError):  # None, gone, closed
+                return False
+        return True
 
 
-def start(core: Any) -> None:
-    global _folder
-    _folder = LogFolder(
-        colour=sys.stdout.isatty() and os.environ.get("NO_COLOR") is None,
-        fold=os.environ.get("RAY_DEDUP_LOGS", "1") != "0",
-    )
-    threading.Thread(target=_run, args=(core,), daemon=True, name="eagleray-logs").start()
+def _write(stream: Any, line: str) -> None:
+    try:
+        stream.write(line + "\n")
+    except UnicodeEncodeError:
+        encoding = stream.encoding
+        stream.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
 
 
-def drain(core: Any) -> None:
-    """Prints what has arrived and not been printed, at the end."""
-    if _folder is None:
+def _interactive_shell() -> Any:
+    """IPython's, in a notebook or a terminal; None elsewhere."""
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython is not None else None
+
+
+def _enter_cell(shell: Any) -> None:
+    """What this thread prints belongs to the cell that runs now, or ran last."""
+    kernel = getattr(shell, "kernel", None)
+    if kernel is None:
         return
-    time_left = 3
-    while time_left:
-        chunks = core.take_log_lines()
-        _print(chunks, last=not chunks)
-        if not chunks:
-            return
-        time_left -= 1
+    parent = kernel.get_parent("shell")
+    for stream in (sys.stdout, sys.stderr):
+        # The first since ipykernel 7, where a thread otherwise stays with the cell that started it.
+        enter = getattr(stream, "set_thread_parent", None) or getattr(stream, "set_parent", None)
+        if enter is not None:
+            enter(parent)

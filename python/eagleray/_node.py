@@ -14,7 +14,9 @@ import sys
 import time
 from typing import Any
 
-SESSIONS_KEPT = 10  # older session directories are removed at start
+# Of sessions that have ended; beyond either the oldest are removed when a new one starts.
+SESSIONS_KEPT = 10
+SESSION_BYTES_KEPT = 4 << 30
 START_TIMEOUT_S = 30.0
 
 
@@ -52,12 +54,35 @@ def make_session_dir(temp_dir: str | None) -> str:
 
 
 def _remove_old_sessions(root: str, current: str) -> None:
-    names = sorted(n for n in os.listdir(root) if n.startswith("session_2"))
-    for name in names[:-SESSIONS_KEPT]:
-        path = os.path.join(root, name)
-        pid = name.rsplit("_", 1)[-1]
-        if path != current and not (pid.isdigit() and os.path.exists(f"/proc/{pid}")):
+    names = sorted((n for n in os.listdir(root) if n.startswith("session_2")), reverse=True)
+    ended = [path for n in names if (path := os.path.join(root, n)) != current and _has_ended(path)]
+    room = SESSION_BYTES_KEPT
+    for number, path in enumerate(ended):
+        room -= _bytes_in(path)
+        if number >= SESSIONS_KEPT or room < 0:
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _has_ended(session_dir: str) -> bool:
+    """Neither the process that started it nor its daemon runs any more."""
+    pids = os.path.basename(session_dir).split("_")[3:4]
+    try:
+        with open(os.path.join(session_dir, "address.json")) as file:
+            pids.append(str(json.load(file)["pid"]))
+    except (OSError, ValueError, KeyError):
+        pass
+    return not any(os.path.exists(f"/proc/{pid}") for pid in pids)
+
+
+def _bytes_in(directory: str) -> int:
+    total = 0
+    for folder, _, files in os.walk(directory):
+        for name in files:
+            try:
+                total += os.lstat(os.path.join(folder, name)).st_size
+            except OSError:
+                pass
+    return total
 
 
 def node_ip() -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ._api import RayContext
     from ._core import Client
+    from ._log_monitor import LogMonitor
     from ._node import LocalNode
 
 
@@ -16,6 +17,7 @@ class State:
     def __init__(self) -> None:
         self.client: Client | None = None
         self.node: LocalNode | None = None
+        self.log_monitor: LogMonitor | None = None  # driver: unless log_to_driver=False
         self.is_worker = False
         self.session = 0  # grows with each connection: what was exported belongs to one
         self.namespace = ""
@@ -69,6 +71,7 @@ def _after_fork_in_child() -> None:
         state.client.after_fork()
         state.client = None
         state.node = None
+        state.log_monitor = None
         state.renew()
 
 

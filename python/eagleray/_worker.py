@@ -10,7 +10,7 @@ import sys
 import threading
 from typing import Any
 
-from . import _serialization, exceptions
+from . import _logging, _output, _serialization, exceptions
 from ._options import RESOURCE_UNIT
 from ._state import state
 
@@ -25,13 +25,8 @@ def main(fd: int, token: int) -> int:
     from ._api import _load_function
 
     gc.unfreeze()
-    sys.stdout = open(
-        1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
-    )
-    sys.stderr = open(
-        2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
-    )
     core = _core.Client.connect_worker(fd, token)
+    _output.start(core)
     state.client = core
     state.is_worker = True
     state.renew()
@@ -48,8 +43,7 @@ def main(fd: int, token: int) -> int:
         lambda task, error: error_of(core, task, error),
         placed,
     )
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _output.flush()
     return 0
 
 
@@ -69,10 +63,7 @@ def _prepare(core: Any) -> None:
     for path in config.get("sys_path", ()):
         if path not in sys.path:
             sys.path.append(path)
-    if config.get("logging"):
-        from .job_config import LoggingConfig
-
-        LoggingConfig(**config["logging"]).apply()
+    _logging.set_up_worker(config.get("logging") or {})
     env = json.loads(info.get("runtime_env") or "null") or config.get("runtime_env") or {}
     apply_runtime_env(env, config.get("cwd"))
     global _threads_given
@@ -236,8 +227,7 @@ def run_task(core: Any, task: Any) -> None:
 
 def _exit_now(core: Any) -> None:
     core.flush()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _output.flush()
     os._exit(0)
 
 
@@ -254,7 +244,7 @@ def start_actor(core: Any, spec: dict[str, Any]) -> tuple[Any, Any]:
     meta = pickle.loads(spec["handle_blob"])
     spec["async"] = meta["async"]
     spec["meta"] = meta
-    print(f"\x01eagleray-name:{spec['class_name']}", flush=True)
+    _output.name_actor(spec["class_name"])
     cls = pickle.loads(spec["class_blob"])
     instance = cls.__new__(cls)
     state.actor = instance
@@ -264,7 +254,7 @@ def start_actor(core: Any, spec: dict[str, Any]) -> tuple[Any, Any]:
     spec.pop("kwargs")
     custom = _actor_repr()
     if custom:
-        print(f"\x01eagleray-name:{custom}", flush=True)
+        _output.name_actor(custom)
     if meta["async"]:
         return instance, lambda: _run_async(core, meta)
     groups = meta["groups"]

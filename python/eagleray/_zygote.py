@@ -13,7 +13,6 @@ import os
 import signal
 import socket
 import struct
-import sys
 
 _REPORT = struct.Struct("<QIiI4x")  # as ZygoteReport in src/shell/node_shell.cc
 
@@ -45,11 +44,10 @@ def _child(packet_socket: socket.socket, wake: tuple[int, int], fds: list[int], 
 
         traceback.print_exc()
     finally:
-        try:
-            sys.stdout.flush()
-            sys.stderr.flush()
-        finally:
-            os._exit(status)
+        from eagleray import _output
+
+        _output.flush()
+        os._exit(status)
 
 
 def main() -> None:

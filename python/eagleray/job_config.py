@@ -3,19 +3,15 @@ them. Follows Ray 2.60."""
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass, field
 from typing import Any
 
+from ._logging import STANDARD
+
 __all__ = ["JobConfig", "LoggingConfig"]
 
 _ENCODINGS = ("TEXT", "JSON")
-# Attributes that every logging.LogRecord has.
-_STANDARD = frozenset(logging.LogRecord("", 0, "", 0, "", None, None).__dict__) | {
-    "asctime",
-    "message",
-}
 
 
 @dataclass
@@ -38,71 +34,8 @@ class LoggingConfig:
         if not isinstance(logging.getLevelName(self.log_level), int):
             raise ValueError(f"Invalid log level: {self.log_level}")
         for name in self.additional_log_standard_attrs:
-            if name not in _STANDARD:
+            if name not in STANDARD:
                 raise ValueError(f"Unknown python logging standard attribute: {name}")
-
-    def apply(self) -> None:
-        """Sets up this process's root logger."""
-        root = logging.getLogger()
-        root.setLevel(self.log_level)
-        handler = logging.StreamHandler()
-        handler.setFormatter(
-            _JsonFormatter(self) if self.encoding == "JSON" else _text_formatter(self)
-        )
-        root.handlers[:] = [handler]
-        ours = logging.getLogger("eagleray")
-        ours.setLevel(self.log_level)
-        ours.handlers.clear()
-        ours.propagate = True
-
-
-def _text_formatter(config: LoggingConfig) -> logging.Formatter:
-    more = "".join(f" {name}=%({name})s" for name in config.additional_log_standard_attrs)
-    return logging.Formatter(
-        f"%(asctime)s\t%(levelname)s %(filename)s:%(lineno)s -- %(message)s{more}"
-    )
-
-
-class _JsonFormatter(logging.Formatter):
-    def __init__(self, config: LoggingConfig) -> None:
-        super().__init__()
-        self.more = config.additional_log_standard_attrs
-
-    def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, Any] = {
-            "asctime": self.formatTime(record),
-            "levelname": record.levelname,
-            "message": record.getMessage(),
-            "filename": record.filename,
-            "lineno": record.lineno,
-        }
-        if record.exc_info:
-            line["exc_text"] = self.formatException(record.exc_info)
-        for name in self.more:
-            line[name] = getattr(record, name, None)
-        line.update(_where())
-        for name, value in record.__dict__.items():
-            if name not in _STANDARD and name not in line:
-                line[name] = value
-        return json.dumps(line, default=str)
-
-
-def _where() -> dict[str, str]:
-    from ._state import state
-
-    if state.client is None:
-        return {}
-    from .runtime_context import get_runtime_context
-
-    context = get_runtime_context()
-    where = {
-        "job_id": context.get_job_id(),
-        "worker_id": context.get_worker_id(),
-        "node_id": context.get_node_id(),
-        "task_id": context.get_task_id() if state.is_worker else None,
-        "actor_id": context.get_actor_id() if state.is_worker else None,
-    }
-    return {name: value for name, value in where.items() if value}
 
 
 class JobConfig:

@@ -19,6 +19,7 @@ enum class ErrorCode : uint8_t {
   kLimit,        // a named limit was reached: retry when something is freed
   kCorrupt,      // bytes that no healthy peer sends: drop the connection
   kSystem,       // the operating system refused: message has errno's text
+  kDiskFull,     // there is no room to keep it: retry when there is
 };
 
 enum class Reaction : uint8_t { kCallerBug, kRetryLater, kReconnect, kFatal };
@@ -30,6 +31,7 @@ struct Error {
   Reaction reaction() const {
     switch (code) {
       case ErrorCode::kUnavailable: return Reaction::kReconnect;
+      case ErrorCode::kDiskFull:
       case ErrorCode::kLimit: return Reaction::kRetryLater;
       case ErrorCode::kCorrupt:
       case ErrorCode::kSystem: return Reaction::kFatal;

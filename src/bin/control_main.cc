@@ -15,6 +15,7 @@
 int main(int argc, char** argv) {
   using namespace eagleray;
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);          // a file that may not grow is an error like a full disk
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // without its node it has nobody to serve
   ::fcntl(3, F_SETFD, FD_CLOEXEC);
   ControlShell::Options options;

@@ -34,6 +34,7 @@ class FrameSocket {
   Result<Ok> send(std::string_view bytes, const int* fds = nullptr, size_t fd_count = 0);
   Result<Ok> flush();
   bool wants_write() const { return !unsent_.empty(); }
+  size_t unsent_bytes() const { return unsent_bytes_; }
 
   // Appends complete frames that have arrived. kUnavailable at the end of the stream.
   Result<Ok> receive(std::vector<Frame>& frames);

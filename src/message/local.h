@@ -146,6 +146,12 @@ struct ExplainActor {  // ActorExplained, if the node has anything to say: why i
   ActorId actor;
   EAGLERAY_FIELDS(ExplainActor, request, actor)
 };
+// OutputFlushed, behind the lines of all that this job's workers have printed up to now.
+struct FlushOutput {
+  RequestId request;
+  bool open_lines = false;  // those without an end too
+  EAGLERAY_FIELDS(FlushOutput, request, open_lines)
+};
 struct AskControl {
   RequestId request;
   ControlCall call;
@@ -156,7 +162,7 @@ using ClientToNode =
     std::variant<Register, RequestLeases, ReturnLease, ConnectPeer, Blocked, Unblocked, KillProcess,
                  RequestSegment, ReleaseSegment, OpenSegment, FreeOrphanExtents, EstateFile,
                  CustodyClaim, CustodyAdd, CustodyRelease, CustodyWant, ActorStarted, Leaving,
-                 AskControl, SearchActor, ExplainActor>;
+                 AskControl, SearchActor, ExplainActor, FlushOutput>;
 
 // ---- node to client ----
 
@@ -284,11 +290,16 @@ struct Exit {  // to a worker: end now, without running exit handlers if `at_onc
   std::string reason;
   EAGLERAY_FIELDS(Exit, at_once, reason)
 };
-struct LogLines {  // to a driver: whole lines of one of its workers
-  uint32_t pid = 0;
+struct LogLines {      // to a driver: whole lines of one of its workers
+  uint32_t pid = 0;    // 0: the node itself
   bool error = false;  // stderr
+  std::string name;    // of the task or actor; empty: not known
   std::string text;
-  EAGLERAY_FIELDS(LogLines, pid, error, text)
+  EAGLERAY_FIELDS(LogLines, pid, error, name, text)
+};
+struct OutputFlushed {
+  RequestId request;
+  EAGLERAY_FIELDS(OutputFlushed, request)
 };
 struct ControlSays {
   RequestId request;
@@ -300,6 +311,7 @@ using NodeToClient =
     std::variant<Registered, Refused, AssignJob, LeaseGranted, LeaseWaits, RevokeLease, PeerLinked,
                  PeerLost, CustodyAdded, CustodyIs, CustodyEnded, FreeStored, SegmentGranted,
                  SegmentDenied, SegmentOpened, ReclaimSegments, StartActor, Exit, LogLines,
-                 ControlSays, SearchActor, CustodyLent, LeaseRefused, ActorExplained>;
+                 ControlSays, SearchActor, CustodyLent, LeaseRefused, ActorExplained,
+                 OutputFlushed>;
 
 }  // namespace eagleray

@@ -74,7 +74,7 @@ void NodeMachine::on_worker_start_failed(uint64_t token, const std::string& why,
 void NodeMachine::tell_drivers(const std::string& text, NodeEffects& out) {
   out.warnings.push_back(text);
   for (const auto& [job, driver] : drivers_) {
-    send(driver, LogLines{0, true, "eagleray: " + text + "\n"}, out);
+    send(driver, LogLines{0, true, "", "eagleray: " + text + "\n"}, out);
   }
 }
 
@@ -84,8 +84,9 @@ void NodeMachine::on_client(ProcId from, const ClientToNode& message, Instant no
   std::visit([&](const auto& each) { on(from, each, now, out); }, message);
 }
 
-// The shell has handled it: a process registers once.
+// The shell has handled these: a process registers once, and output is the shell's alone.
 void NodeMachine::on(ProcId, const Register&, Instant, NodeEffects&) {}
+void NodeMachine::on(ProcId, const FlushOutput&, Instant, NodeEffects&) {}
 
 void NodeMachine::on(ProcId from, const RequestLeases& request, Instant now, NodeEffects& out) {
   const auto found = std::find_if(demands_.begin(), demands_.end(), [&](const Demand& demand) {

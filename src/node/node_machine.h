@@ -109,6 +109,8 @@ class NodeMachine {
   bool on_memory(const MemoryUse& use, Instant now);
   void on_process_memory(const MemorySample& sample, NodeEffects& out);
   Instant next_memory_look() const;
+  // A sentence for the people at the drivers' terminals, and for the log.
+  void tell_drivers(const std::string& text, NodeEffects& out);
 
   // ---- views ----
   const NodeInfo& info() const { return info_; }
@@ -206,6 +208,7 @@ class NodeMachine {
   void on(ProcId from, const AskControl&, Instant now, NodeEffects& out);
   void on(ProcId from, const SearchActor&, Instant now, NodeEffects& out);
   void on(ProcId from, const ExplainActor&, Instant now, NodeEffects& out);
+  void on(ProcId from, const FlushOutput&, Instant now, NodeEffects& out);
 
   bool lend_cpu(ProcId proc, bool blocks);
   void kill_worker(ProcId proc, Worker& worker, const std::string& why, NodeEffects& out);
@@ -228,7 +231,6 @@ class NodeMachine {
   std::set<PlacementGroupId> awaited_groups() const;
   void take(const ResourceMap& want, Strategy& strategy, Worker& worker);
   void give(const ResourceMap& held, const Strategy& strategy, Worker& worker);
-  void tell_drivers(const std::string& text, NodeEffects& out);
   void end_lease(Lease& lease, NodeEffects& out);
   void end_leased_by(ProcId gone, NodeEffects& out);
   void end_worker(ProcId proc, Worker& worker, const std::string& why, NodeEffects& out);

@@ -73,7 +73,7 @@ void NodeMachine::on_process_memory(const MemorySample& sample, NodeEffects& out
   worker.intent = text;
   out.list.push_back(NodeEffects::Kill{client.pid});
   out.warnings.push_back(text);
-  send(driver_of(client.job), LogLines{client.pid, true, "eagleray: " + text + "\n"}, out);
+  send(driver_of(client.job), LogLines{client.pid, true, "", "eagleray: " + text + "\n"}, out);
 }
 
 std::string NodeMachine::describe(const MemorySample& sample) const {

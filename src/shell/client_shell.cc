@@ -22,6 +22,8 @@ constexpr int kBackgroundTickMs = 2;
 constexpr int kBackgroundTicksBeforePark = 5;
 constexpr Duration kReasonWait = Duration::from_ms(200);
 constexpr int kRegisterTimeoutMs = 30'000;
+// What workers print faster than the driver does is dropped from here on, and counted.
+constexpr size_t kUntakenLogBytesMax = 64u << 20;
 
 inline void pause_core() {
 #if defined(__x86_64__)
@@ -129,6 +131,7 @@ void ClientShell::close() {
     count_running(-1);
   }
   seat_free_.notify_all();
+  { std::lock_guard lock(notify_mutex_); }  // whoever looked before is asleep now
   notified_.notify_all();
   ::shutdown(socket_.fd(), SHUT_RDWR);
 }
@@ -418,10 +421,9 @@ void ClientShell::handle_node(Frame&& frame) {
     runtime_env_ = assign->runtime_env;
     machine_.on_job(assign->job.job);
   } else if (auto* lines = std::get_if<LogLines>(&message)) {
-    std::lock_guard lock(notify_mutex_);
-    logs_.push_back(LogChunk{lines->pid, lines->error, std::move(lines->text)});
-    notified_.notify_all();
-    return;
+    return keep_logs(std::move(*lines));
+  } else if (auto* flushed = std::get_if<OutputFlushed>(&message)) {
+    if (flushes_.erase(flushed->request)) ++effects_.completed;
   } else if (auto* says = std::get_if<ControlSays>(&message)) {
     if (!std::holds_alternative<ActorUpdate>(says->answer)) {
       answers_[says->request] = says->answer;
@@ -430,6 +432,17 @@ void ClientShell::handle_node(Frame&& frame) {
   }
   machine_.on_node(std::move(message), monotonic_now(), effects_);
   apply();
+}
+
+void ClientShell::keep_logs(LogLines&& lines) {
+  std::lock_guard lock(notify_mutex_);
+  if (log_bytes_ > kUntakenLogBytesMax) {
+    logs_dropped_ += static_cast<uint64_t>(std::count(lines.text.begin(), lines.text.end(), '\n'));
+  } else {
+    log_bytes_ += lines.text.size();
+    logs_.push_back(std::move(lines));
+  }
+  notified_.notify_all();
 }
 
 void ClientShell::add_link(const PeerLinked& message, std::vector<Fd>&& fds) {
@@ -725,24 +738,11 @@ ClientShell::Waited ClientShell::wait_for_answer(RequestId request, Instant dead
   return waited;
 }
 
-Result<ControlAnswer> ClientShell::ask_control(ControlCall call, Instant deadline) {
-  RequestId request;
-  {
-    Access machine = access();
-    request = machine->next_request();
-    machine.effects().to_node.push_back(AskControl{request, std::move(call)});
-  }
-  ControlAnswer answer = Done{255, "the connection to the node ended"};
-  for (;;) {
-    switch (wait_for_answer(request, deadline, answer)) {
-      case Waited::kTrue: return answer;
-      case Waited::kTimeout:
-        return Error{ErrorCode::kUnavailable, "control did not answer in time"};
-      case Waited::kClosed: return Error{ErrorCode::kUnavailable, "the connection is closed"};
-      case Waited::kInterrupted:
-      case Waited::kDeadlock: break;
-    }
-  }
+RequestId ClientShell::ask_control(ControlCall call) {
+  Access machine = access();
+  const RequestId request = machine->next_request();
+  machine.effects().to_node.push_back(AskControl{request, std::move(call)});
+  return request;
 }
 
 std::string ClientShell::wait_reason(Object* object) {
@@ -874,11 +874,46 @@ std::vector<Object*> ClientShell::take_notifications(int timeout) {
   return std::exchange(notifications_, {});
 }
 
-std::vector<ClientShell::LogChunk> ClientShell::take_logs(int timeout) {
+bool ClientShell::wait_for_logs(int timeout) {
   std::unique_lock lock(notify_mutex_);
-  notified_.wait_for(lock, std::chrono::milliseconds(timeout),
-                     [&] { return !logs_.empty() || closed(); });
+  const auto ready = [&] { return !logs_.empty() || closed(); };
+  if (timeout < 0) {
+    notified_.wait(lock, ready);
+  } else {
+    notified_.wait_for(lock, std::chrono::milliseconds(timeout), ready);
+  }
+  return !closed();
+}
+
+std::vector<LogLines> ClientShell::take_logs() {
+  std::lock_guard lock(notify_mutex_);
+  log_bytes_ = 0;
+  if (const uint64_t dropped = std::exchange(logs_dropped_, 0)) {
+    logs_.push_back({0, true, "",
+                     "eagleray: " + std::to_string(dropped) +
+                         " lines of workers are not shown: they print faster than this terminal; "
+                         "their logs have them\n"});
+  }
   return std::exchange(logs_, {});
+}
+
+ClientShell::Waited ClientShell::flush_logs(bool open_lines, Instant deadline) {
+  RequestId request;
+  {
+    Access machine = access();
+    request = machine->next_request();
+    flushes_.insert(request);
+    machine.effects().to_node.push_back(FlushOutput{request, open_lines});
+  }
+  const Waited waited =
+      wait([&] { return !flushes_.contains(request) || exiting(); }, Wait{.deadline = deadline});
+  std::lock_guard lock(mutex_);
+  flushes_.erase(request);
+  return waited;
+}
+
+ClientShell::Waited ClientShell::wait_for_node_end(Instant deadline) {
+  return wait([&] { return exiting(); }, Wait{.deadline = deadline});
 }
 
 }  // namespace eagleray

@@ -94,8 +94,8 @@ class ClientShell {
   void interrupt_waits();
 
   // ---- node's answers ----
-  // Asks control and waits. kUnavailable when the connection ends.
-  Result<ControlAnswer> ask_control(ControlCall call, Instant deadline);
+  RequestId ask_control(ControlCall call);
+  // kTrue with `answer` as it was: the connection has ended.
   Waited wait_for_answer(RequestId request, Instant deadline, ControlAnswer& answer);
 
   // ---- values ----
@@ -130,12 +130,13 @@ class ClientShell {
   // Objects whose notification was wanted and that are ready now, pinned; blocks up to
   // `timeout_ms`.
   std::vector<Object*> take_notifications(int timeout_ms);
-  struct LogChunk {
-    uint32_t pid = 0;
-    bool error = false;
-    std::string text;
-  };
-  std::vector<LogChunk> take_logs(int timeout_ms);
+  // Until workers have printed something, for `timeout_ms` at most (-1: no limit). False: closed.
+  bool wait_for_logs(int timeout_ms);
+  std::vector<LogLines> take_logs();
+  // Until all can be taken that this job's workers have printed up to now. `open_lines`: what has
+  // no end yet, too.
+  Waited flush_logs(bool open_lines, Instant deadline);
+  Waited wait_for_node_end(Instant deadline);
   // Called (on whatever thread drives) for a running task that was cancelled.
   void set_interrupt_hook(std::function<void(ExecTask*)> hook);
 
@@ -168,6 +169,7 @@ class ClientShell {
   Result<Ok> take_segment(SegmentReply& reply);  // lock held
   Result<SegmentAllocator::Extent> wait_for_room(uint64_t bytes,
                                                  const std::function<bool()>& give_up);
+  void keep_logs(LogLines&& lines);
   void add_link(const PeerLinked& message, std::vector<Fd>&& fds);
   void lose_peer(const PeerLost& message);
   void push(Link& link, const PeerMessage& message);
@@ -229,6 +231,7 @@ class ClientShell {
   std::unordered_set<RequestId, IdHash> abandoned_;  // room came another way, or was not wanted
   uint32_t waiting_for_room_ = 0;
   std::unordered_map<RequestId, ControlAnswer, IdHash> answers_;
+  std::unordered_set<RequestId, IdHash> flushes_;  // that the node has not answered
   EstateWriter estate_;
   Mapping estate_memory_;
   std::deque<StartActor> actor_starts_;
@@ -254,7 +257,9 @@ class ClientShell {
   std::mutex notify_mutex_;  // guards the two queues below; never held with mutex_ wanted
   std::condition_variable notified_;
   std::vector<Object*> notifications_;
-  std::vector<LogChunk> logs_;
+  std::vector<LogLines> logs_;
+  size_t log_bytes_ = 0;       // in logs_
+  uint64_t logs_dropped_ = 0;  // lines, since they were last taken
 
   std::thread background_;
 };

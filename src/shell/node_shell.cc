@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
@@ -23,8 +24,8 @@
 namespace eagleray {
 namespace {
 
-constexpr size_t kTailBytes = 4096;
-constexpr uint64_t kOutputBytesMax = 64u << 20;  // of one worker's stream; then it starts anew
+// A driver that does not read is sent no more of what workers print; all else still fits.
+constexpr size_t kUnreadBytesMax = 16u << 20;
 constexpr size_t kTopProcesses = 5;
 constexpr uint64_t kFilesPerWorker = 16;  // 9 once it runs; the rest is for links and segments
 constexpr Duration kEndPatience = Duration::from_s(1);
@@ -54,7 +55,12 @@ NodeShell::NodeShell(Options options)
                 },
                 [this] { node_.on_control_lost(); },
                 [this](ControlToNode&& message) { on_control(message); }}),
-      kernel_kills_seen_(memory_.kernel_kills()) {}
+      kernel_kills_seen_(memory_.kernel_kills()),
+      output_room_({}, [this](const std::string& text) {
+        NodeEffects effects;
+        node_.tell_drivers(text, effects);
+        apply(effects);
+      }) {}
 
 Result<std::unique_ptr<NodeShell>> NodeShell::open(Options options) {
   std::unique_ptr<NodeShell> shell(new NodeShell(std::move(options)));
@@ -66,6 +72,7 @@ Result<std::unique_ptr<NodeShell>> NodeShell::open(Options options) {
 Result<Ok> NodeShell::start() {
   become_subreaper();
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);  // a log that may not grow is no reason to end
   sigset_t ours;
   sigemptyset(&ours);
   sigaddset(&ours, SIGTERM);
@@ -152,13 +159,7 @@ void NodeShell::run() {
     ::kill(pid, SIGKILL);
   }
   end_descendants(kEndPatience);
-  // What the workers printed last still lies in their pipes.
-  std::vector<pid_t> pids;
-  for (const auto& [pid, process] : processes_) pids.push_back(pid);
-  for (pid_t pid : pids) {
-    read_output(pid, false);
-    read_output(pid, true);
-  }
+  end_output();
   ::unlink(options_.socket_path.c_str());
 }
 
@@ -225,6 +226,8 @@ void NodeShell::on_frame(int fd, Frame&& frame) {
     // The id is fixed before its effects are carried out: Registered is among them.
     connection.proc = node_.on_register(*hello, monotonic_now(), effects);
     by_proc_[connection.proc] = fd;
+  } else if (const auto* flush = std::get_if<FlushOutput>(&message.value())) {
+    flush_output(connection.proc, *flush);
   } else if (std::get_if<EstateFile>(&message.value())) {
     if (frame.fds.size() == 1) connection.estate = std::move(frame.fds[0]);
   } else if (connection.proc) {
@@ -283,8 +286,7 @@ void NodeShell::start_worker(uint64_t token) {
     return apply(effects);
   }
   starting.socket = std::move(sockets.value().ours);
-  starting.out.pipe = std::move(out.value().read);
-  starting.err.pipe = std::move(err.value().read);
+  starting.pipes = {std::move(out.value().read), std::move(err.value().read)};
   const int fds[3] = {sockets.value().theirs.get(), out.value().write.get(),
                       err.value().write.get()};
   iovec part{&token, sizeof token};
@@ -333,21 +335,9 @@ void NodeShell::on_zygote() {
     }
     WorkerProcess& process = processes_[pid];
     process.token = report.token;
-    process.out = std::move(it->second.out);
-    process.err = std::move(it->second.err);
     process.connection = it->second.socket.get();
     set_oom_score_adjustment(pid, options_.settings.worker_oom_score_adjustment);
-    const std::string base = options_.log_dir + "/worker-" + std::to_string(pid);
-    process.out.file =
-        Fd(::open((base + ".out").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-    process.err.file =
-        Fd(::open((base + ".err").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-    (void)loop_
-        .add(process.out.pipe.get(), EPOLLIN, [this, pid](uint32_t) { read_output(pid, false); })
-        .ok();
-    (void)loop_
-        .add(process.err.pipe.get(), EPOLLIN, [this, pid](uint32_t) { read_output(pid, true); })
-        .ok();
+    watch_output(pid, process, std::move(it->second.pipes));
     add_connection(std::move(it->second.socket), pid);
     starting_.erase(it);
   }
@@ -377,8 +367,7 @@ void NodeShell::on_worker_exit(pid_t pid, int status) {
   const auto it = processes_.find(pid);
   if (it == processes_.end()) return;
   ::kill(-pid, SIGKILL);  // what it left in its process group
-  read_output(pid, false);
-  read_output(pid, true);
+  it->second.output->flush(true);
   ExitInfo exit;
   if (WIFSIGNALED(status)) {
     exit.signal = WTERMSIG(status);
@@ -399,11 +388,8 @@ void NodeShell::on_worker_exit(pid_t pid, int status) {
                   std::to_string(exit.exit_code);
   }
   WorkerProcess& process = it->second;
-  exit.stderr_tail = process.err.tail;
-  for (Output* output : {&process.out, &process.err}) {
-    if (!output->line.empty()) emit(pid, output == &process.err, output->line + "\n");
-    loop_.remove(output->pipe.get());
-  }
+  exit.stderr_tail = process.output->tail();
+  for (bool error : {false, true}) loop_.remove(process.output->fd(error));
   const int fd = process.connection;
   const uint64_t token = process.token;
   processes_.erase(it);
@@ -452,40 +438,63 @@ std::vector<Bequest> NodeShell::read_bequests(const Connection& connection) {
   return bequests;
 }
 
-void NodeShell::read_output(pid_t pid, bool error) {
-  const auto it = processes_.find(pid);
-  if (it == processes_.end()) return;
-  Output& output = error ? it->second.err : it->second.out;
-  char buffer[64 << 10];
-  for (;;) {
-    const ssize_t n = ::read(output.pipe.get(), buffer, sizeof buffer);
-    if (n < 0 && errno == EINTR) continue;
-    if (n == 0) loop_.remove(output.pipe.get());
-    if (n <= 0) return;
-    const std::string_view text(buffer, static_cast<size_t>(n));
-    if (output.written > kOutputBytesMax && ::ftruncate(output.file.get(), 0) == 0)
-      output.written = 0;
-    output.written += text.size();
-    [[maybe_unused]] const ssize_t written = ::write(output.file.get(), buffer, text.size());
-    if (error) {
-      output.tail.append(text);
-      if (output.tail.size() > kTailBytes) output.tail.erase(0, output.tail.size() - kTailBytes);
-    }
-    output.line.append(text);
-    const size_t end = output.line.rfind('\n');
-    if (end == std::string::npos) continue;
-    emit(pid, error, output.line.substr(0, end + 1));
-    output.line.erase(0, end + 1);
+// ---- what workers print ----
+
+void NodeShell::watch_output(pid_t pid, WorkerProcess& process, WorkerOutput::Pipes pipes) {
+  process.output = std::make_unique<WorkerOutput>(
+      std::move(pipes), output_room_, options_.log_dir + "/worker-" + std::to_string(pid),
+      [this, pid](bool error, const std::string& name, std::string_view lines) {
+        return show(pid, error, name, lines);
+      });
+  WorkerOutput* output = process.output.get();
+  for (bool error : {false, true}) {
+    const int fd = output->fd(error);
+    // Watched until its end, or the worker's: then the WorkerOutput goes.
+    (void)loop_
+        .add(fd, EPOLLIN,
+             [this, output, error, fd](uint32_t) {
+               if (!output->read(error)) loop_.remove(fd);
+             })
+        .ok();
   }
 }
 
-void NodeShell::emit(pid_t pid, bool error, std::string text) {
+JobId NodeShell::job_of(const WorkerProcess& process) const {
+  const auto connection = connections_.find(process.connection);
+  return connection == connections_.end() ? JobId{} : node_.job_of_proc(connection->second->proc);
+}
+
+bool NodeShell::show(pid_t pid, bool error, const std::string& name, std::string_view lines) {
   const auto process = processes_.find(pid);
-  if (process == processes_.end()) return;
-  const auto connection = connections_.find(process->second.connection);
-  if (connection == connections_.end()) return;
-  const ProcId driver = node_.driver_of(node_.job_of_proc(connection->second->proc));
-  if (driver) send(driver, LogLines{static_cast<uint32_t>(pid), error, std::move(text)});
+  if (process == processes_.end()) return true;
+  const ProcId driver = node_.driver_of(job_of(process->second));
+  const Connection* connection = find(driver);
+  if (!connection) return true;  // nobody looks
+  if (connection->socket.unsent_bytes() > kUnreadBytesMax) return false;
+  send(driver, LogLines{static_cast<uint32_t>(pid), error, name, std::string(lines)});
+  return true;
+}
+
+void NodeShell::flush_output(ProcId client, const FlushOutput& wanted) {
+  const JobId job = node_.job_of_proc(client);
+  for (auto& [pid, process] : processes_) {
+    if (job_of(process) == job) process.output->flush(wanted.open_lines);
+  }
+  send(client, OutputFlushed{wanted.request});
+}
+
+// The workers are dead. What they printed last still lies in their pipes, and what has been read
+// may wait for a driver to take it.
+void NodeShell::end_output() {
+  for (auto& [pid, process] : processes_) process.output->flush(true);
+  const Instant until = monotonic_now() + kEndPatience;
+  for (auto& [fd, connection] : connections_) {
+    while (connection->pid == 0 && connection->socket.flush().ok() &&
+           connection->socket.wants_write() && monotonic_now() < until) {
+      pollfd wait{fd, POLLOUT, 0};
+      ::poll(&wait, 1, static_cast<int>((until - monotonic_now()).us / 1000 + 1));
+    }
+  }
 }
 
 // ---- effects ----

@@ -1,6 +1,6 @@
-// NodeShell: the node's one thread. It owns the loop, the sockets of clients, the zygote, the pipes
-// of the workers' output and the segments' descriptors; NodeMachine decides. Control is its child
-// (ControlProcess).
+// NodeShell: the node's one thread. It owns the loop, the sockets of clients, the zygote, what
+// workers print (WorkerOutput) and the segments' descriptors; NodeMachine decides. Control is its
+// child (ControlProcess).
 #pragma once
 
 #include <sys/types.h>
@@ -16,6 +16,7 @@
 #include "io/process.h"
 #include "node/node_machine.h"
 #include "shell/control_process.h"
+#include "shell/worker_output.h"
 
 namespace eagleray {
 
@@ -46,17 +47,10 @@ class NodeShell {
     Fd estate;  // what it would leave behind; read after its death
     Mapping page;
   };
-  struct Output {  // one of a worker's two pipes
-    Fd pipe;
-    Fd file;
-    uint64_t written = 0;
-    std::string line;  // not yet ended
-    std::string tail;  // stderr: the last lines
-  };
   struct WorkerProcess {
     uint64_t token = 0;
-    Output out, err;
     int connection = -1;
+    std::unique_ptr<WorkerOutput> output;
   };
 
   explicit NodeShell(Options options);
@@ -72,8 +66,11 @@ class NodeShell {
   void look_at_memory();
   Result<Fd> make_segment(uint64_t bytes);
   void start_worker(uint64_t token);
-  void read_output(pid_t pid, bool error);
-  void emit(pid_t pid, bool error, std::string text);
+  void watch_output(pid_t pid, WorkerProcess& process, WorkerOutput::Pipes pipes);
+  bool show(pid_t pid, bool error, const std::string& name, std::string_view lines);
+  void flush_output(ProcId client, const FlushOutput& wanted);
+  void end_output();
+  JobId job_of(const WorkerProcess& process) const;
   void apply(NodeEffects& effects);
   void on_control(const ControlToNode& message);
   void make_link(ProcId a, ProcId b);
@@ -94,10 +91,11 @@ class NodeShell {
   Mapping node_page_;
   std::map<int, std::unique_ptr<Connection>> connections_;
   std::map<ProcId, int> by_proc_;
+  OutputRoom output_room_;
   std::map<pid_t, WorkerProcess> processes_;
   struct Starting {
     Fd socket;
-    Output out, err;
+    WorkerOutput::Pipes pipes;
   };
   std::map<uint64_t, Starting> starting_;
   std::map<SegmentId, Fd> segments_;

@@ -1,0 +1,390 @@
+"""What workers print: on the driver's terminal, in the logs, at the end, beyond the limits."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from _support import PEER
+
+pytestmark = pytest.mark.skipif(PEER, reason="looks at our logs")
+
+if not PEER:
+    from eagleray._log_folder import LINES_MAX, FoldOptions, LogFolder
+
+HEAD = """
+import os, sys, time
+import eagleray as ray
+"""
+
+
+def start(code, **environment):
+    return subprocess.Popen(
+        [sys.executable, "-c", HEAD + textwrap.dedent(code)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": "python", **environment},
+    )
+
+
+def run(code, **environment):
+    """Standard output and standard error of a program that must succeed."""
+    process = start(code, **environment)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    return out, err
+
+
+def plain(text):
+    """Lines without process numbers, sorted: workers print in no order."""
+    return sorted(re.sub(r"pid=\d+", "pid=N", line) for line in text.splitlines())
+
+
+def test_lines_say_whose_they_are():
+    out, err = run(
+        """
+        ray.init(num_cpus=2)
+
+        @ray.remote
+        def speak():
+            print("from a task")
+            print("to stderr", file=sys.stderr)
+
+        @ray.remote
+        class Plain:
+            def speak(self):
+                print("from an actor")
+                os.system("echo from its child")
+
+        @ray.remote
+        class Named:
+            def __repr__(self):
+                return "Named(7)"
+
+            def speak(self):
+                print("from an actor with a name")
+
+        actors = [Plain.remote(), Named.remote()]
+        ray.get([speak.remote(), *(actor.speak.remote() for actor in actors)])
+        ray.get(speak.options(name="renamed").remote())
+        """,
+        RAY_DEDUP_LOGS="0",
+    )
+    assert plain(out) == sorted(
+        [
+            "(speak pid=N) from a task",
+            "(renamed pid=N) from a task",
+            "(Plain pid=N) from an actor",
+            "(Plain pid=N) from its child",
+            "(Named(7) pid=N) from an actor with a name",
+        ]
+    )
+    assert plain(err) == sorted(["(speak pid=N) to stderr", "(renamed pid=N) to stderr"])
+
+
+def test_equal_lines_of_several_workers_are_folded():
+    code = """
+        ray.init(num_cpus=4)
+
+        @ray.remote
+        class Worker:
+            def speak(self, number):
+                print("equal")
+                print("number", number)
+
+        ray.get([Worker.remote().speak.remote(i) for i in range(4)])
+        """
+    out, _ = run(code)
+    lines = plain(out)
+    assert "(Worker pid=N) equal" in lines
+    assert any("equal [repeated 3x across cluster]" in line for line in lines), out
+    assert sum("number" in line for line in lines) == 4
+    assert len(lines) == 6
+    out, _ = run(code, RAY_DEDUP_LOGS="0")
+    assert plain(out).count("(Worker pid=N) equal") == 4
+    out, _ = run(code, RAY_DEDUP_LOGS_ALLOW_REGEX="^eq", RAY_DEDUP_LOGS_SKIP_REGEX="number [12]")
+    assert plain(out).count("(Worker pid=N) equal") == 4
+    assert sum("number" in line for line in plain(out)) == 2
+
+
+@pytest.mark.parametrize("end", ["", "ray.shutdown()", "1 / 0", "sys.exit(3)"])
+def test_nothing_is_lost_at_the_end(end):
+    process = start(
+        f"""
+        ray.init(num_cpus=2)
+
+        @ray.remote
+        def speak(number):
+            for i in range(1000):
+                print("line", number, i)
+            print("no end", number, end="")
+
+        ray.get([speak.remote(i) for i in range(10)])
+        {end}
+        """
+    )
+    out, err = process.communicate(timeout=120)
+    lines = {line.split(") ", 1)[1] for line in out.splitlines()}
+    for number in range(10):
+        assert sum(line.startswith(f"line {number} ") for line in lines) >= 999, err
+    text = "".join(line.split(") ", 1)[1] for line in out.splitlines())
+    assert all(f"no end {number}" in text for number in range(10))
+
+
+def test_nothing_is_lost_when_a_driver_leaves_a_cluster(tmp_path):
+    environment = {"EAGLERAY_TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-m", "eagleray"]
+    full = {**os.environ, "PYTHONPATH": "python", **environment}
+    subprocess.run([*command, "start", "--head", "--num-cpus=2"], env=full, check=True)
+    try:
+        out, _ = run(
+            """
+            ray.init(address="auto")
+
+            @ray.remote
+            def speak():
+                for i in range(2000):
+                    print("line", i)
+                print("no end", end="")
+
+            ray.get(speak.remote())
+            """,
+            **environment,
+        )
+        assert len(out.splitlines()) == 2001 and out.splitlines()[-1].endswith("no end")
+    finally:
+        subprocess.run([*command, "stop"], env=full, check=True)
+
+
+def test_log_to_driver_false_is_silent_and_the_log_has_it():
+    out, err = run(
+        """
+        session = ray.init(num_cpus=1, log_to_driver=False)["session_dir"]
+
+        @ray.remote
+        def speak():
+            print("only in the log")
+            return os.getpid()
+
+        pid = ray.get(speak.remote())
+        ray.shutdown()
+        with open(os.path.join(session, "logs", f"worker-{pid}.out")) as file:
+            print(file.read(), end="")
+        """
+    )
+    assert out == "only in the log\n" and err == ""
+
+
+def test_an_endless_line_and_a_flood_leave_the_others_alone():
+    out, err = run(
+        """
+        ray.init(num_cpus=2)
+
+        @ray.remote
+        def endless():
+            for _ in range(1000):
+                sys.stdout.write("x" * 100_000)
+
+        @ray.remote
+        def plus(x):
+            return x + 1
+
+        ref = endless.remote()
+        assert ray.get([plus.remote(i) for i in range(1000)]) == list(range(1, 1001))
+        ray.get(ref)
+        """
+    )
+    lines = [line for line in out.splitlines() if line]
+    assert lines and max(map(len, lines)) < 70_000  # bounded, and shown in parts
+    assert "are not shown, too many came at once; see" in err
+
+
+def test_output_that_is_no_text():
+    out, _ = run(
+        """
+        ray.init(num_cpus=1)
+
+        @ray.remote
+        def speak():
+            os.write(1, b"\\xff\\x00 bytes\\n")
+            print("caf\u00e9 \U0001f600")
+
+        ray.get(speak.remote())
+        """,
+        PYTHONIOENCODING="ascii",
+    )
+    assert "\\xe9" in out and " bytes" in out
+
+
+def test_ctrl_c_shows_what_was_printed():
+    process = start(
+        """
+        ray.init(num_cpus=1)
+
+        @ray.remote
+        def speak():
+            print("before")
+            time.sleep(1000)
+
+        ref = speak.remote()
+        print("waiting", flush=True)
+        ray.get(ref)
+        """
+    )
+    assert process.stdout.readline() == "waiting\n"
+    line = process.stdout.readline()
+    process.send_signal(2)
+    _, err = process.communicate(timeout=30)
+    assert line.endswith("before\n") and "KeyboardInterrupt" in err
+
+
+def test_old_sessions_are_removed(tmp_path):
+    for number in range(20):
+        logs = tmp_path / f"session_2020-01-01_00-00-{number:02}_4000000" / "logs"
+        logs.mkdir(parents=True)
+        (logs / "file").write_text("x")
+    alive = tmp_path / f"session_2020-01-01_00-00-00_{os.getpid()}"
+    alive.mkdir()
+    run("ray.init(num_cpus=1)", EAGLERAY_TMPDIR=str(tmp_path))
+    left = [name for name in os.listdir(tmp_path) if name.startswith("session_2020")]
+    assert len(left) == 11 and alive.name in left
+
+
+def test_nothing_wakes_while_nothing_is_printed():
+    """The driver's log thread sleeps until there is something."""
+    out, _ = run(
+        """
+        import threading
+        ray.init(num_cpus=1)
+        thread = next(t for t in threading.enumerate() if t.name == "eagleray-logs")
+
+        def switches():
+            with open(f"/proc/self/task/{thread.native_id}/status") as file:
+                return next(int(l.split()[1]) for l in file if l.startswith("voluntary"))
+
+        before = switches()
+        ray.wait([ray.remote(lambda: time.sleep(1000)).remote()], timeout=1)
+        print(switches() - before)
+        """
+    )
+    assert int(out) <= 2
+
+
+def fold(*lines, **options):
+    """What LogFolder prints for (time, process, line)."""
+    folder = LogFolder(FoldOptions(**options))
+    out = [text for now, pid, line in lines for _, text in folder.feed(now, pid, False, "f", line)]
+    return out, folder
+
+
+def test_folding_counts_within_the_window():
+    out, folder = fold((0, 1, "a"), (1, 2, "a"), (2, 3, "a"), (2, 2, "b"))
+    assert out == ["(f pid=1) a", "(f pid=2) b"]
+    assert folder.next_flush(2) == 3
+    assert folder.flush(4.9) == []
+    ((error, line),) = folder.flush(5)
+    assert not error and line.startswith("(f pid=3) a [repeated 2x across cluster]")
+    assert folder.next_flush(5) is None
+    assert [line for _, line in folder.feed(6, 1, False, "f", "a\n")] == ["(f pid=1) a"]
+
+
+def test_one_repetition_is_printed_as_it_is_and_a_worker_may_repeat_itself():
+    out, folder = fold((0, 1, "a"), (0, 1, "a"), (1, 2, "a"))
+    assert out == ["(f pid=1) a"] * 2
+    assert folder.flush(9) == [(False, "(f pid=2) a")]
+
+
+def test_numbers_differ_and_streams_are_apart():
+    out, folder = fold((0, 1, "loss 1"), (0, 2, "loss 2"), (0, 3, ""), (0, 4, ""))
+    assert out == ["(f pid=1) loss 1", "(f pid=2) loss 2", "(f pid=3) ", "(f pid=4) "]
+    assert folder.feed(0, 5, True, "f", "loss 1") == [(True, "(f pid=5) loss 1")]
+
+
+def test_folding_remembers_so_many_lines_and_no_more():
+    out, folder = fold((0, 1, "first"), (0, 2, "first"))
+    more = [line for i in range(LINES_MAX) for _, line in folder.feed(0, 1, False, "f", f"{i}")]
+    assert len(more) == LINES_MAX + 1  # what was counted of the first is not lost
+    assert len(folder._seen) == LINES_MAX
+
+
+def test_colours():
+    (first,), _ = fold((0, 1, "a"), colour=True)
+    assert first == "\x1b[36m(f pid=1)\x1b[0m a"
+    both, _ = fold((0, 1, "a"), (0, 2, "b"), colour=True, colour_by_process=True)
+    assert both[0].split("m")[0] != both[1].split("m")[0]
+
+
+@pytest.mark.parametrize(
+    "name, value", [("RAY_DEDUP_LOGS_SKIP_REGEX", "("), ("RAY_DEDUP_LOGS_AGG_WINDOW_S", "soon")]
+)
+def test_settings_that_cannot_be_understood_are_named(name, value):
+    with pytest.raises(ValueError, match=name):
+        FoldOptions.of({name: value}, terminal=False)
+
+
+def test_json_logs():
+    out, err = run(
+        """
+        import logging
+        session = ray.init(num_cpus=1, logging_config=ray.LoggingConfig(
+            encoding="JSON", log_level="INFO", additional_log_standard_attrs=["name"]))
+
+        @ray.remote
+        def work():
+            logging.getLogger("mine").info("in a task", extra={"step": 3})
+            logging.getLogger("mine").debug("too little")
+            return ray.get_runtime_context().get_task_id()
+
+        @ray.remote
+        class Actor:
+            def work(self):
+                try:
+                    1 / 0
+                except ZeroDivisionError:
+                    logging.exception("in an actor")
+                return ray.get_runtime_context().get_actor_id()
+
+        logging.info("in the driver")
+        print(ray.get(work.remote()), ray.get(Actor.options(name="it").remote().work.remote()))
+        print(ray.get_runtime_context().get_job_id())
+        """
+    )
+    (task, actor), (job,) = (line.split() for line in out.splitlines())
+    lines = [json.loads(line[line.index("{") :]) for line in err.splitlines()]
+    by_message = {line["message"]: line for line in lines}
+    assert set(by_message) == {"in a task", "in an actor", "in the driver"}
+    for line in lines:
+        assert line["job_id"] == job and line["worker_id"] and line["node_id"]
+        assert line["levelname"] and line["asctime"] and line["lineno"] > 0 and line["filename"]
+    assert by_message["in a task"]["task_id"] == task
+    assert by_message["in a task"]["step"] == 3 and by_message["in a task"]["name"] == "mine"
+    assert by_message["in a task"]["task_name"] == "work"
+    assert by_message["in an actor"]["actor_id"] == actor
+    assert by_message["in an actor"]["actor_name"] == "it"
+    assert "ZeroDivisionError" in by_message["in an actor"]["exc_text"]
+    assert "task_id" not in by_message["in the driver"]
+
+
+def test_levels_and_formats_reach_workers():
+    code = """
+        import logging
+        ray.init(num_cpus=1, {})
+
+        @ray.remote
+        def work():
+            logging.getLogger("eagleray").debug("of a worker")
+            logging.getLogger("mine").info("of mine")
+
+        ray.get(work.remote())
+        logging.getLogger("eagleray").debug("of the driver")
+        """
+    arguments = "logging_level='debug', logging_format='<%(message)s>'"
+    _, err = run(code.replace("{}", arguments))
+    assert plain(err) == ["(work pid=N) <of a worker>", "<of the driver>"]
+    assert run(code.replace("{}", "logging_level='warning'"))[1] == ""
+    _, err = run(code.replace("{}", "logging_config=ray.LoggingConfig(log_level='DEBUG')"))
+    assert "DEBUG" in err and " -- of a worker job_id=" in err and "of mine" in err
