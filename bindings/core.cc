@@ -170,6 +170,7 @@ Client connect(Fd socket, ClientKind kind, uint64_t token, std::string name_spac
     opened = ClientShell::open(std::move(options));
   }
   if (!opened.ok()) {
+    if (opened.error().code == ErrorCode::kDiskFull) raise_out_of_disk(opened.error().message);
     PyErr_SetString(PyExc_ConnectionError, opened.error().message.c_str());
     throw nb::python_error();
   }

@@ -388,3 +388,121 @@ def test_levels_and_formats_reach_workers():
     assert run(code.replace("{}", "logging_level='warning'"))[1] == ""
     _, err = run(code.replace("{}", "logging_config=ray.LoggingConfig(log_level='DEBUG')"))
     assert "DEBUG" in err and " -- of a worker job_id=" in err and "of mine" in err
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A directory that 512 KiB fill."""
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", tmp_path])
+    if made.returncode:
+        pytest.skip("cannot mount here")
+    yield str(tmp_path)
+    subprocess.run(["umount", "-l", tmp_path], check=True)
+
+
+FILL = """
+root = os.environ["EAGLERAY_TMPDIR"]
+
+def fill():
+    with open(f"{root}/filler", "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(1024))
+        except OSError:
+            pass
+"""
+
+
+def test_a_full_disk_stops_nothing_and_heals(small_disk):
+    out, err = run(
+        FILL
+        + """
+session = ray.init(num_cpus=2)["session_dir"]
+
+@ray.remote
+def speak(number):
+    for _ in range(200):
+        print("x" * 100)
+    return number
+
+@ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)
+class Actor:
+    def pid(self):
+        return os.getpid()
+
+def refused(make):
+    try:
+        make()
+    except ray.exceptions.OutOfDiskError as error:
+        assert "control.db" in str(error) and "full" in str(error)
+        return True
+
+early = Actor.options(name="early").remote()
+pid = ray.get(early.pid.remote())
+fill()
+assert ray.get([speak.remote(i) for i in range(50)]) == list(range(50))
+assert refused(lambda: ray.get(Actor.remote().pid.remote()))
+assert refused(lambda: Actor.options(name="late").remote())
+assert refused(lambda: ray.util.placement_group([{"CPU": 1}]))
+os.kill(pid, 9)
+assert ray.get(early.pid.remote()) != pid
+assert ray.get(ray.get_actor("early").pid.remote())
+assert ray.get([speak.remote(i) for i in range(50)]) == list(range(50))
+os.unlink(f"{root}/filler")
+deadline = time.monotonic() + 20
+while refused(lambda: ray.get(Actor.options(name="later").remote().pid.remote())):
+    assert time.monotonic() < deadline
+assert ray.util.placement_group([{"CPU": 1}]).wait(20)
+assert ray.get([speak.remote(i) for i in range(50)]) == list(range(50))
+ray.kill(early)
+""",
+        EAGLERAY_TMPDIR=small_disk,
+        RAY_DEDUP_LOGS="0",
+    )
+    assert len(out.splitlines()) == 150 * 200
+    lost = [line for line in err.splitlines() if "No space left on device" in line]
+    assert len(lost) == 1 and "worker-" in lost[0]
+    assert "are refused until there is room" in err
+    assert "control can write again" in err
+
+
+def test_a_disk_that_is_full_from_the_start(small_disk):
+    out, _ = run(
+        FILL
+        + """
+fill()
+try:
+    ray.init(num_cpus=1)
+except ray.exceptions.OutOfDiskError as error:
+    print("control.db" in str(error), ray.is_initialized())
+os.unlink(f"{root}/filler")
+ray.init(num_cpus=1)
+print(ray.get(ray.remote(lambda: 7).remote()))
+""",
+        EAGLERAY_TMPDIR=small_disk,
+    )
+    assert out == "True False\n7\n"
+
+
+def test_a_driver_on_a_full_disk_can_be_ended(small_disk):
+    """Whatever it waits for."""
+    process = start(
+        FILL
+        + """
+import signal
+ray.init(num_cpus=1)
+node = ray._state.state.node.process.pid
+with open(f"/proc/{node}/task/{node}/children") as file:
+    for pid in file.read().split():
+        with open(f"/proc/{pid}/comm") as comm:
+            if comm.read().startswith("eagleray-contro"):
+                os.kill(int(pid), signal.SIGSTOP)
+print("waiting", flush=True)
+ray.util.placement_group([{"CPU": 1}])
+""",
+        EAGLERAY_TMPDIR=small_disk,
+    )
+    assert process.stdout.readline() == "waiting\n"
+    process.terminate()
+    process.communicate(timeout=30)
+    assert process.returncode == 15

@@ -262,7 +262,13 @@ def _connect(
         }
     )
     wanted = namespace or config.get("ray_namespace") or os.environ.get("RAY_NAMESPACE") or ""
-    core = _core.Client.connect_driver(socket_path, wanted, described)
+    try:
+        core = _core.Client.connect_driver(socket_path, wanted, described)
+    except BaseException:
+        if state.node is not None:
+            state.node.stop()
+            state.node = None
+        raise
     core.set_hooks(
         _serialization.dumps,
         _serialization.loads,

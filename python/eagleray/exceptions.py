@@ -376,6 +376,7 @@ _KINDS: dict[str, type[RayError]] = {
     "deadlock": DeadlockError,
     "actor_unschedulable": ActorUnschedulableError,
     "actor_group_removed": ActorPlacementGroupRemoved,
+    "disk_full": OutOfDiskError,
 }
 
 

@@ -26,8 +26,9 @@ enum class FailureKind : uint8_t {
   kDeadlock,
   kActorUnschedulable,
   kActorGroupRemoved,
+  kDiskFull,
 };
-constexpr FailureKind last_of(FailureKind) { return FailureKind::kActorGroupRemoved; }
+constexpr FailureKind last_of(FailureKind) { return FailureKind::kDiskFull; }
 
 struct Failure {
   FailureKind kind = FailureKind::kObjectLost;

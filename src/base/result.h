@@ -22,6 +22,8 @@ enum class ErrorCode : uint8_t {
   kDiskFull,     // there is no room to keep it: retry when there is
 };
 
+constexpr ErrorCode last_of(ErrorCode) { return ErrorCode::kDiskFull; }
+
 enum class Reaction : uint8_t { kCallerBug, kRetryLater, kReconnect, kFatal };
 
 struct Error {

@@ -29,6 +29,7 @@ int main(int argc, char** argv) {
       const Result<Settings> settings = settings_from_text(argument.substr(11));
       if (settings.ok()) options.settings = settings.value();
     }
+    if (argument.starts_with("--disk-trouble=")) options.disk_trouble = argument.substr(15);
     if (argument == "--sync=disk") options.sync = RecordStore::Sync::kDisk;
   }
   if (options.store_path.empty()) {

@@ -120,12 +120,29 @@ void ControlMachine::die(Actor& actor, ControlEffects& out) {
 
 void ControlMachine::forget_dead(ControlEffects& out) {
   while (dead_.size() > settings_.dead_actors_max) {
-    const std::string key = key_of(dead_.front());
-    out.durable.push_back({kTableOf<DurableActorSpec>, key, {}});
-    out.durable.push_back({kTableOf<DurableActorLife>, key, {}});
-    actors_.erase(dead_.front());
+    const auto oldest = actors_.find(dead_.front());
     dead_.pop_front();
+    if (oldest == actors_.end()) continue;
+    if (is_durable(oldest->second)) {
+      const std::string key = key_of(oldest->first);
+      out.durable.push_back({kTableOf<DurableActorSpec>, key, {}});
+      out.durable.push_back({kTableOf<DurableActorLife>, key, {}});
+    }
+    actors_.erase(oldest);
   }
+}
+
+// Remembered, so that its callers hear why, but not in the records: those have no room.
+void ControlMachine::refuse_for_room(Actor& actor, ControlEffects& out) {
+  const ActorSpec& spec = actor.spec;
+  if (!spec.name.empty()) names_.erase({spec.name_space, spec.name});
+  actor.status.state = ActorState::kDead;
+  actor.status.failure = FailureKind::kDiskFull;
+  actor.status.exit.reason = disk_trouble_;
+  actor.spec.class_blob.clear();
+  actor.spec.arguments.clear();
+  dead_.push_back(spec.actor);
+  forget_dead(out);
 }
 
 void ControlMachine::publish(const Actor& actor, ControlEffects& out) {
@@ -152,6 +169,10 @@ void ControlMachine::call(const Caller& caller, const CreateActor& create, Contr
   actor.spec = spec;
   actor.status.actor = spec.actor;
   actor.restarts_left = spec.max_restarts;
+  if (!disk_trouble_.empty()) {
+    fail(caller, ErrorCode::kDiskFull, disk_trouble_, out);
+    return refuse_for_room(actor, out);
+  }
   answer(caller, Done{}, out);
   place(actor, out);
   persist_spec(actor, out);

@@ -98,19 +98,23 @@ void ControlMachine::on(NodeIndex from, const GroupAwaited& awaited, ControlEffe
   }
 }
 
+bool ControlMachine::name_is_taken(const GroupSpec& spec) const {
+  return !spec.name.empty() && std::any_of(groups_.begin(), groups_.end(), [&](const auto& each) {
+    return each.second.state != GroupState::kRemoved && each.second.spec.name == spec.name;
+  });
+}
+
 // ---- calls ----
 
 void ControlMachine::call(const Caller& caller, const CreateGroup& create, ControlEffects& out) {
   const GroupSpec& spec = create.spec;
-  const auto same_name = [&](const auto& each) {
-    return each.second.state != GroupState::kRemoved && each.second.spec.name == spec.name;
-  };
-  if (!spec.name.empty() && std::any_of(groups_.begin(), groups_.end(), same_name)) {
+  if (name_is_taken(spec)) {
     return fail(caller, ErrorCode::kExists,
                 "Failed to create placement group '" + spec.group.hex() + "' because name '" +
                     spec.name + "' already exists.",
                 out);
   }
+  if (!disk_trouble_.empty()) return fail(caller, ErrorCode::kDiskFull, disk_trouble_, out);
   Group& group = groups_[spec.group];
   group.spec = spec;
   persist(group, out);

@@ -62,10 +62,11 @@ void ControlMachine::answer_again(NodeIndex from, const NodeToControl& message,
                                   ControlEffects& out) {
   if (const auto* job = std::get_if<NewJob>(&message)) {
     for (const auto& [id, row] : jobs_) {
-      if (row.node == from && row.request == job->request) {
-        out.list.push_back({from, JobAccepted{job->request, row.info}});
-      }
+      if (row.node != from || row.request != job->request) continue;
+      out.list.push_back({from, JobAccepted{job->request, row.info}});
+      return;
     }
+    out.list.push_back({from, JobRefused{job->request, "the job was refused"}});
     return;
   }
   if (const auto* placed = std::get_if<ActorPlaced>(&message)) stop_if_dead(from, *placed, out);
@@ -73,14 +74,27 @@ void ControlMachine::answer_again(NodeIndex from, const NodeToControl& message,
   if (!asks) return;
   const Caller caller{from, asks->client, asks->request};
   if (const auto* create = std::get_if<CreateActor>(&asks->call)) {
-    if (!actors_.contains(create->spec.actor)) {
+    const auto known = actors_.find(create->spec.actor);
+    if (known != actors_.end() && known->second.status.failure == FailureKind::kDiskFull) {
+      return fail(caller, ErrorCode::kDiskFull, known->second.status.exit.reason, out);
+    }
+    if (known == actors_.end()) {
       return fail(caller, ErrorCode::kExists, "the name '" + create->spec.name + "' is taken", out);
     }
   } else if (const auto* put = std::get_if<KvPut>(&asks->call)) {
     const auto it = pairs_.find({put->space, put->key});
     if (it == pairs_.end() || it->second != put->value) {
-      return fail(caller, put->overwrite ? ErrorCode::kLimit : ErrorCode::kExists,
-                  "the pair was not stored", out);
+      const bool too_much = put->value.size() > settings_.key_value_bytes_max ||
+                            (it == pairs_.end() && pairs_.size() >= settings_.keys_max);
+      const ErrorCode code = it != pairs_.end() && !put->overwrite ? ErrorCode::kExists
+                             : too_much                            ? ErrorCode::kLimit
+                                                                   : ErrorCode::kDiskFull;
+      return fail(caller, code, "the pair was not stored", out);
+    }
+  } else if (const auto* group = std::get_if<CreateGroup>(&asks->call)) {
+    if (!groups_.contains(group->spec.group)) {
+      return fail(caller, name_is_taken(group->spec) ? ErrorCode::kExists : ErrorCode::kDiskFull,
+                  "the placement group was not created", out);
     }
   }
   answer(caller, Done{}, out);
@@ -130,6 +144,10 @@ std::vector<NodeView> ControlMachine::views() const {
 // ---- jobs and clients ----
 
 void ControlMachine::on(NodeIndex from, const NewJob& job, ControlEffects& out) {
+  if (!disk_trouble_.empty()) {
+    out.list.push_back({from, JobRefused{job.request, disk_trouble_}});
+    return;
+  }
   JobInfo info;
   info.job = JobId{++last_job_};
   info.name_space = job.name_space;
@@ -284,6 +302,7 @@ std::vector<DurableChange> ControlMachine::records() const {
   for (const auto& [index, node] : nodes_) persist(node, all);
   for (const auto& [id, job] : jobs_) persist(job, all);
   for (const auto& [id, actor] : actors_) {
+    if (!is_durable(actor)) continue;
     persist_spec(actor, all);
     persist(actor, all);
   }

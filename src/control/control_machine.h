@@ -47,6 +47,9 @@ class ControlMachine {
   void on_numbered(NodeIndex from, const FromNode& message, ControlEffects& out);
   void on_node(NodeIndex from, const NodeToControl& message, ControlEffects& out);
   void on_node_lost(NodeIndex node, ControlEffects& out);
+  // Records cannot be written, and why; empty: they can. Until then new jobs, actors, groups and
+  // pairs are refused (kDiskFull); all else is applied, and kept by the node until it is durable.
+  void on_disk(std::string trouble) { disk_trouble_ = std::move(trouble); }
   void check_invariants() const;
 
   // Every record that restore() needs to make these tables again.
@@ -133,6 +136,10 @@ class ControlMachine {
   void ended(Actor& actor, const ExitInfo& exit, ControlEffects& out);
   void die(Actor& actor, ControlEffects& out);
   void forget_dead(ControlEffects& out);
+  void refuse_for_room(Actor& actor, ControlEffects& out);
+  static bool is_durable(const Actor& actor) {
+    return actor.status.failure != FailureKind::kDiskFull;
+  }
   void stop_if_dead(NodeIndex node, const ActorPlaced& placed, ControlEffects& out);
   void publish(const Actor& actor, ControlEffects& out);
   void answer(const Caller& to, ControlAnswer answer, ControlEffects& out);
@@ -140,6 +147,7 @@ class ControlMachine {
   void retry_groups(ControlEffects& out);
   void prepare(Group& group, NodeIndex node, ControlEffects& out);
   void remove_group(const PlacementGroupId& id, ControlEffects& out);
+  bool name_is_taken(const GroupSpec& spec) const;
   GroupStatus status_of(const Group& group) const;
   std::vector<NodeView> views() const;
   const Group* living_group(const PlacementGroupId& id) const;
@@ -154,6 +162,7 @@ class ControlMachine {
 
   const Settings settings_;
   const uint64_t seed_;
+  std::string disk_trouble_;
   uint64_t epoch_ = 0;
   uint32_t last_node_ = 0;
   uint32_t last_job_ = 0;

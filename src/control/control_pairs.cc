@@ -21,6 +21,7 @@ void ControlMachine::call(const Caller& caller, const KvPut& put, ControlEffects
                 "there are keys_max = " + std::to_string(settings_.keys_max) + " keys already",
                 out);
   }
+  if (!disk_trouble_.empty()) return fail(caller, ErrorCode::kDiskFull, disk_trouble_, out);
   pairs_[{put.space, put.key}] = put.value;
   persist_pair(put.space, put.key, out);
   answer(caller, Done{}, out);

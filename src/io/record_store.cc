@@ -46,7 +46,7 @@ Error RecordStore::failed(const char* what) const {
   const bool foreign = code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
   const char* file = ::sqlite3_db_filename(database_, "main");
   return Error{foreign               ? ErrorCode::kCorrupt
-               : code == SQLITE_FULL ? ErrorCode::kLimit
+               : code == SQLITE_FULL ? ErrorCode::kDiskFull
                                      : ErrorCode::kSystem,
                std::string("could not ") + what + " " + (file ? file : "") + ": " +
                    ::sqlite3_errmsg(database_)};
@@ -67,11 +67,13 @@ Result<Ok> RecordStore::prepare() {
                                           ", not " + std::to_string(kFormat) +
                                           ": another version of eagleray wrote it"};
   }
+  // Only a new one is written to: what is there can be read on a full disk too.
   const std::string create =
       "CREATE TABLE IF NOT EXISTS records (kind INTEGER, key BLOB, value BLOB NOT NULL,"
       " PRIMARY KEY (kind, key)) WITHOUT ROWID; PRAGMA user_version=" +
       std::to_string(kFormat);
-  if (::sqlite3_exec(database_, create.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) {
+  if (format == 0 &&
+      ::sqlite3_exec(database_, create.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) {
     return failed("write");
   }
   struct Text {
@@ -92,8 +94,9 @@ Result<Ok> RecordStore::prepare() {
 
 Result<std::vector<std::string>> RecordStore::read_all() {
   sqlite3_stmt* select = nullptr;
-  if (::sqlite3_prepare_v2(database_, "SELECT value FROM records ORDER BY kind, key", -1, &select,
-                           nullptr) != SQLITE_OK) {
+  if (::sqlite3_prepare_v2(database_,
+                           "SELECT value FROM records WHERE kind >= 0 ORDER BY kind, key", -1,
+                           &select, nullptr) != SQLITE_OK) {
     return failed("read");
   }
   std::vector<std::string> values;

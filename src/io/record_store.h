@@ -34,7 +34,7 @@ class RecordStore {
   RecordStore(const RecordStore&) = delete;
   RecordStore& operator=(const RecordStore&) = delete;
 
-  // All values, ordered by table and key.
+  // All values of tables from 0 on, ordered by table and key.
   Result<std::vector<std::string>> read_all();
   // One transaction: all of it or, after an error (disk full, ...), nothing.
   Result<Ok> commit(const std::vector<Write>& writes);

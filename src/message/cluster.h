@@ -110,6 +110,11 @@ struct JobAccepted {
   JobInfo job;
   EAGLERAY_FIELDS(JobAccepted, request, job)
 };
+struct JobRefused {  // the disk is full: NewJob was not applied, and will not be
+  RequestId request;
+  std::string message;
+  EAGLERAY_FIELDS(JobRefused, request, message)
+};
 struct AnswerClient {
   ProcId client;
   RequestId request;
@@ -147,13 +152,15 @@ struct GroupHopeless {  // no node can ever hold it
   PlacementGroupId group;
   EAGLERAY_FIELDS(GroupHopeless, group)
 };
-struct ControlTrouble {  // what keeps control from answering, for people
+// Control cannot write, for people; empty: it can again. What it then refuses (kDiskFull) has not
+// been applied.
+struct ControlTrouble {
   std::string text;
   EAGLERAY_FIELDS(ControlTrouble, text)
 };
 
-using ControlToNode =
-    std::variant<NodeAccepted, Acknowledged, JobAccepted, AnswerClient, PlaceActor, StopActor,
-                 PrepareBundles, CommitBundles, ReleaseBundles, ControlTrouble, GroupHopeless>;
+using ControlToNode = std::variant<NodeAccepted, Acknowledged, JobAccepted, AnswerClient,
+                                   PlaceActor, StopActor, PrepareBundles, CommitBundles,
+                                   ReleaseBundles, ControlTrouble, JobRefused, GroupHopeless>;
 
 }  // namespace eagleray

@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/result.h"
 #include "message/common.h"
 #include "message/control_calls.h"
 #include "message/peer.h"
@@ -176,8 +177,9 @@ struct Registered {
   EAGLERAY_FIELDS(Registered, proc, node, job, session_dir, settings)
 };
 struct Refused {  // answer to Register: closes afterwards
+  ErrorCode code = ErrorCode::kInvalid;
   std::string message;
-  EAGLERAY_FIELDS(Refused, message)
+  EAGLERAY_FIELDS(Refused, code, message)
 };
 // To a worker, before its first work for a job. A worker serves one job in its life.
 struct AssignJob {

@@ -1,5 +1,6 @@
 #include "node/control_link.h"
 #include "base/planted.h"
+#include "base/result.h"
 
 #include <algorithm>
 
@@ -69,7 +70,23 @@ bool ControlLink::reports_end_of(const ActorId& actor, uint32_t incarnation) con
   });
 }
 
+// What was refused for want of room was not applied. Were it sent again, to a control that has
+// room, it would be, although its sender has been told that it was not.
+void ControlLink::on_job_refused(RequestId request) {
+  std::erase_if(unacknowledged_, [&](const FromNode& each) {
+    const auto* job = std::get_if<NewJob>(&each.message);
+    return job && job->request == request;
+  });
+}
+
 bool ControlLink::on_answer(const AnswerClient& message) {
+  const auto* done = std::get_if<Done>(&message.answer);
+  if (done && done->error_code == 1 + static_cast<uint8_t>(ErrorCode::kDiskFull)) {
+    std::erase_if(unacknowledged_, [&](const FromNode& each) {
+      const auto* asks = std::get_if<ClientAsks>(&each.message);
+      return asks && asks->client == message.client && asks->request == message.request;
+    });
+  }
   const auto it = questions_.find({message.client, message.request});
   if (it == questions_.end()) return false;
   Question& question = it->second;

@@ -32,6 +32,7 @@ class ControlLink {
   void on_detached() { attached_ = false; }
   // True: the client waits for it; false: a repetition.
   bool on_answer(const AnswerClient& message);
+  void on_job_refused(RequestId request);
   void on_client_gone(ProcId client);
 
   // Whether control may not know yet that this life of the actor has ended.

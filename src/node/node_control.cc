@@ -23,6 +23,13 @@ void NodeMachine::on_control_attached(NodeEffects& out) {
   for (FromNode& each : said) out.list.push_back(std::move(each));
 }
 
+void NodeMachine::on_control_given_up(const Error& why, NodeEffects& out) {
+  for (const auto& [request, driver] : job_requests_) {
+    send(driver, Refused{why.code, why.message}, out);
+  }
+  tell_drivers(why.message + "; the node ends", out);
+}
+
 void NodeMachine::on_accepted(const NodeAccepted& accepted, NodeEffects& out) {
   info_.index = accepted.index;
   name_custodian();
@@ -72,8 +79,19 @@ void NodeMachine::on_control(const ControlToNode& message, Instant now, NodeEffe
     schedule(now, out);
   } else if (const auto* hopeless = std::get_if<GroupHopeless>(&message)) {
     if (awaited_groups().contains(hopeless->group)) hopeless_groups_.insert(hopeless->group);
+  } else if (const auto* refused = std::get_if<JobRefused>(&message)) {
+    control_.on_job_refused(refused->request);
+    const auto request = job_requests_.find(refused->request);
+    if (request == job_requests_.end()) return;
+    send(request->second, Refused{ErrorCode::kDiskFull, refused->message}, out);
+    job_requests_.erase(request);
   } else if (const auto* trouble = std::get_if<ControlTrouble>(&message)) {
-    tell_drivers(trouble->text, out);
+    tell_drivers(trouble->text.empty()
+                     ? "control can write again"
+                     : trouble->text +
+                           ": new actors, placement groups and keys are refused until "
+                           "there is room; tasks and calls go on",
+                 out);
   }
 }
 

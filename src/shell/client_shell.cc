@@ -89,7 +89,7 @@ Result<Ok> ClientShell::start() {
   Result<NodeToClient> message = decode<NodeToClient>(frame.value().bytes);
   if (!message.ok()) return message.error();
   if (auto* refused = std::get_if<Refused>(&message.value())) {
-    return Error{ErrorCode::kInvalid, "the node refused this process: " + refused->message};
+    return Error{refused->code, "the node refused this process: " + refused->message};
   }
   auto* registered = std::get_if<Registered>(&message.value());
   if (!registered || frame.value().fds.empty()) {

@@ -22,7 +22,7 @@ Result<Ok> ControlProcess::start() {
   Result<pid_t> pid =
       spawn({options_.program, "--store=" + options_.store_path, "--log=" + options_.log_path,
              std::string("--sync=") + (options_.sync_disk ? "disk" : "kernel"),
-             "--settings=" + to_text(options_.settings)},
+             "--settings=" + to_text(options_.settings), "--disk-trouble=" + trouble_},
             {}, sockets.value().theirs.get());
   if (!pid.ok()) return pid.error();
   pid_ = pid.value();
@@ -55,7 +55,11 @@ void ControlProcess::on_ready(uint32_t events) {
   for (Frame& frame : frames) {
     Result<ControlToNode> message = decode<ControlToNode>(frame.bytes);
     if (!message.ok()) return on_lost();
-    answered_ = true;
+    if (const auto* trouble = std::get_if<ControlTrouble>(&message.value())) {
+      trouble_ = trouble->text;
+    } else {
+      answered_ = true;
+    }
     handlers_.said(std::move(message).value());
     if (!socket_) return;
   }
@@ -84,6 +88,7 @@ void ControlProcess::on_exit(pid_t pid, int status) {
 Result<Ok> ControlProcess::tick(Instant now) {
   if (now < restart_at_) return Ok{};
   if (failed_starts_ >= options_.settings.control_starts_max) {
+    if (!trouble_.empty()) return Error{ErrorCode::kDiskFull, trouble_};
     return Error{ErrorCode::kUnavailable, "control ended " + std::to_string(failed_starts_) +
                                               " times before it answered; its log is " +
                                               options_.log_path};

@@ -38,7 +38,8 @@ class ControlProcess {
   Result<Ok> start();
   // Dropped while control is down: ControlLink keeps what matters.
   void send(const FromNode& message);
-  // Starts control again when it is time. kUnavailable: it has failed too often without answering.
+  // Starts control again when it is time. kUnavailable, or kDiskFull if that is why: it has failed
+  // too often without answering.
   Result<Ok> tick(Instant now);
   void on_exit(pid_t pid, int status);  // as waitpid() told; of any process
   Instant next_deadline() const { return restart_at_; }
@@ -52,7 +53,8 @@ class ControlProcess {
   const Handlers handlers_;
   std::unique_ptr<FrameSocket> socket_;
   pid_t pid_ = 0;
-  bool answered_ = false;       // this process of it has said something
+  bool answered_ = false;       // this process of it has said something, beside trouble
+  std::string trouble_;         // its last word on the disk
   uint32_t failed_starts_ = 0;  // in a row
   Instant restart_at_ = Instant::never();
 };

@@ -1,7 +1,8 @@
 #include "shell/control_shell.h"
 
-#include <poll.h>
 #include <sys/epoll.h>
+
+#include <algorithm>
 
 #include "io/log.h"
 #include "wire/codec.h"
@@ -9,12 +10,23 @@
 namespace eagleray {
 namespace {
 
-constexpr int kDiskRetryMs = 200;
+constexpr Duration kDiskRetry = Duration::from_ms(200);
+// Written and erased before a disk counts as having room again; so much is there for what follows.
+constexpr size_t kTrialBytes = 64u << 10;
+constexpr int64_t kTrialTable = -1;
 
 std::string bytes_of(const DurableRecord& record) {
   std::string bytes;
   encode(record, bytes);
   return bytes;
+}
+
+// For want of room the log may have none either.
+void tell_node(Fd node, const Error& why) {
+  if (why.code != ErrorCode::kDiskFull) return;
+  std::string bytes;
+  encode(ControlToNode{ControlTrouble{why.message}}, bytes);
+  (void)FrameSocket(std::move(node)).send(bytes).ok();
 }
 
 }  // namespace
@@ -30,10 +42,14 @@ Result<std::unique_ptr<ControlShell>> ControlShell::open(Options options, Fd nod
   Result<EventLoop> loop = EventLoop::open();
   if (!loop.ok()) return loop.error();
   Result<std::unique_ptr<RecordStore>> store = RecordStore::open(options.store_path, options.sync);
-  if (!store.ok()) return store.error();
+  if (!store.ok()) {
+    tell_node(std::move(node), store.error());
+    return store.error();
+  }
+  const std::string trouble = options.disk_trouble;
   std::unique_ptr<ControlShell> shell(new ControlShell(
       std::move(options), std::move(node), std::move(loop).value(), std::move(store).value()));
-  Result<Ok> restored = shell->restore();
+  Result<Ok> restored = shell->restore(trouble);
   if (!restored.ok()) return restored.error();
   ControlShell* self = shell.get();
   Result<Ok> added = self->loop_.add(self->node_.fd(), EPOLLIN,
@@ -42,7 +58,7 @@ Result<std::unique_ptr<ControlShell>> ControlShell::open(Options options, Fd nod
   return shell;
 }
 
-Result<Ok> ControlShell::restore() {
+Result<Ok> ControlShell::restore(const std::string& disk_trouble) {
   Result<std::vector<std::string>> values = store_->read_all();
   if (!values.ok()) return values.error();
   std::vector<DurableRecord> records;
@@ -54,6 +70,7 @@ Result<Ok> ControlShell::restore() {
   ControlEffects effects;
   Result<Ok> restored = machine_.restore(records, effects);
   if (!restored.ok()) return restored;
+  if (!disk_trouble.empty()) begin_trouble(disk_trouble);
   carry_out(effects);
   log_line(LogLevel::kInfo, "control of epoch " + std::to_string(machine_.epoch()) + " has " +
                                 std::to_string(machine_.actor_count()) + " actors from " +
@@ -63,7 +80,13 @@ Result<Ok> ControlShell::restore() {
 
 void ControlShell::run() {
   while (!ending_) {
-    if (!loop_.run_once(-1).ok()) return;
+    int timeout = -1;
+    if (try_disk_at_ != Instant::never()) {
+      timeout =
+          static_cast<int>(std::max<int64_t>(0, (try_disk_at_ - monotonic_now()).us / 1000 + 1));
+    }
+    if (!loop_.run_once(timeout).ok()) return;
+    if (monotonic_now() >= try_disk_at_) try_disk();
   }
 }
 
@@ -99,36 +122,67 @@ bool ControlShell::on_frame(const std::string& bytes, ControlEffects& effects) {
   return true;
 }
 
-// Once until a commit succeeds.
-void ControlShell::report_trouble(const std::string& why) {
-  const std::string text = why +
-                           ": new actors, names and placement groups wait until control can "
-                           "write again; tasks and calls go on";
-  log_line(LogLevel::kError, text);
+void ControlShell::send(const ControlToNode& message) {
   std::string bytes;
-  encode(ControlToNode{ControlTrouble{text}}, bytes);
-  (void)node_.send(bytes).ok();
+  encode(message, bytes);
+  if (!node_.send(bytes).ok()) ending_ = true;
+}
+
+void ControlShell::begin_trouble(const std::string& why) {
+  disk_trouble_ = why;
+  machine_.on_disk(why);
+  try_disk_at_ = monotonic_now() + kDiskRetry;
+}
+
+// In trouble: whether what waits can be committed, and a little more.
+void ControlShell::try_disk() {
+  try_disk_at_ = monotonic_now() + kDiskRetry;
+  if (!index_) return;  // the node may still have to hear that what it sends is refused
+  std::vector<RecordStore::Write> writes;
+  for (const auto& [key, write] : unkept_) writes.push_back(write);
+  writes.push_back({kTrialTable, "", std::string(kTrialBytes, '\0'), false});
+  if (!store_->commit(writes).ok()) return;
+  (void)store_->commit({{kTrialTable, "", "", true}}).ok();
+  unkept_.clear();
+  disk_trouble_.clear();
+  machine_.on_disk("");
+  try_disk_at_ = Instant::never();
+  log_line(LogLevel::kInfo, "the disk has room again");
+  if (unacknowledged_ > 0) send(Acknowledged{std::exchange(unacknowledged_, 0)});
+  send(ControlTrouble{""});
+  if (node_.wants_write()) loop_.set_events(node_.fd(), EPOLLIN | EPOLLOUT);
 }
 
 void ControlShell::carry_out(ControlEffects& effects) {
-  if (!effects.durable.empty()) {
-    std::vector<RecordStore::Write> writes;
-    for (DurableChange& change : effects.durable) {
-      writes.push_back({static_cast<int64_t>(change.table), std::move(change.key),
-                        change.record ? bytes_of(*change.record) : std::string(), !change.record});
+  std::vector<RecordStore::Write> writes;
+  for (DurableChange& change : effects.durable) {
+    RecordStore::Write write{static_cast<int64_t>(change.table), std::move(change.key),
+                             change.record ? bytes_of(*change.record) : std::string(),
+                             !change.record};
+    if (disk_trouble_.empty()) {
+      writes.push_back(std::move(write));
+    } else {
+      Key key{write.table, write.key};
+      unkept_.insert_or_assign(std::move(key), std::move(write));
     }
-    Result<Ok> committed = store_->commit(writes);
-    if (!committed.ok()) report_trouble(committed.error().message);
-    while (!committed.ok()) {  // nothing is said that is not kept: a full disk is waited out
-      ::poll(nullptr, 0, kDiskRetryMs);
-      committed = store_->commit(writes);
+  }
+  if (!writes.empty()) {
+    const Result<Ok> committed = store_->commit(writes);
+    if (!committed.ok()) {  // nothing is said that is not kept
+      log_line(LogLevel::kError, committed.error().message);
+      send(ControlTrouble{committed.error().message});
+      ending_ = true;
+      return;
     }
   }
   for (const ControlEffects::ToNode& out : effects.list) {
-    std::string bytes;
-    encode(out.message, bytes);
     if (out.node != index_) continue;  // a node that is gone
-    if (!node_.send(bytes).ok()) ending_ = true;
+    const auto* known = std::get_if<Acknowledged>(&out.message);
+    if (known && !disk_trouble_.empty()) {
+      unacknowledged_ = std::max(unacknowledged_, known->number);
+    } else {
+      send(out.message);
+    }
   }
   if (node_.wants_write()) loop_.set_events(node_.fd(), EPOLLIN | EPOLLOUT);
 }

@@ -3,10 +3,17 @@
 //
 // A turn of the loop: every frame that has arrived is applied, what changed is committed in one
 // transaction, then the answers are sent.
+//
+// A commit that fails has its effects undone the way the death of this process undoes them: it
+// tells the node of the disk and ends, and is started again, knowing of the trouble. From then on
+// until a commit succeeds, the machine refuses what adds records; the rest is applied and answered,
+// but not acknowledged, so that the node would send it again.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "control/control_machine.h"
 #include "io/event_loop.h"
@@ -21,25 +28,34 @@ class ControlShell {
     std::string store_path;
     RecordStore::Sync sync = RecordStore::Sync::kKernel;
     uint64_t seed = 0;
+    std::string disk_trouble;  // what ended the process before this one
     Settings settings;
   };
+  // For want of room the node is told, too.
   static Result<std::unique_ptr<ControlShell>> open(Options options, Fd node);
   // Until the node's end of the connection is closed, or the node's process is gone.
   void run();
 
  private:
   ControlShell(Options options, Fd node, EventLoop loop, std::unique_ptr<RecordStore> store);
-  Result<Ok> restore();
+  Result<Ok> restore(const std::string& disk_trouble);
   void on_ready(uint32_t events);
   bool on_frame(const std::string& bytes, ControlEffects& effects);
   void carry_out(ControlEffects& effects);
-  void report_trouble(const std::string& why);
+  void send(const ControlToNode& message);
+  void begin_trouble(const std::string& why);
+  void try_disk();
 
   EventLoop loop_;
   std::unique_ptr<RecordStore> store_;
   FrameSocket node_;
   ControlMachine machine_;
   NodeIndex index_;  // 0 until the node has said hello
+  std::string disk_trouble_;
+  using Key = std::pair<int64_t, std::string>;
+  std::map<Key, RecordStore::Write> unkept_;  // in trouble: what waits to be committed
+  uint64_t unacknowledged_ = 0;               // in trouble: up to here
+  Instant try_disk_at_ = Instant::never();
   bool ending_ = false;
 };
 

@@ -146,7 +146,9 @@ void NodeShell::run() {
     }
     const Result<Ok> control = control_.tick(monotonic_now());
     if (!control.ok()) {
-      log_line(LogLevel::kError, control.error().message + "; the node ends");
+      NodeEffects effects;
+      node_.on_control_given_up(control.error(), effects);
+      apply(effects);
       break;
     }
     NodeEffects effects;
@@ -205,7 +207,8 @@ void NodeShell::on_frame(int fd, Frame&& frame) {
   if (auto* hello = std::get_if<Register>(&message.value())) {
     if (connection.proc || frame.fds.size() != 3 || hello->version != kLocalVersion) {
       std::string refused;
-      encode(NodeToClient{Refused{"versions differ, or it registered twice"}}, refused);
+      encode(NodeToClient{Refused{ErrorCode::kInvalid, "versions differ, or it registered twice"}},
+             refused);
       (void)connection.socket.send(refused).ok();
       return close_connection(fd);
     }

@@ -89,6 +89,7 @@ void ClusterSim::offer_control(std::vector<Choice>& choices) const {
   if (control_.can_read()) choices.push_back({Choice::kControlReads});
   if (control_.can_commit()) choices.push_back({Choice::kControlCommits});
   if (control_.can_answer()) choices.push_back({Choice::kControlAnswers});
+  if (control_.can_find_room()) choices.push_back({Choice::kControlFindsRoom});
   if (control_.node_can_read()) choices.push_back({Choice::kNodeHearsControl});
   if (control_.node_can_notice()) choices.push_back({Choice::kNodeLosesControl});
 }
@@ -116,6 +117,10 @@ void ClusterSim::perform_on_control(Choice::Kind kind) {
     case Choice::kControlAnswers:
       note("control answers", 0, 0);
       control_.answer();
+      break;
+    case Choice::kControlFindsRoom:
+      note("control has room", 0, 0);
+      control_.find_room();
       break;
     case Choice::kNodeHearsControl:
       note("from control", control_.next_down(), 0);
@@ -196,6 +201,11 @@ void ClusterSim::make_faults() {
     note("control connection lost", 0, 0);
     control_.lose_connection(random_);
     fault(Fault::kControlConnectionLost);
+  }
+  if (random_.below(50) == 0 && control_.can_commit() && !control_.disk_is_full()) {
+    note("disk full", 0, 0);
+    control_.fail_commit(random_);
+    fault(Fault::kDiskFull);
   }
   if (random_.below(50) == 0 && control_.duplicate(random_)) fault(Fault::kMessageRepeated);
 }

@@ -128,6 +128,7 @@ class ClusterSim {
       kControlReads,
       kControlCommits,
       kControlAnswers,
+      kControlFindsRoom,
       kNodeHearsControl,
       kNodeLosesControl,
     } kind;

@@ -1,5 +1,7 @@
 #include "sim/control_process.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "control/records.h"
 #include "wire/codec.h"
@@ -26,7 +28,16 @@ void ControlProcess::start() {
   machine_ = std::make_unique<ControlMachine>(seed_);
   ControlEffects effects;
   EAGLERAY_CHECK(machine_->restore(all_records(), effects).ok(), "control cannot read its records");
-  apply(effects.durable, records_);
+  keep(effects.durable);
+  if (full_) machine_->on_disk("the disk is full");
+}
+
+void ControlProcess::keep(const std::vector<DurableChange>& changes) {
+  if (full_) {
+    unkept_.insert(unkept_.end(), changes.begin(), changes.end());
+  } else {
+    apply(changes, records_);
+  }
 }
 
 void ControlProcess::connect() {
@@ -51,20 +62,41 @@ void ControlProcess::read() {
 }
 
 void ControlProcess::commit() {
-  apply(effects_.durable, records_);
+  keep(effects_.durable);
   committed_ = true;
 }
 
 void ControlProcess::answer() {
   for (ControlEffects::ToNode& out : effects_.list) {
-    if (control_open_ && out.node == index_) down_.push_back(std::move(out.message));
+    if (!control_open_ || out.node != index_) continue;
+    const auto* known = std::get_if<Acknowledged>(&out.message);
+    if (known && full_) {
+      unacknowledged_ = std::max(unacknowledged_, known->number);
+    } else {
+      down_.push_back(std::move(out.message));
+    }
   }
   effects_ = ControlEffects{};
   staged_ = committed_ = false;
 }
 
+void ControlProcess::fail_commit(Random& random) {
+  full_ = true;
+  kill(random);
+}
+
+void ControlProcess::find_room() {
+  full_ = false;
+  apply(std::exchange(unkept_, {}), records_);
+  machine_->on_disk("");
+  const uint64_t number = std::exchange(unacknowledged_, 0);
+  if (control_open_ && number > 0) down_.push_back(Acknowledged{number});
+}
+
 void ControlProcess::kill(Random& random) {
   machine_.reset();
+  unkept_.clear();
+  unacknowledged_ = 0;
   effects_ = ControlEffects{};
   staged_ = committed_ = false;
   lose_connection(random);

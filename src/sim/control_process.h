@@ -1,7 +1,8 @@
 // ControlProcess: control as the simulator runs it: the real ControlMachine, the records that
 // outlive it, and its connection to the node. Does by hand what ControlShell does: messages are
 // applied in batches, a batch's records are committed, then its answers leave; it may be killed
-// between any two of these.
+// between any two of these. A commit may find the disk full: then it ends, and the next goes on
+// without records until the disk has room.
 #pragma once
 
 #include <cstdint>
@@ -26,6 +27,8 @@ class ControlProcess {
   bool can_read() const { return machine_ && control_open_ && !committed_ && !up_.empty(); }
   bool can_commit() const { return machine_ && !committed_ && staged_; }
   bool can_answer() const { return machine_ && committed_; }
+  bool disk_is_full() const { return full_; }
+  bool can_find_room() const { return full_ && machine_ && index_ && !staged_; }
   // The node's end: something arrived, or the connection has ended behind what arrived.
   bool node_can_read() const { return node_open_ && !down_.empty(); }
   bool node_can_notice() const { return node_open_ && !control_open_ && down_.empty(); }
@@ -35,6 +38,8 @@ class ControlProcess {
   void read();
   void commit();
   void answer();
+  void fail_commit(Random& random);  // the disk is full
+  void find_room();
   void kill(Random& random);  // what is on the way to the node may still arrive, in part
   void lose_connection(Random& random);
   // The message at the front comes once more; only what a resend may repeat.
@@ -47,7 +52,8 @@ class ControlProcess {
   void node_notices() { node_open_ = false; }
 
   bool at_rest() const {
-    return machine_ && node_open_ && control_open_ && !staged_ && up_.empty() && down_.empty();
+    return machine_ && node_open_ && control_open_ && !staged_ && !full_ && up_.empty() &&
+           down_.empty();
   }
   size_t job_count() const;
   // Empty, or how the tables differ from what a restart would make of the records.
@@ -59,6 +65,7 @@ class ControlProcess {
   static void apply(const std::vector<DurableChange>& changes, Records& records);
   static std::string difference(const std::string& of, const Records& a, const Records& b);
   std::vector<DurableRecord> all_records() const;
+  void keep(const std::vector<DurableChange>& changes);
 
   const uint64_t seed_;
   Records records_;
@@ -67,6 +74,9 @@ class ControlProcess {
   ControlEffects effects_;
   bool staged_ = false;     // effects_ holds a batch
   bool committed_ = false;  // ... and its records are durable
+  bool full_ = false;
+  std::vector<DurableChange> unkept_;  // while it is full
+  uint64_t unacknowledged_ = 0;        // while it is full: up to here
   bool node_open_ = false;
   bool control_open_ = false;
   std::deque<FromNode> up_;

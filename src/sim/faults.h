@@ -17,11 +17,13 @@ enum class Fault : uint8_t {
   kClockJumped,
   kStoreFull,
   kSegmentFailed,
+  kDiskFull,
 };
 inline constexpr std::array kFaultNames{
-    "worker killed",    "control killed", "connection to control lost",
-    "message repeated", "driver killed",  "process paused",
-    "clock jumped",     "store full",     "segment not made"};
+    "worker killed",      "control killed", "connection to control lost",
+    "message repeated",   "driver killed",  "process paused",
+    "clock jumped",       "store full",     "segment not made",
+    "control's disk full"};
 using FaultCounts = std::array<uint64_t, kFaultNames.size()>;
 
 }  // namespace eagleray

@@ -22,6 +22,7 @@ void ClusterSim::deliver_from_node(Process& process) {
   if (auto* registered = std::get_if<Registered>(&message)) {
     return on_registered(process, *registered);
   }
+  if (std::get_if<Refused>(&message)) return kill(process);  // control has no room for its job
   if (auto* lost = std::get_if<PeerLost>(&message)) {
     // The link's memory outlives the process: what it had written is read first.
     auto& link = links_[{lost->proc.value, process.id.value}];
@@ -87,8 +88,9 @@ void ClusterSim::on_control_says(Process& process, const ControlSays& message) {
   if (message.request != process.pair_request) return;
   process.pair_request = RequestId{};
   if (const auto* done = std::get_if<Done>(&message.answer)) {
-    check(done->error_code == 0, "a key could not be written");
-    process.pair_kept = process.pair_put;
+    const bool no_room = done->error_code == 1 + static_cast<uint8_t>(ErrorCode::kDiskFull);
+    check(done->error_code == 0 || no_room, "a key could not be written");
+    if (!no_room) process.pair_kept = process.pair_put;
   } else if (const auto* value = std::get_if<KvValue>(&message.answer)) {
     check(value->found == (process.pair_kept > 0),
           "a key is there, or is not, against what was said");
