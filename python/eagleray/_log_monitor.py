@@ -103,7 +103,7 @@ def _enter_cell(shell: Any) -> None:
         return
     parent = kernel.get_parent("shell")
     for stream in (sys.stdout, sys.stderr):
-        # The first since ipykernel 7, where a thread otherwise stays with the cell that started it.
+        # ipykernel 6 otherwise leaves a thread with the cell that started it.
         enter = getattr(stream, "set_thread_parent", None) or getattr(stream, "set_parent", None)
         if enter is not None:
             enter(parent)
