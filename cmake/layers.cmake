@@ -1,5 +1,5 @@
-# What a folder of src/ becomes: one static library, one test program, and a program for each fuzz
-# target. Files are found by name, so adding one needs no edit here.
+# What a folder of src/ becomes: one static library, one test program, one for its benchmarks, and a
+# program for each fuzz target. Files are found by name, so adding one needs no edit here.
 
 add_library(eagleray_options INTERFACE)
 target_compile_options(eagleray_options INTERFACE -Wall -Wextra -Wconversion -Wshadow -Werror)
@@ -25,6 +25,8 @@ function(eagleray_layer name)
   file(GLOB sources CONFIGURE_DEPENDS src/${name}/*.cc)
   set(tests ${sources})
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+  set(benches ${sources})
+  list(FILTER benches INCLUDE REGEX "_bench\\.cc$")
   set(fuzzers ${sources})
   list(FILTER fuzzers INCLUDE REGEX "_fuzz\\.cc$")
   list(FILTER sources EXCLUDE REGEX "_(test|bench|fuzz)\\.cc$")
@@ -40,6 +42,10 @@ function(eagleray_layer name)
     add_executable(${name}_test ${tests})
     target_link_libraries(${name}_test PRIVATE eagleray_${name} GTest::gtest_main)
     add_test(NAME ${name}_test COMMAND ${name}_test)
+  endif()
+  if(EAGLERAY_TESTS AND benches)
+    add_executable(${name}_bench ${benches})
+    target_link_libraries(${name}_bench PRIVATE eagleray_${name})
   endif()
   if(EAGLERAY_FUZZ)
     foreach(fuzzer ${fuzzers})
