@@ -23,7 +23,7 @@ void NodeMachine::on_control_attached(NodeEffects& out) {
   for (FromNode& each : said) out.list.push_back(std::move(each));
 }
 
-void NodeMachine::on_control_given_up(const Error& why, NodeEffects& out) {
+void NodeMachine::on_given_up(const Error& why, NodeEffects& out) {
   for (const auto& [request, driver] : job_requests_) {
     send(driver, Refused{why.code, why.message}, out);
   }

@@ -90,7 +90,7 @@ class NodeMachine {
   // A connection to control stands (again), or is gone: then clients' calls of control wait.
   void on_control_attached(NodeEffects& out);
   void on_control_lost() { control_.on_detached(); }
-  void on_control_given_up(const Error& why, NodeEffects& out);  // the node ends
+  void on_given_up(const Error& why, NodeEffects& out);  // the node ends
   // A process registered on a connection; its id comes back in Registered.
   ProcId on_register(const Register& message, Instant now, NodeEffects& out);
   void on_client(ProcId from, const ClientToNode& message, Instant now, NodeEffects& out);

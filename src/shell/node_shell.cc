@@ -30,15 +30,6 @@ constexpr size_t kTopProcesses = 5;
 constexpr uint64_t kFilesPerWorker = 16;  // 9 once it runs; the rest is for links and segments
 constexpr Duration kEndPatience = Duration::from_s(1);
 
-// What the zygote says: a worker was forked ('S') or has ended ('X', with its wait status).
-struct ZygoteReport {
-  uint64_t token = 0;
-  uint32_t pid = 0;
-  int32_t status = 0;
-  uint32_t kind = 0;
-};
-static_assert(sizeof(ZygoteReport) == 24, "packed by _zygote.py as <QIiI4x");
-
 }  // namespace
 
 NodeShell::NodeShell(Options options)
@@ -55,6 +46,14 @@ NodeShell::NodeShell(Options options)
                 },
                 [this] { node_.on_control_lost(); },
                 [this](ControlToNode&& message) { on_control(message); }}),
+      zygote_(loop_, {options_.python, options_.python_path},
+              {[this](uint64_t token, pid_t pid) { on_worker_forked(token, pid); },
+               [this](uint64_t token, const std::string& why) {
+                 starting_.erase(token);
+                 worker_start_failed(token, why);
+               },
+               [this](pid_t pid, int status) { on_worker_exit(pid, status); },
+               [this] { on_zygote_lost(); }}),
       kernel_kills_seen_(memory_.kernel_kills()),
       output_room_({}, [this](const std::string& text) {
         NodeEffects effects;
@@ -77,11 +76,14 @@ Result<Ok> NodeShell::start() {
   sigemptyset(&ours);
   sigaddset(&ours, SIGTERM);
   sigaddset(&ours, SIGINT);
+  // So that the loop turns, and reaps, when control, the zygote or an adopted worker ends.
+  sigaddset(&ours, SIGCHLD);
   sigprocmask(SIG_BLOCK, &ours, nullptr);
-  Result<Ok> zygote = start_zygote();
+  file_limit_ = raise_file_limit();
+  Result<Ok> zygote = zygote_.start();
   if (!zygote.ok()) return zygote;
   signals_ = Fd(::signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK));
-  Result<Ok> added = loop_.add(signals_.get(), EPOLLIN, [this](uint32_t) { ending_ = true; });
+  Result<Ok> added = loop_.add(signals_.get(), EPOLLIN, [this](uint32_t) { on_signal(); });
   if (!added.ok()) return added;
   if (options_.driver_pid != 0) {
     Result<Fd> driver = open_pidfd(options_.driver_pid);
@@ -114,40 +116,34 @@ Result<Ok> NodeShell::start() {
   return Ok{};
 }
 
-Result<Ok> NodeShell::start_zygote() {
-  int fds[2];
-  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0) {
-    return system_error("socketpair", errno);
+void NodeShell::on_signal() {
+  signalfd_siginfo info;
+  while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
+    if (info.ssi_signo != SIGCHLD) ending_ = true;
   }
-  file_limit_ = raise_file_limit();
-  zygote_ = Fd(fds[0]);
-  Fd theirs(fds[1]);
-  ::fcntl(zygote_.get(), F_SETFL, O_NONBLOCK);
-  std::vector<std::string> environment{"PYTHONPATH=" + options_.python_path};
-  Result<pid_t> pid = spawn({options_.python, "-m", "eagleray._zygote"}, environment, theirs.get());
-  if (!pid.ok()) return pid.error();
-  zygote_pid_ = pid.value();
-  return loop_.add(zygote_.get(), EPOLLIN, [this](uint32_t) { on_zygote(); });
 }
 
 void NodeShell::run() {
   while (!ending_) {
-    const Instant next =
-        std::min({node_.next_deadline(), control_.next_deadline(), node_.next_memory_look()});
+    const Instant next = std::min({node_.next_deadline(), control_.next_deadline(),
+                                   zygote_.next_deadline(), node_.next_memory_look()});
     int timeout = -1;
     if (next != Instant::never()) {
       timeout = static_cast<int>(std::max<int64_t>(0, (next - monotonic_now()).us / 1000 + 1));
     }
     if (!loop_.run_once(timeout).ok()) break;
-    int status = 0;  // of control, or of an adopted orphan
+    int status = 0;
     while (const pid_t pid = ::waitpid(-1, &status, WNOHANG)) {
       if (pid < 0) break;
       control_.on_exit(pid, status);
+      zygote_.on_exit(pid, status);
+      on_worker_exit(pid, status);  // one that outlived its zygote, for a moment
     }
     const Result<Ok> control = control_.tick(monotonic_now());
-    if (!control.ok()) {
+    const Result<Ok> zygote = zygote_.tick(monotonic_now());
+    if (!control.ok() || !zygote.ok()) {
       NodeEffects effects;
-      node_.on_control_given_up(control.error(), effects);
+      node_.on_given_up(control.ok() ? zygote.error() : control.error(), effects);
       apply(effects);
       break;
     }
@@ -274,7 +270,6 @@ void NodeShell::start_worker(uint64_t token) {
   Result<SocketPair> sockets = make_socket_pair();
   Result<Pipe> out = make_pipe();
   Result<Pipe> err = make_pipe();
-  NodeEffects effects;
   std::string problem;
   if (!sockets.ok()) problem = sockets.error().message;
   if (!out.ok()) problem = out.error().message;
@@ -284,66 +279,39 @@ void NodeShell::start_worker(uint64_t token) {
     problem = "the node has " + std::to_string(files) + " files open and may open " +
               std::to_string(file_limit_) + ": raise the limit (ulimit -n)";
   }
-  if (!problem.empty()) {
-    node_.on_worker_start_failed(token, problem, monotonic_now(), effects);
-    return apply(effects);
-  }
+  if (!problem.empty()) return worker_start_failed(token, problem);
   starting.socket = std::move(sockets.value().ours);
   starting.pipes = {std::move(out.value().read), std::move(err.value().read)};
   const int fds[3] = {sockets.value().theirs.get(), out.value().write.get(),
                       err.value().write.get()};
-  iovec part{&token, sizeof token};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fds)] = {};
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof fds);
-  std::memcpy(CMSG_DATA(header), fds, sizeof fds);
-  if (::sendmsg(zygote_.get(), &message, MSG_NOSIGNAL) < 0) {
-    node_.on_worker_start_failed(token, "its zygote does not answer", monotonic_now(), effects);
-    return apply(effects);
-  }
+  const Result<Ok> asked = zygote_.fork_worker(token, fds);
+  if (!asked.ok()) return worker_start_failed(token, asked.error().message);
   starting_[token] = std::move(starting);
 }
 
-void NodeShell::on_zygote() {
-  for (;;) {
-    ZygoteReport report;
-    const ssize_t n = ::recv(zygote_.get(), &report, sizeof report, MSG_DONTWAIT);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (n != sizeof report) {  // the zygote died, and its workers with it
-      ending_ = true;
-      loop_.remove(zygote_.get());
-      return;
-    }
-    const auto pid = static_cast<pid_t>(report.pid);
-    if (report.kind == 'X') {
-      on_worker_exit(pid, report.status);
-      continue;
-    }
-    const auto it = starting_.find(report.token);
-    if (it == starting_.end()) continue;
-    if (report.kind == 'F') {
-      starting_.erase(it);
-      NodeEffects effects;
-      node_.on_worker_start_failed(report.token, system_error("fork", report.status).message,
-                                   monotonic_now(), effects);
-      apply(effects);
-      continue;
-    }
-    WorkerProcess& process = processes_[pid];
-    process.token = report.token;
-    process.connection = it->second.socket.get();
-    set_oom_score_adjustment(pid, options_.settings.worker_oom_score_adjustment);
-    watch_output(pid, process, std::move(it->second.pipes));
-    add_connection(std::move(it->second.socket), pid);
-    starting_.erase(it);
+void NodeShell::worker_start_failed(uint64_t token, const std::string& why) {
+  NodeEffects effects;
+  node_.on_worker_start_failed(token, why, monotonic_now(), effects);
+  apply(effects);
+}
+
+// Its workers end by themselves, and are reaped here.
+void NodeShell::on_zygote_lost() {
+  for (auto& [token, starting] : std::exchange(starting_, {})) {
+    worker_start_failed(token, "the zygote that was to fork it has ended");
   }
+}
+
+void NodeShell::on_worker_forked(uint64_t token, pid_t pid) {
+  const auto it = starting_.find(token);
+  if (it == starting_.end()) return;
+  WorkerProcess& process = processes_[pid];
+  process.token = token;
+  process.connection = it->second.socket.get();
+  set_oom_score_adjustment(pid, options_.settings.worker_oom_score_adjustment);
+  watch_output(pid, process, std::move(it->second.pipes));
+  add_connection(std::move(it->second.socket), pid);
+  starting_.erase(it);
 }
 
 void NodeShell::look_at_memory() {

@@ -1,6 +1,6 @@
-// NodeShell: the node's one thread. It owns the loop, the sockets of clients, the zygote, what
-// workers print (WorkerOutput) and the segments' descriptors; NodeMachine decides. Control is its
-// child (ControlProcess).
+// NodeShell: the node's one thread. It owns the loop, the sockets of clients, what workers print
+// (WorkerOutput) and the segments' descriptors; NodeMachine decides. Control and the zygote are its
+// children (ControlProcess, ZygoteProcess).
 #pragma once
 
 #include <sys/types.h>
@@ -17,6 +17,7 @@
 #include "node/node_machine.h"
 #include "shell/control_process.h"
 #include "shell/worker_output.h"
+#include "shell/zygote_process.h"
 
 namespace eagleray {
 
@@ -55,13 +56,15 @@ class NodeShell {
 
   explicit NodeShell(Options options);
   Result<Ok> start();
-  Result<Ok> start_zygote();
   void accept_clients();
   void add_connection(Fd socket, pid_t pid);
   void on_readable(int fd, uint32_t events);
   void on_frame(int fd, Frame&& frame);
   void close_connection(int fd);
-  void on_zygote();
+  void on_signal();
+  void on_zygote_lost();
+  void on_worker_forked(uint64_t token, pid_t pid);
+  void worker_start_failed(uint64_t token, const std::string& why);
   void on_worker_exit(pid_t pid, int status);
   void look_at_memory();
   Result<Fd> make_segment(uint64_t bytes);
@@ -82,11 +85,11 @@ class NodeShell {
   EventLoop loop_;
   NodeMachine node_;
   ControlProcess control_;
+  ZygoteProcess zygote_;
   MemoryReader memory_;
   uint64_t kernel_kills_seen_ = 0;
   uint64_t file_limit_ = 0;  // how many files this process may open
-  Fd listener_, signals_, driver_, zygote_;
-  pid_t zygote_pid_ = 0;
+  Fd listener_, signals_, driver_;
   Fd node_page_fd_;
   Mapping node_page_;
   std::map<int, std::unique_ptr<Connection>> connections_;

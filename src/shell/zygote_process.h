@@ -1,0 +1,55 @@
+// ZygoteProcess: the node's side of the zygote (python/eagleray/_zygote.py), which is its child and
+// forks its workers. Starts it, asks it for workers, hears of their ends, and starts it again when
+// it has died; its workers die with it, and the node's tasks find others. Part of NodeShell's loop.
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <string>
+
+#include "base/time.h"
+#include "io/event_loop.h"
+#include "io/fd.h"
+
+namespace eagleray {
+
+class ZygoteProcess {
+ public:
+  struct Options {
+    std::string python;
+    std::string python_path;
+  };
+  struct Handlers {
+    std::function<void(uint64_t token, pid_t pid)> forked;
+    std::function<void(uint64_t token, const std::string& why)> failed;
+    std::function<void(pid_t pid, int status)> exited;  // a worker, as waitpid() told
+    std::function<void()> lost;                         // nothing that was asked for will come
+  };
+  ZygoteProcess(EventLoop& loop, Options options, Handlers handlers)
+      : loop_(loop), options_(std::move(options)), handlers_(std::move(handlers)) {}
+  ~ZygoteProcess();
+
+  Result<Ok> start();
+  // Asks for a worker that gets the three descriptors: its socket, its stdout, its stderr.
+  Result<Ok> fork_worker(uint64_t token, const int (&fds)[3]);
+  // Starts it again when it is time. kUnavailable: it has died too often before it forked anything.
+  Result<Ok> tick(Instant now);
+  void on_exit(pid_t pid, int status);  // as waitpid() told; of any process
+  Instant next_deadline() const { return restart_at_; }
+
+ private:
+  void on_ready();
+  void on_lost();
+
+  EventLoop& loop_;
+  const Options options_;
+  const Handlers handlers_;
+  Fd socket_;
+  pid_t pid_ = 0;
+  bool answered_ = false;       // this process of it has forked a worker
+  uint32_t failed_starts_ = 0;  // in a row
+  Instant restart_at_ = Instant::never();
+};
+
+}  // namespace eagleray
