@@ -12,9 +12,13 @@ from _support import PEER, alive, wait_for
 pytestmark = pytest.mark.skipif(PEER, reason="looks at our processes")
 
 
+SIGNALS_AS_USUAL = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+
+
 def python(code, **kwargs):
     return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code)],
+        # A shell starts what it puts in the background deaf to Ctrl-C, these tests included.
+        [sys.executable, "-c", SIGNALS_AS_USUAL + textwrap.dedent(code)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -94,6 +98,46 @@ def test_a_killed_node_is_a_typed_error():
     assert "typed" in out, err
 
 
+def test_a_killed_zygote_is_started_again():
+    process = python(
+        """
+        import os, signal, subprocess, eagleray as ray
+        ray.init(num_cpus=2)
+        node = ray._state.state.node.process.pid
+
+        @ray.remote
+        class Counter:
+            def pid(self):
+                return os.getpid()
+
+        @ray.remote
+        def slow(started):
+            open(started, "w").close()
+            __import__("time").sleep(1)
+            return 7
+
+        once, again = Counter.remote(), Counter.options(max_restarts=1).remote()
+        before = ray.get([once.pid.remote(), again.pid.remote()])
+        started = os.path.join(ray._state.state.node.session_dir, "started")
+        ref = slow.remote(started)
+        while not os.path.exists(started):
+            pass
+        zygote = subprocess.run(["pgrep", "-P", str(node), "-f", "_zygote"], capture_output=True, text=True)
+        os.kill(int(zygote.stdout), signal.SIGKILL)
+        assert ray.get(ref) == 7
+        try:
+            ray.get(once.pid.remote())
+        except ray.exceptions.ActorDiedError:
+            print("died")
+        assert ray.get(again.pid.options(max_task_retries=1).remote()) != before[1]
+        print("restarted")
+        """,
+        env={**os.environ, "PYTHONPATH": "python"},
+    )
+    out, err = process.communicate(timeout=60)
+    assert "died" in out and "restarted" in out, err
+
+
 def test_worker_output_reaches_the_terminal():
     process = python(
         """
@@ -132,6 +176,59 @@ def test_ctrl_c_interrupts_a_get():
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert "interrupted" in out, err
+
+
+def test_ctrl_c_interrupts_a_get_while_another_thread_waits():
+    process = python(
+        """
+        import os, sys, threading, eagleray as ray
+        ray.init(num_cpus=2)
+        forever = ray.remote(lambda: __import__("time").sleep(1000))
+        first, second = forever.remote(), forever.remote()
+        threading.Thread(target=ray.get, args=[first], daemon=True).start()
+        try:
+            print("waiting", flush=True)
+            ray.get(second)
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
+            os._exit(0)
+        """,
+        env={**os.environ, "PYTHONPATH": "python"},
+    )
+    assert process.stdout.readline().strip() == "waiting"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert "interrupted" in out, err
+
+
+def test_a_signal_at_any_moment_ends_a_wait():
+    # Between the look for signals and the sleep, too: there one would be seen when the wait ends only.
+    process = python(
+        """
+        import random, signal, eagleray as ray
+        ray.init(num_cpus=1)
+        ref = ray.remote(lambda: __import__("time").sleep(1000)).remote()
+
+        class Rung(Exception):
+            pass
+
+        def ring(*_):
+            raise Rung
+
+        signal.signal(signal.SIGALRM, ring)
+        draw = random.Random(1)
+        for _ in range(500):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, draw.uniform(1e-6, 3e-4))
+                ray.get(ref, timeout=20)
+            except Rung:
+                continue
+        print("all seen")
+        """,
+        env={**os.environ, "PYTHONPATH": "python"},
+    )
+    out, err = process.communicate(timeout=100)
+    assert "all seen" in out, err
 
 
 def test_nothing_listens_on_the_network():

@@ -66,6 +66,9 @@ Result<Ok> ClientShell::start() {
   if (!background.ok()) return background.error();
   if (!waiter.ok()) return waiter.error();
   if (!page.ok()) return page.error();
+  Result<Fd> seat = make_eventfd();
+  if (!seat.ok()) return seat.error();
+  seat_bell_ = std::move(seat).value();
   background_bell_ = std::move(background).value();
   waiter_bell_ = std::move(waiter).value();
   page_fd_ = std::move(page).value();
@@ -129,8 +132,8 @@ void ClientShell::close() {
     std::lock_guard lock(mutex_);
     ++interrupts_;
     count_running(-1);
+    wake_waiting_for_seat();
   }
-  seat_free_.notify_all();
   { std::lock_guard lock(notify_mutex_); }  // whoever looked before is asleep now
   notified_.notify_all();
   ::shutdown(socket_.fd(), SHUT_RDWR);
@@ -250,7 +253,7 @@ void ClientShell::carry_out() {
   if (effects.runnable > 0 && task_bell_.valid()) ring_eventfd(task_bell_.get());
   if (effects.completed > 0 || effects.runnable > 0) {
     ++completions_;
-    if (waiting_for_seat_ > 0) seat_free_.notify_all();
+    wake_waiting_for_seat();
     if (doorbell().waiter_sleeps.load(std::memory_order_relaxed) != 0 &&
         doorbell().waiter_sleeps.exchange(0, std::memory_order_acq_rel) != 0) {
       ring_eventfd(waiter_bell_.get());  // another thread made what the driving one waits for
@@ -362,7 +365,7 @@ void ClientShell::node_lost(const std::string& why) {
   machine_.on_node_lost(effects_);
   ++interrupts_;
   effects_.completed++;
-  seat_free_.notify_all();
+  wake_waiting_for_seat();
 }
 
 void ClientShell::handle_node(Frame&& frame) {
@@ -415,7 +418,7 @@ void ClientShell::handle_node(Frame&& frame) {
     exiting_ = true;
     ++interrupts_;
     ++effects_.runnable;
-    seat_free_.notify_all();
+    wake_waiting_for_seat();
   } else if (auto* assign = std::get_if<AssignJob>(&message)) {
     job_ = assign->job;
     runtime_env_ = assign->runtime_env;
@@ -518,8 +521,10 @@ bool ClientShell::spin() {
   return false;
 }
 
-void ClientShell::sleep_as_waiter(Instant deadline, uint64_t seen_completions) {
-  pollfd fds[2] = {{waiter_bell_.get(), POLLIN, 0}, {socket_.fd(), POLLIN, 0}};
+void ClientShell::sleep_as_waiter(Instant deadline, uint64_t seen_completions, int signal_fd) {
+  pollfd fds[3] = {{waiter_bell_.get(), POLLIN, 0},
+                   {signal_fd, POLLIN, 0},  // none if negative
+                   {socket_.fd(), POLLIN, 0}};
   doorbell().waiter_sleeps.store(1, std::memory_order_seq_cst);
   {
     std::lock_guard lock(mutex_);
@@ -528,23 +533,14 @@ void ClientShell::sleep_as_waiter(Instant deadline, uint64_t seen_completions) {
       return;
     }
     count_running(-1);
-    if (socket_.wants_write()) fds[1].events |= POLLOUT;
+    if (socket_.wants_write()) fds[2].events |= POLLOUT;
   }
-  const int ready = ::poll(fds, exiting() ? 1 : 2, timeout_ms(deadline, monotonic_now()));
+  const int ready = ::poll(fds, exiting() ? 2 : 3, timeout_ms(deadline, monotonic_now()));
   doorbell().waiter_sleeps.store(0, std::memory_order_relaxed);
   if (ready > 0 && fds[0].revents) clear_eventfd(waiter_bell_.get());
   std::lock_guard lock(mutex_);
   count_running(1);
-  if (ready < 0 && errno == EINTR) ++interrupts_;
-}
-
-void ClientShell::interrupt_waits() {
-  {
-    std::lock_guard lock(mutex_);
-    ++interrupts_;
-  }
-  seat_free_.notify_all();
-  ring_eventfd(waiter_bell_.get());
+  if (ready < 0 || fds[1].revents) ++interrupts_;
 }
 
 void ClientShell::leave_seat(std::unique_lock<std::mutex>& lock) {
@@ -552,6 +548,7 @@ void ClientShell::leave_seat(std::unique_lock<std::mutex>& lock) {
   waiter_drives_.store(false, std::memory_order_release);
   seat_changes_.fetch_add(1, std::memory_order_relaxed);
   const bool others = waiting_for_seat_ > 0;
+  if (seat_bell_wanted_) ring_eventfd(seat_bell_.get());
   lock.unlock();
   if (others) {
     seat_free_.notify_one();
@@ -560,9 +557,24 @@ void ClientShell::leave_seat(std::unique_lock<std::mutex>& lock) {
   }
 }
 
-void ClientShell::await_seat(std::unique_lock<std::mutex>& lock, Instant deadline) {
+void ClientShell::wake_waiting_for_seat() {
+  if (waiting_for_seat_ == 0) return;
+  seat_free_.notify_all();
+  if (seat_bell_wanted_) ring_eventfd(seat_bell_.get());
+}
+
+void ClientShell::await_seat(std::unique_lock<std::mutex>& lock, Instant deadline, int signal_fd) {
   ++waiting_for_seat_;
-  if (deadline == Instant::never()) {
+  if (signal_fd >= 0) {
+    seat_bell_wanted_ = true;
+    lock.unlock();
+    pollfd fds[2] = {{seat_bell_.get(), POLLIN, 0}, {signal_fd, POLLIN, 0}};
+    const int ready = ::poll(fds, 2, timeout_ms(deadline, monotonic_now()));
+    lock.lock();
+    seat_bell_wanted_ = false;
+    if (ready > 0 && fds[0].revents) clear_eventfd(seat_bell_.get());
+    if (ready < 0 || fds[1].revents) ++interrupts_;
+  } else if (deadline == Instant::never()) {
     seat_free_.wait(lock);
   } else {
     const int64_t left_us = std::max<int64_t>(0, (deadline - monotonic_now()).us);
@@ -591,7 +603,7 @@ void ClientShell::sleep_in_seat(std::unique_lock<std::mutex>& lock, const Wait& 
   apply();
   const Instant next = std::min(options.deadline, machine_.next_deadline());
   lock.unlock();
-  sleep_as_waiter(next, seen_completions);
+  sleep_as_waiter(next, seen_completions, progress.signal_fd);
   lock.lock();
   read_node();
   apply();
@@ -613,6 +625,16 @@ ClientShell::Waited ClientShell::wait(const std::function<bool()>& done, const W
   if (done()) return Waited::kTrue;
   WaitProgress progress;
   progress.interrupts = interrupts_;
+  // Whether it may sleep now; not before it has seen what happened while it asked.
+  const auto ready_to_sleep = [&] {
+    if (!options.signals || progress.signal_fd >= 0) return true;
+    progress.signal_fd = options.signals->fd;
+    lock.unlock();
+    const bool signalled = options.signals->watch();
+    lock.lock();
+    if (signalled) ++interrupts_;
+    return false;
+  };
   Waited result = Waited::kTrue;
   bool in_seat = false;
   int drives = 0;
@@ -629,7 +651,7 @@ ClientShell::Waited ClientShell::wait(const std::function<bool()>& done, const W
       doorbell().background_sleeps.store(0, std::memory_order_relaxed);
     }
     if (!in_seat) {
-      await_seat(lock, options.deadline);
+      if (ready_to_sleep()) await_seat(lock, options.deadline, progress.signal_fd);
     } else {
       const bool worked = drive((++drives % kSocketEveryDrives) == 0);
       if (done()) break;
@@ -642,7 +664,7 @@ ClientShell::Waited ClientShell::wait(const std::function<bool()>& done, const W
       const bool arrived = spin();
       lock.lock();
       if (arrived || done()) continue;
-      sleep_in_seat(lock, options, progress);
+      if (ready_to_sleep()) sleep_in_seat(lock, options, progress);
     }
     if (done()) break;
     result = ended(options, progress);

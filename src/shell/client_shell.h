@@ -76,8 +76,8 @@ class ClientShell {
   Instant now() const { return monotonic_now(); }
 
   enum class Waited : uint8_t { kTrue, kTimeout, kInterrupted, kClosed, kDeadlock };
-  // Drives until `done` (called with the lock held) is true. kInterrupted: a signal arrived, or
-  // interrupt_waits() was called; the caller looks at it and may wait again.
+  // Drives until `done` (called with the lock held) is true. kInterrupted: a signal arrived; the
+  // caller looks at it and may wait again.
   struct Wait {
     Instant deadline = Instant::never();
     // A task of this worker waits, so its CPU and what is queued behind it are given back.
@@ -87,11 +87,18 @@ class ClientShell {
     const std::vector<Object*>* objects = nullptr;
     const ExecTask* task = nullptr;  // whose wait it is; null: an actor's constructor's
     std::string* cycle = nullptr;
+    // Given by the thread that handles the program's signals. `watch` is called once, without the
+    // lock, before that thread first sleeps; true: a signal waits to be handled. From then on one
+    // makes `fd` readable, whichever thread it came to. Either ends the wait with kInterrupted.
+    struct Signals {
+      std::function<bool()> watch;
+      int fd = -1;
+    };
+    const Signals* signals = nullptr;
   };
   Waited wait(const std::function<bool()>& done, const Wait& options);
   // Why `object` has no value yet. Asks the process that knows, for 200 ms at most.
   std::string wait_reason(Object* object);
-  void interrupt_waits();
 
   // ---- node's answers ----
   RequestId ask_control(ControlCall call);
@@ -181,14 +188,16 @@ class ClientShell {
   struct WaitProgress {
     uint64_t interrupts = 0;    // when it began
     bool told_blocked = false;  // the node
+    int signal_fd = -1;         // once it is watched
     bool begun = false;         // tried to
     uint64_t number = 0;        // the machine's, of this wait
   };
-  void await_seat(std::unique_lock<std::mutex>& lock, Instant deadline);
+  void await_seat(std::unique_lock<std::mutex>& lock, Instant deadline, int signal_fd);
+  void wake_waiting_for_seat();  // all of them; lock held
   void sleep_in_seat(std::unique_lock<std::mutex>& lock, const Wait& options,
                      WaitProgress& progress);
   Waited ended(const Wait& options, const WaitProgress& progress);
-  void sleep_as_waiter(Instant deadline, uint64_t seen_completions);
+  void sleep_as_waiter(Instant deadline, uint64_t seen_completions, int signal_fd);
   void leave_seat(std::unique_lock<std::mutex>& lock);
   void run_background();
   void write_estate();
@@ -245,6 +254,9 @@ class ClientShell {
 
   // The seat: which thread drives.
   std::condition_variable seat_free_;
+  Fd seat_bell_;  // for the thread of Wait::signals, which a condition variable would not let see
+                  // them
+  bool seat_bell_wanted_ = false;
   bool seat_taken_ = false;
   uint32_t waiting_for_seat_ = 0;
   uint64_t interrupts_ = 0;
