@@ -47,7 +47,7 @@ def command(pid):
 
 def parts():
     """The node's children: its zygote and control."""
-    node = ray._state.state.node.process.pid
+    node = ray._state.state.node.pid
     return {
         "control" if command(p).startswith("eagleray-con") else "zygote": p for p in children(node)
     }
@@ -265,7 +265,7 @@ def child():
     return subprocess.Popen(["setsid", "sleep", "1000"]).pid
 
 sleeper = ray.get(child.remote())
-node = ray._state.state.node.process.pid
+node = ray._state.state.node.pid
 print(node, parts()["control"], parts()["zygote"], sleeper, *workers(), flush=True)
 sys.stdin.read()
 """

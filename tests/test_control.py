@@ -19,7 +19,7 @@ def fresh():
 
 def control_pid():
     """The process of control, a child of our node, or None while there is none."""
-    node = ray._state.state.node.process.pid
+    node = ray._state.state.node.pid
     with open(f"/proc/{node}/task/{node}/children") as file:
         for pid in file.read().split():
             try:

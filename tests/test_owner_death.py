@@ -21,7 +21,7 @@ def fresh():
 
 def segments():
     """How many segments of the store the node holds."""
-    folder = f"/proc/{ray._state.state.node.process.pid}/fd"
+    folder = f"/proc/{ray._state.state.node.pid}/fd"
     count = 0
     for name in os.listdir(folder):
         try:

@@ -48,6 +48,24 @@ ENDINGS = {
     "sigkill": "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
     "sigterm": "import os, signal; os.kill(os.getpid(), signal.SIGTERM)",
     "sigint": "import os, signal; os.kill(os.getpid(), signal.SIGINT)",
+    "sigkill_node": "import os, signal; os.kill(ray._state.state.node.pid, signal.SIGKILL)",
+    "sigkill_guard": "import os, signal; os.kill(ray._state.state.node.process.pid, signal.SIGKILL)",
+    # Stopped first, so that none hears of another's end before its own.
+    "sigkill_all": """
+        import os, signal
+        guard = ray._state.state.node.process.pid
+        text = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True).stdout
+        rows = [line.split(None, 2) for line in text.splitlines()[1:]]
+        ours, grew = {guard}, True
+        while grew:
+            found = {int(pid) for pid, parent, _ in rows if int(parent) in ours} - ours
+            ours, grew = ours | found, bool(found)
+        doomed = [int(pid) for pid, _, args in rows if int(pid) in ours - {guard} and "sleep 1000" not in args]
+        assert len(doomed) >= 5
+        for sent in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in doomed:
+                os.kill(pid, sent)
+        os.kill(os.getpid(), signal.SIGKILL)""",
 }
 
 
@@ -73,10 +91,12 @@ def test_nothing_is_left_behind(ending, tmp_path):
         actor = Actor.remote()
         ray.get([child.remote(), actor.ping.remote()])
         hanging = [ray.remote(lambda: __import__("time").sleep(1000)).remote() for _ in range(3)]
-        {ENDINGS[ending]}
+        {textwrap.indent(textwrap.dedent(ENDINGS[ending]), " " * 8).strip()}
     """
     process = python(code, env={**os.environ, name: value, "PYTHONPATH": "python"})
-    process.communicate(timeout=60)
+    _, err = process.communicate(timeout=60)
+    if ending == "sigkill_all":
+        assert process.returncode == -signal.SIGKILL, err
     wait_for(lambda: not session_processes(marker), 5)
 
 
@@ -86,7 +106,7 @@ def test_a_killed_node_is_a_typed_error():
         import os, signal, eagleray as ray
         ray.init(num_cpus=1)
         ref = ray.remote(lambda: __import__("time").sleep(1000)).remote()
-        os.kill(ray._state.state.node.process.pid, signal.SIGKILL)
+        os.kill(ray._state.state.node.pid, signal.SIGKILL)
         try:
             ray.get(ref)
         except ray.exceptions.LocalRayletDiedError:
@@ -103,7 +123,7 @@ def test_a_killed_zygote_is_started_again():
         """
         import os, signal, subprocess, eagleray as ray
         ray.init(num_cpus=2)
-        node = ray._state.state.node.process.pid
+        node = ray._state.state.node.pid
 
         @ray.remote
         class Counter:
@@ -236,7 +256,7 @@ def test_nothing_listens_on_the_network():
         """
         import os, eagleray as ray
         ray.init(num_cpus=1)
-        pids = ray.get(ray.remote(lambda: os.getpid()).remote()), os.getpid(), ray._state.state.node.process.pid
+        pids = ray.get(ray.remote(lambda: os.getpid()).remote()), os.getpid(), ray._state.state.node.pid
         inodes = set()
         for pid in pids:
             for fd in os.listdir(f"/proc/{pid}/fd"):

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 # Of sessions that have ended; beyond either the oldest are removed when a new one starts.
@@ -113,7 +114,7 @@ def default_memory() -> tuple[int, int]:
 
 
 class LocalNode:
-    """The node program of one local cluster."""
+    """The node program of one local cluster, and the guard that starts it and is this process's child."""
 
     def __init__(
         self,
@@ -128,6 +129,7 @@ class LocalNode:
         self.socket_path = os.path.join(self.session_dir, "node.sock")
         ready_read, ready_write = os.pipe()
         arguments = [
+            program("eagleray-guard"),
             program("eagleray-node"),
             f"--control={program('eagleray-control')}",
             f"--session-dir={self.session_dir}",
@@ -156,10 +158,11 @@ class LocalNode:
         os.close(ready_write)
         try:
             ready, _, _ = select.select([ready_read], [], [], START_TIMEOUT_S)
-            started = bool(ready) and os.read(ready_read, 1) == b"1"
+            said = os.read(ready_read, 32) if ready else b""
         finally:
             os.close(ready_read)
-        if not started:
+        self.pid = int(said or 0)  # of the node
+        if not said:
             self.stop()
             with open(log, "rb") as file:
                 tail = file.read()[-2000:].decode(errors="replace")
@@ -173,13 +176,22 @@ class LocalNode:
 
     def stop(self) -> None:
         """Ends it and everything it started; returns when all is gone."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+        end: tuple[Callable[[], None], ...] = (
+            self.process.terminate,
+            lambda: os.kill(self.pid or self.process.pid, signal.SIGKILL),
+            self.process.kill,
+        )
+        for attempt in end:
+            if self.process.poll() is not None:
+                return
+            try:
+                attempt()
+            except ProcessLookupError:
+                pass
             try:
                 self.process.wait(3)
             except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+                continue
 
 
 def _python_path() -> str:

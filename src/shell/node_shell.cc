@@ -110,7 +110,8 @@ Result<Ok> NodeShell::start() {
   added = loop_.add(listener_.get(), EPOLLIN, [this](uint32_t) { accept_clients(); });
   if (!added.ok()) return added;
   if (options_.ready_fd >= 0) {
-    [[maybe_unused]] const ssize_t n = ::write(options_.ready_fd, "1", 1);
+    const std::string pid = std::to_string(::getpid());
+    [[maybe_unused]] const ssize_t n = ::write(options_.ready_fd, pid.data(), pid.size());
     ::close(options_.ready_fd);
   }
   return Ok{};

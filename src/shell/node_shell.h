@@ -31,7 +31,7 @@ class NodeShell {
     std::string python_path;
     std::string control_program;
     pid_t driver_pid = 0;  // 0: a daemon
-    int ready_fd = -1;     // one byte is written when clients may connect
+    int ready_fd = -1;     // this process's id is written when clients may connect
     NodeInfo info;
     Settings settings;
   };
