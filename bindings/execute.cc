@@ -366,7 +366,9 @@ bool stream_item(Client& client, Task& task, nb::handle object, int64_t ahead_ma
     wait_for(
         [&] {
           const uint32_t consumed = machine->consumed(task.exec);
-          return consumed == UINT32_MAX || task.items - consumed < static_cast<uint64_t>(ahead_max);
+          // A second attempt repeats items that have been read: then fewer are given than consumed.
+          return consumed == UINT32_MAX ||
+                 task.items < uint64_t{consumed} + static_cast<uint64_t>(ahead_max);
         },
         Instant::never());
   }

@@ -388,3 +388,17 @@ def test_numpy_arguments_and_results_large():
 
     result = ray.get(double.remote(array))
     assert np.array_equal(result, array * 2)
+
+
+def test_a_generator_that_waits_for_its_reader_is_retried(tmp_path):
+    died = tmp_path / "died"
+
+    @ray.remote(num_returns="streaming", _generator_backpressure_num_objects=1)
+    def count():
+        for i in range(6):
+            if i == 4 and not died.exists():
+                died.touch()
+                os._exit(1)
+            yield i
+
+    assert [ray.get(ref, timeout=30) for ref in count.remote()] == list(range(6))

@@ -16,6 +16,8 @@ enum class Planted : uint8_t {
   kRetireKeepsNested,
   kAskedNotLowered,
   kDroppedResultKeepsRoom,
+  kReaderNotTold,
+  kRepeatedItemStays,
   kLentToTheDead,
   kTellsOneWhoWants,
   kFreesWhatIsLent,

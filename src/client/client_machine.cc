@@ -110,6 +110,7 @@ void ClientMachine::on_peer(ProcId from, PeerMessage&& message, Instant now, Eff
     void operator()(CancelTask&& m) { machine.on_cancel(from, m, out); }
     void operator()(StreamItem&& m) { machine.on_stream_item(from, std::move(m), out); }
     void operator()(StreamConsumed&& m) {
+      if (!machine.exec_.contains({from.value, m.token})) return;  // it has ended
       machine.consumed_[{from.value, m.token}] = m.cancelled ? UINT32_MAX : m.count;
       ++out.completed;
     }

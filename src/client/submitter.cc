@@ -261,6 +261,12 @@ void ClientMachine::push(TaskRecord* task, ProcId proc, Effects& out) {
   if (task->stream) task->stream->worker = proc;
   link_task(to, task);
   send(proc, std::move(message), out);
+  if (!task->stream || planted(Planted::kReaderNotTold)) return;
+  // A second attempt does not know what has been read; it would wait for a reader who waits for it.
+  const Stream& stream = *task->stream;
+  if (stream.taken > 0 || stream.abandoned) {
+    send(proc, StreamConsumed{stream.token, stream.taken, stream.abandoned}, out);
+  }
 }
 
 void ClientMachine::on_lease(const LeaseGranted& message, Effects& out) {
@@ -412,7 +418,7 @@ void ClientMachine::on_stream_item(ProcId from, StreamItem&& message, Effects& o
   Stream& stream = *task->stream;
   refuse_foreign_place(message.value, from);
   if (message.index != stream.arrived) {  // a retry repeats what has arrived
-    drop_value(message.value, from, out);
+    if (!planted(Planted::kRepeatedItemStays)) drop_value(message.value, from, out);
     return;
   }
   Object* item = new_object(make_object_id(task->id, message.index + 2), proc_);

@@ -72,13 +72,16 @@ void ClusterSim::offer(Process& process, std::vector<Choice>& choices) const {
   if (!process.from_node.empty()) choices.push_back({Choice::kFromNode, &process});
   if (!process.registered) return;
   if (!process.worker && process.calls_left > 0) choices.push_back({Choice::kAct, &process});
+  if (process.calls_left == 0 && may_read(process)) choices.push_back({Choice::kRead, &process});
   if (process.worker && !process.running.task && process.machine->may_run()) {
     choices.push_back({Choice::kWork, &process});
   }
   if (!process.running.task) return;
   if (!process.running.awaited.empty()) {
     if (may_wake(process)) choices.push_back({Choice::kWake, &process});
-  } else if (process.running.ends <= now_) {
+  } else if (may_yield(process) && !process.running.task->cancelled) {
+    choices.push_back({Choice::kYield, &process});
+  } else if (process.running.ends <= now_ && !waits_for_reader(process)) {
     choices.push_back({Choice::kFinish, &process});
   }
 }
@@ -141,6 +144,8 @@ void ClusterSim::perform(const Choice& choice) {
     case Choice::kFromNode: deliver_from_node(*choice.process); break;
     case Choice::kAct: act(*choice.process); break;
     case Choice::kWork: work(*choice.process); break;
+    case Choice::kRead: read_some(*choice.process); break;
+    case Choice::kYield: yield_item(*choice.process); break;
     case Choice::kFinish: finish(*choice.process); break;
     case Choice::kWake: wake(*choice.process); break;
     case Choice::kLink: deliver_link(choice.link.first, choice.link.second); break;
@@ -213,6 +218,7 @@ void ClusterSim::make_faults() {
 // Nothing moves any more: true when this was the end.
 bool ClusterSim::come_to_rest() {
   if (dropped_) return true;
+  if (read_all()) return false;
   if (open_all()) return false;  // at rest, everything that can be reached must be there
   check_values();
   check_answers();

@@ -6,7 +6,8 @@
 // modelled.
 //
 // The parts: cluster_sim.cc (what happens next), processes.cc (their effects and deaths),
-// network.cc (messages), control_process.cc, workload.cc (the program), checkers.cc.
+// network.cc (messages), control_process.cc, workload.cc, tasks.cc and generators.cc (the program),
+// checkers.cc.
 #pragma once
 
 #include <cstdint>
@@ -66,6 +67,15 @@ class ClusterSim {
     bool adds = false;             // what it gets is part of the result
     bool failed = false;           // what it got was an error
     int64_t gained = 0;            // what it got
+    uint32_t items = 0;            // of a generator, given so far
+  };
+  struct Reader {  // of a generator's items
+    std::shared_ptr<Stream> stream;
+    int64_t number = 0;  // of the first
+    uint32_t count = 0;
+    uint32_t read = 0;
+    bool failed = false;  // its last item was an error
+    bool cancelled = false;
   };
   struct Process {
     ProcId id;
@@ -87,6 +97,7 @@ class ClusterSim {
     std::map<ObjectId, Value> estate;  // what it leaves if it dies
     SegmentId segment;                 // of the store, where it writes
     std::vector<Held> held;
+    std::vector<Reader> readers;
     std::vector<ActorPeer*> actors;
     std::vector<Object*> handles;  // of `actors`
     Running running;
@@ -97,8 +108,9 @@ class ClusterSim {
     uint32_t incarnation = 0;
     std::map<uint64_t, int64_t> last_sequence;  // actor: by caller
     KeyId key;
-    const TaskTemplate* once = nullptr;     // max_retries = 0
-    const TaskTemplate* retried = nullptr;  // max_retries = 3
+    const TaskTemplate* once = nullptr;       // max_retries = 0
+    const TaskTemplate* retried = nullptr;    // max_retries = 3
+    const TaskTemplate* generator = nullptr;  // max_retries = 3
     const TaskTemplate* method = nullptr;
     const TaskTemplate* retried_method = nullptr;  // max_task_retries = 2
     int64_t next_sequence = 0;
@@ -119,6 +131,8 @@ class ClusterSim {
       kFromNode,
       kAct,
       kWork,
+      kRead,
+      kYield,
       kFinish,
       kWake,
       kLink,
@@ -163,6 +177,17 @@ class ClusterSim {
   void submit_call(Process& process, ActorPeer* actor, ClientMachine::Call call,
                    const Expected& expected);
   void work(Process& worker);
+  // generators.cc
+  void call_generator(Process& process);
+  bool read_item(Process& process, Reader& reader);
+  void use_reader(Process& process);
+  static void drop_reader(Process& process, Reader& reader);
+  static bool may_read(const Process& process);
+  void read_some(Process& process);
+  bool read_all();
+  bool may_yield(const Process& worker) const;
+  bool waits_for_reader(const Process& worker) const;
+  void yield_item(Process& worker);
   void check_order(Process& worker, const ExecTask& task);
   void perform_script(Process& worker);
   void block(Process& worker, const std::vector<Object*>& objects, bool adds);

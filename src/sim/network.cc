@@ -68,6 +68,9 @@ void ClusterSim::on_registered(Process& process, const Registered& message) {
   process.once = machine.intern_template(form);
   form.max_retries = 3;
   process.retried = machine.intern_template(form);
+  form.num_returns = kReturnsStreaming;
+  process.generator = machine.intern_template(form);
+  form.num_returns = 1;
   form.max_retries = 0;
   form.function = machine.define_function(Payload(), "method");
   process.method = machine.intern_template(form);

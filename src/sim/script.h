@@ -16,7 +16,9 @@ struct Script {
   uint32_t depth = 0;        // > 0: it submits tasks of its own
   bool gets = false;         // waits for what was passed inside, or for the tasks of its own
   std::vector<ActorId> via;  // calls the first of these with the rest, and waits for the result
-  EAGLERAY_FIELDS(Script, number, depth, gets, via)
+  uint32_t items = 0;        // > 0: a generator of so many, `number` the first
+  uint32_t ahead = 0;        // > 0: it waits when so many are not read
+  EAGLERAY_FIELDS(Script, number, depth, gets, via, items, ahead)
 
   Payload encoded() const {
     std::string bytes;

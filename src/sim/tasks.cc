@@ -136,7 +136,7 @@ void ClusterSim::finish(Process& worker) {
     error.kind = ValueKind::kError;
     error.bytes = Payload::copy_of("what it waited for failed");
     done.returns.push_back(std::move(error));
-  } else {
+  } else if (worker.running.script.items == 0) {
     int64_t number = worker.running.script.number + worker.running.gained;
     for (const RefArgument& ref : task->push.refs) {
       number += ref.value.kind == ValueKind::kStored ? static_cast<int64_t>(ref.value.location.size)

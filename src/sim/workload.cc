@@ -123,8 +123,12 @@ void ClusterSim::act(Process& process) {
   if (process.calls_left == 0) return;
   --process.calls_left;
   const uint64_t choice = random_.below(100);
-  if (choice < 56) {
+  if (choice < 44) {
     submit(process, random_.chance(25) ? 1 : 0);
+  } else if (choice < 50) {
+    call_generator(process);
+  } else if (choice < 56) {
+    use_reader(process);
   } else if (choice < 70) {
     Held made;
     made.expected.number = static_cast<int64_t>(random_.below(1000));
@@ -237,6 +241,8 @@ void ClusterSim::drop_all(Process& process) {
     process.machine->unpin(handle, process.effects);
   }
   process.actors.clear();
+  for (Reader& reader : process.readers) drop_reader(process, reader);
+  process.readers.clear();
   apply(process);
 }
 
