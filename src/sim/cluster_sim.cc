@@ -244,10 +244,12 @@ SimOutcome ClusterSim::run() {
 void ClusterSim::run_to_the_end() {
   const uint64_t drivers = 1 + random_.below(2);
   for (uint64_t i = 0; i < drivers; ++i) spawn(false, 0);
+  if (random_.chance(4)) node_dies_at_ = 1 + static_cast<uint32_t>(random_.below(kStepsOfFaults));
   uint32_t idle_rounds = 0;
   while (outcome_.failure.empty()) {
     now_.us += static_cast<int64_t>(random_.below(5));
     ++steps_;
+    if (steps_ == node_dies_at_) return kill_node();
     if (faulty()) make_faults();
     follow_waits();
     const bool moved = step();
@@ -263,6 +265,8 @@ void ClusterSim::run_to_the_end() {
     }
     now_ = now_ + (idle_rounds < kIdleRoundsOfRest ? kIdleStep : kIdleStepOfWaits);
     tick_all();
+    // What waits for room in a group holds others up, and searches for cycles do not let that rest.
+    if (idle_rounds == kIdleRoundsOfRest - 1 && remove_groups()) idle_rounds = 0;
     if (++idle_rounds < (somebody_waits() ? kIdleRoundsOfWaits : kIdleRoundsOfRest)) continue;
     idle_rounds = 0;
     if (come_to_rest()) break;

@@ -6,8 +6,8 @@
 // modelled.
 //
 // The parts: cluster_sim.cc (what happens next), processes.cc (their effects and deaths),
-// network.cc (messages), control_process.cc, workload.cc, tasks.cc and generators.cc (the program),
-// checkers.cc.
+// network.cc (messages), control_process.cc, workload.cc, tasks.cc, generators.cc and groups.cc
+// (the program), checkers.cc.
 #pragma once
 
 #include <cstdint>
@@ -77,6 +77,11 @@ class ClusterSim {
     bool failed = false;  // its last item was an error
     bool cancelled = false;
   };
+  struct Group {
+    Strategy strategy;
+    const TaskTemplate* form = nullptr;  // of tasks in it
+    bool removed = false;
+  };
   struct Process {
     ProcId id;
     uint64_t token = 0;  // worker: of its start
@@ -98,6 +103,7 @@ class ClusterSim {
     SegmentId segment;                 // of the store, where it writes
     std::vector<Held> held;
     std::vector<Reader> readers;
+    std::vector<Group> groups;
     std::vector<ActorPeer*> actors;
     std::vector<Object*> handles;  // of `actors`
     Running running;
@@ -177,6 +183,11 @@ class ClusterSim {
   void submit_call(Process& process, ActorPeer* actor, ClientMachine::Call call,
                    const Expected& expected);
   void work(Process& worker);
+  // groups.cc
+  void make_group(Process& process);
+  void use_groups(Process& process);
+  void remove_group(Process& process, Group& group);
+  bool remove_groups();
   // generators.cc
   void call_generator(Process& process);
   bool read_item(Process& process, Reader& reader);
@@ -208,6 +219,7 @@ class ClusterSim {
   void check_value(const Held& held);
   void kill_some_worker();
   void kill_some_driver();
+  void kill_node();
   void check_nothing_is_left();
   void tick_all();
   void drop_all(Process& process);
@@ -234,7 +246,9 @@ class ClusterSim {
   std::map<ObjectId, Expected> truth_;            // what any object must be that anybody reads
   std::set<std::pair<ActorId, uint32_t>> lives_;  // of actors, begun
   uint64_t last_extent_ = 0;
+  uint64_t last_group_ = 0;
   bool dropped_ = false;
+  uint32_t node_dies_at_ = 0;  // step; 0: it does not
   uint32_t steps_ = 0;
   SimOutcome outcome_;
 };

@@ -18,12 +18,13 @@ enum class Fault : uint8_t {
   kStoreFull,
   kSegmentFailed,
   kDiskFull,
+  kNodeKilled,
 };
 inline constexpr std::array kFaultNames{
-    "worker killed",      "control killed", "connection to control lost",
-    "message repeated",   "driver killed",  "process paused",
-    "clock jumped",       "store full",     "segment not made",
-    "control's disk full"};
+    "worker killed",       "control killed", "connection to control lost",
+    "message repeated",    "driver killed",  "process paused",
+    "clock jumped",        "store full",     "segment not made",
+    "control's disk full", "node killed"};
 using FaultCounts = std::array<uint64_t, kFaultNames.size()>;
 
 }  // namespace eagleray

@@ -120,6 +120,30 @@ void ClusterSim::kill_some_worker() {
   }
 }
 
+// Its workers die with it. A driver is left with its own objects, and an error for all that was to
+// come, then and later.
+void ClusterSim::kill_node() {
+  note("node killed", 0, 0);
+  fault(Fault::kNodeKilled);
+  for (const auto& each : processes_) {
+    if (each->worker) each->alive = false;
+    if (!each->alive || !each->registered) continue;
+    if (each->calls_left > 0) act(*each);
+    each->machine->on_node_lost(each->effects);
+    apply(*each);
+    submit(*each, 0);
+    for (const Held& held : each->held) {
+      check(!held.object->pending(), "a reference waits for a node that has died");
+      if (!held.object->pending() && !held.object->failed()) check_value(held);
+    }
+    for (const Reader& reader : each->readers) {
+      check(reader.stream->ended, "a generator outlives the node");
+    }
+    drop_all(*each);
+    check(each->machine->task_count() == 0, "tasks were leaked");
+  }
+}
+
 void ClusterSim::kill_some_driver() {
   Process& process = *processes_[random_.below(processes_.size())];
   if (!process.alive || process.worker || !process.registered) return;

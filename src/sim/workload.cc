@@ -58,6 +58,9 @@ void ClusterSim::submit(Process& process, uint32_t depth) {
   Expected expected{script.number};
   ClientMachine::Call call;
   call.form = random_.chance(30) ? process.once : process.retried;
+  if (!process.running.task && !process.groups.empty() && random_.chance(20)) {
+    call.form = process.groups[random_.below(process.groups.size())].form;
+  }
   for (uint32_t position = 0; !held.empty() && random_.chance(40) && position < 3; ++position) {
     const Held& argument = held[random_.below(held.size())];
     process.machine->pin(argument.object);
@@ -150,8 +153,10 @@ void ClusterSim::act(Process& process) {
   } else if (choice < 86 && !process.held.empty()) {
     machine.cancel(process.held[random_.below(process.held.size())].object, false, true,
                    process.effects);
-  } else if (choice < 90) {
+  } else if (choice < 88) {
     use_pair(process);
+  } else if (choice < 92) {
+    use_groups(process);
   } else {
     act_on_actors(process);
   }
@@ -164,6 +169,10 @@ void ClusterSim::act_on_actors(Process& process) {
     spec.class_name = "Actor";
     spec.max_restarts = static_cast<int32_t>(random_.below(3));
     spec.placement_resources = {{"CPU", kResourceUnit}};
+    if (!process.groups.empty() && random_.chance(20)) {
+      spec.strategy = process.groups[random_.below(process.groups.size())].strategy;
+      if (random_.chance(50)) spec.resources = spec.placement_resources;
+    }
     const auto made =
         process.machine->create_actor(std::move(spec), Payload(), {}, {}, process.effects);
     process.actors.push_back(made.actor);

@@ -1,0 +1,63 @@
+// Placement groups of the program: made, used by tasks and actors, and removed while they are.
+#include "sim/cluster_sim.h"
+
+#include <cstring>
+#include <utility>
+
+namespace eagleray {
+
+void ClusterSim::make_group(Process& process) {
+  GroupSpec spec;
+  const uint64_t number = ++last_group_;
+  std::memcpy(spec.group.bytes.data(), &number, sizeof number);
+  std::memcpy(spec.group.bytes.data() + 8, &process.id.value, 6);
+  spec.owner = process.id;
+  spec.job = process.machine->job();
+  spec.strategy = random_.chance(50) ? GroupStrategy::kPack : GroupStrategy::kSpread;
+  spec.bundles.assign(1 + random_.below(2), ResourceMap{{"CPU", kResourceUnit}});
+  Group group;
+  group.strategy.kind = StrategyKind::kGroup;
+  group.strategy.group = spec.group;
+  if (random_.chance(50)) {
+    group.strategy.bundle_index = static_cast<int32_t>(random_.below(spec.bundles.size()));
+  }
+  TaskTemplate form = *process.retried;
+  form.key = process.machine->intern_key({{"CPU", kResourceUnit}}, group.strategy, "");
+  group.form = process.machine->intern_template(form);
+  process.groups.push_back(group);
+  ask(process, CreateGroup{std::move(spec)});
+}
+
+void ClusterSim::use_groups(Process& process) {
+  if (process.groups.size() < 2) return make_group(process);
+  Group& group = process.groups[random_.below(process.groups.size())];
+  if (!group.removed && random_.chance(30)) {
+    remove_group(process, group);
+  } else if (group.removed && random_.chance(50)) {  // its tasks stay; a new group takes its place
+    group = std::move(process.groups.back());
+    process.groups.pop_back();
+    make_group(process);
+  }
+}
+
+void ClusterSim::remove_group(Process& process, Group& group) {
+  group.removed = true;
+  ask(process, RemoveGroup{group.strategy.group});
+}
+
+// What waits for room in a group, or for the group itself, may wait for ever; what waits for a
+// removed one must end.
+bool ClusterSim::remove_groups() {
+  bool any = false;
+  for (const auto& each : processes_) {
+    if (!each->alive) continue;
+    for (Group& group : each->groups) {
+      if (group.removed) continue;
+      remove_group(*each, group);
+      any = true;
+    }
+  }
+  return any;
+}
+
+}  // namespace eagleray
