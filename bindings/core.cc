@@ -1,11 +1,9 @@
 // The extension module `eagleray._core`; its surface is described in python/eagleray/_core.pyi.
-#include <fcntl.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "common.h"
 #include "io/process.h"
+#include "signal_watch.h"
 
 namespace eagleray::python {
 
@@ -22,68 +20,6 @@ Instant deadline_of(std::optional<double> timeout) {
   if (!timeout) return Instant::never();
   return monotonic_now() + Duration{static_cast<int64_t>(std::min(*timeout, 1e12) * 1e6)};
 }
-
-// Only Python's main thread handles signals, whichever it was that one came to. It sleeps in
-// poll(), where it sees the pipe of this watch, which Python's handler writes to.
-class SignalWatch {
- public:
-  SignalWatch() {
-    thread_local const bool main_thread = ::getpid() == static_cast<pid_t>(::syscall(SYS_gettid));
-    if (!main_thread) return;
-    static Pipe pipe;
-    static pid_t owner = 0;
-    if (owner != ::getpid()) {  // a fork's is its parent's
-      Result<Pipe> made = make_pipe();
-      if (!made.ok()) return;
-      ::fcntl(made.value().write.get(), F_SETFL, O_NONBLOCK);
-      pipe = std::move(made).value();
-      owner = ::getpid();
-    }
-    pipe_ = &pipe;
-    signals_.fd = pipe.read.get();
-    signals_.watch = [this] {
-      nb::gil_scoped_acquire acquire;
-      before_ = set_wakeup_fd(pipe_->write.get());
-      watching_ = true;
-      return PyErr_CheckSignals() != 0;
-    };
-  }
-  SignalWatch(const SignalWatch&) = delete;
-  SignalWatch& operator=(const SignalWatch&) = delete;
-  // With the GIL, and so that whoever watched before hears of what came meanwhile.
-  ~SignalWatch() {
-    if (!watching_) return;
-    nb::error_scope kept;  // the wait may be ending with an exception
-    set_wakeup_fd(before_);
-    drain();
-  }
-  const ClientShell::Wait::Signals* signals() const { return pipe_ ? &signals_ : nullptr; }
-  // Before the signals that came are handled.
-  void drain() {
-    if (!watching_) return;
-    char numbers[64];
-    for (ssize_t n; (n = ::read(pipe_->read.get(), numbers, sizeof numbers)) > 0;) {
-      if (before_ >= 0) (void)!::write(before_, numbers, static_cast<size_t>(n));
-    }
-  }
-
- private:
-  // -1 means none. The C library of Python has no such function to offer.
-  static int set_wakeup_fd(int fd) {
-    static PyObject* function =
-        PyObject_GetAttrString(PyImport_ImportModule("signal"), "set_wakeup_fd");
-    PyObject* before = function ? PyObject_CallFunction(function, "i", fd) : nullptr;
-    const long number = before ? PyLong_AsLong(before) : -1;
-    Py_XDECREF(before);
-    if (PyErr_Occurred()) PyErr_Clear();  // of an interpreter that ends: nobody watches
-    return static_cast<int>(number);
-  }
-
-  ClientShell::Wait::Signals signals_;
-  Pipe* pipe_ = nullptr;
-  int before_ = -1;
-  bool watching_ = false;
-};
 
 // Waits without the GIL; signals are looked at in between. False: time is up.
 bool wait_for(const std::function<bool()>& done, Instant deadline, const Needs& needs) {
@@ -109,8 +45,7 @@ bool wait_for(const std::function<bool()>& done, Instant deadline, const Needs& 
         PyErr_SetString(PyExc_ConnectionError, "eagleray was shut down while something waited");
         throw nb::python_error();
       case ClientShell::Waited::kInterrupted:
-        watch.drain();
-        if (PyErr_Occurred() || PyErr_CheckSignals() != 0) throw nb::python_error();
+        if (watch.raised()) throw nb::python_error();
         break;
       case ClientShell::Waited::kDeadlock: {
         Value failure;

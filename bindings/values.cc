@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "arrays.h"
+#include "signal_watch.h"
 
 namespace eagleray::python {
 namespace {
@@ -117,14 +118,15 @@ char* reserve(Value& value, size_t size) {
     return value.bytes.mutable_data();
   }
   Result<ClientShell::Room> room = Error{ErrorCode::kUnavailable, ""};
-  const auto interrupted = [] {
+  SignalWatch watch;
+  const auto interrupted = [&] {
     const PyGILState_STATE held = PyGILState_Ensure();
-    const bool raised = PyErr_CheckSignals() != 0;
+    const bool raised = watch.raised();
     PyGILState_Release(held);
     return raised;
   };
   Py_BEGIN_ALLOW_THREADS;
-  room = runtime().shell->allocate(size, interrupted);
+  room = runtime().shell->allocate(size, interrupted, watch.signals());
   Py_END_ALLOW_THREADS;
   if (!room.ok()) {
     if (PyErr_Occurred()) return nullptr;

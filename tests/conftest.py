@@ -1,7 +1,13 @@
 """One cluster of 4 CPUs a module."""
 
+import signal
+
 import pytest
 from _support import PEER, ray
+
+# A shell starts what it puts in the background deaf to Ctrl-C; some of these tests press it.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="module")

@@ -235,6 +235,14 @@ def test_a_signal_at_any_moment_ends_a_wait():
         def ring(*_):
             raise Rung
 
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGALRM, lambda *_: None)  # one that ends nothing, then
+        signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+        try:
+            ray.get(ref, timeout=0.2)
+        except ray.exceptions.GetTimeoutError:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        assert signal.set_wakeup_fd(-1) == -1
         signal.signal(signal.SIGALRM, ring)
         draw = random.Random(1)
         for _ in range(500):

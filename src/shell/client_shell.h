@@ -113,7 +113,8 @@ class ClientShell {
     StoreLocation location;
     char* data = nullptr;
   };
-  Result<Room> allocate(uint64_t bytes, const std::function<bool()>& give_up);
+  Result<Room> allocate(uint64_t bytes, const std::function<bool()>& give_up,
+                        const Wait::Signals* signals);
   void free_room(const StoreLocation& location);
   // A mapping that stays while the returned pointer lives. kNotFound when the segment is gone.
   struct View {
@@ -175,7 +176,8 @@ class ClientShell {
   struct SegmentReply;
   Result<Ok> take_segment(SegmentReply& reply);  // lock held
   Result<SegmentAllocator::Extent> wait_for_room(uint64_t bytes,
-                                                 const std::function<bool()>& give_up);
+                                                 const std::function<bool()>& give_up,
+                                                 const Wait::Signals* signals);
   void keep_logs(LogLines&& lines);
   void add_link(const PeerLinked& message, std::vector<Fd>&& fds);
   void lose_peer(const PeerLost& message);

@@ -17,7 +17,8 @@ Result<Ok> ClientShell::take_segment(SegmentReply& reply) {
 
 // Asks for a segment and waits, until it comes or room is freed in a segment that is here already.
 Result<SegmentAllocator::Extent> ClientShell::wait_for_room(uint64_t bytes,
-                                                            const std::function<bool()>& give_up) {
+                                                            const std::function<bool()>& give_up,
+                                                            const Wait::Signals* signals) {
   RequestId request;
   {
     Access machine = access();
@@ -49,7 +50,7 @@ Result<SegmentAllocator::Extent> ClientShell::wait_for_room(uint64_t bytes,
   Waited waited = Waited::kInterrupted;
   bool given_up = false;
   while (waited == Waited::kInterrupted && !given_up) {
-    waited = wait(done, Wait{});
+    waited = wait(done, Wait{.signals = signals});
     given_up = waited == Waited::kInterrupted && give_up();
   }
   std::lock_guard lock(mutex_);
@@ -64,7 +65,8 @@ Result<SegmentAllocator::Extent> ClientShell::wait_for_room(uint64_t bytes,
 }
 
 Result<ClientShell::Room> ClientShell::allocate(uint64_t bytes,
-                                                const std::function<bool()>& give_up) {
+                                                const std::function<bool()>& give_up,
+                                                const Wait::Signals* signals) {
   std::optional<SegmentAllocator::Extent> extent;
   ProcId self;
   {
@@ -73,7 +75,7 @@ Result<ClientShell::Room> ClientShell::allocate(uint64_t bytes,
     extent = allocator_.allocate(bytes);
   }
   if (!extent) {
-    Result<SegmentAllocator::Extent> waited = wait_for_room(bytes, give_up);
+    Result<SegmentAllocator::Extent> waited = wait_for_room(bytes, give_up, signals);
     if (!waited.ok()) return waited.error();
     extent = waited.value();
   }

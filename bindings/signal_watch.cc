@@ -1,0 +1,77 @@
+#include "signal_watch.h"
+
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "common.h"
+
+namespace eagleray::python {
+namespace {
+
+bool in_main_thread() {
+  thread_local const bool is = ::getpid() == static_cast<pid_t>(::syscall(SYS_gettid));
+  return is;
+}
+
+// Null when it cannot be made: then a signal is seen if it interrupts poll().
+Pipe* process_pipe() {
+  static Pipe pipe;
+  static pid_t owner = 0;
+  if (owner == ::getpid()) return &pipe;
+  Result<Pipe> made = make_pipe();  // a fork's is its parent's
+  if (!made.ok()) return nullptr;
+  ::fcntl(made.value().write.get(), F_SETFL, O_NONBLOCK);
+  pipe = std::move(made).value();
+  owner = ::getpid();
+  return &pipe;
+}
+
+// Gives the one before, -1 for none. Python's C interface does not offer it.
+int set_wakeup_fd(int fd) {
+  static PyObject* function =
+      PyObject_GetAttrString(PyImport_ImportModule("signal"), "set_wakeup_fd");
+  PyObject* before = function ? PyObject_CallFunction(function, "i", fd) : nullptr;
+  const long number = before ? PyLong_AsLong(before) : -1;
+  Py_XDECREF(before);
+  if (PyErr_Occurred()) PyErr_Clear();  // of an interpreter that ends: nobody watches
+  return static_cast<int>(number);
+}
+
+}  // namespace
+
+SignalWatch::SignalWatch() {
+  if (!in_main_thread()) return;
+  pipe_ = process_pipe();
+  if (!pipe_) return;
+  signals_.fd = pipe_->read.get();
+  signals_.watch = [this] {
+    nb::gil_scoped_acquire acquire;
+    if (!std::exchange(watching_, true)) before_ = set_wakeup_fd(pipe_->write.get());
+    return PyErr_CheckSignals() != 0;
+  };
+}
+
+SignalWatch::~SignalWatch() {
+  if (!watching_) return;
+  nb::error_scope kept;  // the wait may be ending with an exception
+  set_wakeup_fd(before_);
+  drain();
+}
+
+bool SignalWatch::raised() {
+  drain();
+  return PyErr_Occurred() || PyErr_CheckSignals() != 0;
+}
+
+void SignalWatch::drain() {
+  if (!watching_) return;
+  char numbers[64];
+  for (ssize_t n; (n = ::read(pipe_->read.get(), numbers, sizeof numbers)) > 0;) {
+    if (before_ >= 0) (void)!::write(before_, numbers, static_cast<size_t>(n));
+  }
+}
+
+}  // namespace eagleray::python
