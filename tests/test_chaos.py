@@ -300,12 +300,16 @@ def test_what_is_killed_together_leaves_nothing(killed):
         "zygote": [zygote],
         "workers": pool,
     }
-    for name in groups if killed == "all" else killed.split():
-        for pid in groups[name]:
-            os.kill(pid, signal.SIGKILL)
+    names = groups if killed == "all" else killed.split()
+    for sent in (signal.SIGSTOP, signal.SIGKILL):  # so that none hears of another's end first
+        for name in names:
+            for pid in groups[name]:
+                try:
+                    os.kill(pid, sent)
+                except ProcessLookupError:
+                    pass
     driver.communicate(timeout=30)
-    # With driver, node and zygote gone in one moment there is nobody left to find this one.
-    left = [node, control, zygote, *pool] + ([sleeper] if killed != "all" else [])
+    left = [node, control, zygote, sleeper, *pool]
     try:
         wait_for(lambda: not any(alive(pid) for pid in left), 4)
     finally:
