@@ -1,4 +1,5 @@
 // Executing: tasks as a worker sees them, and its main loop.
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 
@@ -33,6 +34,8 @@ std::unordered_map<FunctionKey, LoadedFunction, FunctionKeyHash>& loaded_functio
   return *functions;
 }
 PyObject* actor_instance = nullptr;
+
+constexpr int kLateInterruptMsMax = 100;  // far more than a signal to oneself takes
 
 constexpr std::string_view kIdleTitle = "ray::IDLE";
 std::string idle_title(kIdleTitle);
@@ -252,6 +255,46 @@ bool run_creation(const StartActor& start, nb::callable start_actor, nb::callabl
   return true;
 }
 
+// Set while a SIGINT for a cancelled task has not reached Python: the handler below clears it.
+std::atomic<bool> interrupt_on_its_way{false};
+
+void on_interrupt(int, nb::handle) {
+  interrupt_on_its_way = false;
+  PyErr_SetNone(PyExc_KeyboardInterrupt);
+  throw nb::python_error();
+}
+
+// An interrupt that was sent to a task and comes when that has ended must not meet the next one. It
+// was sent under the lock under which the task ended, so it is on its way for certain.
+void await_late_interrupt(const ExecTask* next) {
+  if (!interrupt_on_its_way) return;
+  for (int ms = 0; interrupt_on_its_way && ms < kLateInterruptMsMax; ++ms) {
+    if (PyErr_CheckSignals() != 0) PyErr_Clear();
+    if (interrupt_on_its_way) ::poll(nullptr, 0, 1);
+  }
+  interrupt_on_its_way = false;
+  bool meant = false;  // `next` itself was cancelled meanwhile
+  {
+    ClientShell::Access machine = shell().access();
+    meant = next->cancelled && !next->push.actor_task;
+  }
+  if (!meant) return;
+  PyErr_SetNone(PyExc_KeyboardInterrupt);
+  throw nb::python_error();
+}
+
+// The record of `error`; an interrupt that comes while it is made is of the same task.
+nb::object record_of(ExecTask* task, nb::python_error& error, nb::callable error_of) {
+  nb::object wrapped = wrap_task(task);
+  for (;;) {
+    try {
+      return error_of(wrapped, error.value());
+    } catch (nb::python_error& again) {
+      if (!again.matches(PyExc_KeyboardInterrupt)) throw;
+    }
+  }
+}
+
 // One task. True: the worker is to exit.
 bool run_one(ExecTask* task, nb::callable run_task, nb::callable error_of, nb::callable placed) {
   executing = task;
@@ -264,6 +307,7 @@ bool run_one(ExecTask* task, nb::callable run_task, nb::callable error_of, nb::c
   const PushTask& push = task->push;
   const bool plain = push.num_returns == 1 && push.extra.empty();
   try {
+    await_late_interrupt(task);
     enter_key(task, placed);
     LoadedFunction* function = function_of(task);
     if (!function) throw nb::python_error();
@@ -287,20 +331,9 @@ bool run_one(ExecTask* task, nb::callable run_task, nb::callable error_of, nb::c
   } catch (nb::python_error& error) {
     if (task->finished) throw;
     const bool exits = error.matches(PyExc_SystemExit);
-    nb::object wrapped = wrap_task(task);
-    nb::object record = error_of(wrapped, error.value());
-    answer_error(task, record, false, exits && !push.actor_task);
+    answer_error(task, record_of(task, error, error_of), false, exits && !push.actor_task);
     return exits;
   }
-}
-
-// Set while a SIGINT for a cancelled task has not reached Python: the handler below clears it.
-std::atomic<bool> interrupt_on_its_way{false};
-
-void on_interrupt(int, nb::handle) {
-  interrupt_on_its_way = false;
-  PyErr_SetNone(PyExc_KeyboardInterrupt);
-  throw nb::python_error();
 }
 
 void run_worker(Client& client, nb::callable run_task, nb::callable start_actor,

@@ -1,4 +1,5 @@
 import os
+import random
 import signal
 import time
 
@@ -402,3 +403,22 @@ def test_a_generator_that_waits_for_its_reader_is_retried(tmp_path):
             yield i
 
     assert [ray.get(ref, timeout=30) for ref in count.remote()] == list(range(6))
+
+
+def test_a_cancel_hits_no_other_task():
+    # It may come as its task ends, and the next one begins.
+    @ray.remote
+    def spin(rounds):
+        return sum(range(rounds))
+
+    draw = random.Random(7)
+    for _ in range(3_000):
+        first, others = spin.remote(4_000), [spin.remote(1_000) for _ in range(3)]
+        for _ in range(draw.randrange(1_500)):
+            pass
+        ray.cancel(first)
+        assert ray.get(others, timeout=30) == [sum(range(1_000))] * 3
+        try:
+            assert ray.get(first, timeout=30) == sum(range(4_000))
+        except (ray.exceptions.TaskCancelledError, ray.exceptions.RayTaskError):
+            pass
