@@ -159,14 +159,7 @@ void raise_out_of_disk(const std::string& message) {
 
 namespace {
 
-Client connect(Fd socket, ClientKind kind, uint64_t token, std::string name_space,
-               std::string config) {
-  ClientShell::Options options;
-  options.socket = std::move(socket);
-  options.kind = kind;
-  options.startup_token = token;
-  options.name_space = std::move(name_space);
-  options.job_config = std::move(config);
+Client connect(ClientShell::Options options) {
   Result<std::unique_ptr<ClientShell>> opened = Error{ErrorCode::kUnavailable, ""};
   {
     nb::gil_scoped_release release;
@@ -182,14 +175,15 @@ Client connect(Fd socket, ClientKind kind, uint64_t token, std::string name_spac
   return Client{runtime().shell};
 }
 
-Client connect_driver(const std::string& path, std::string name_space, std::string config) {
+Client connect_driver(const std::string& path, std::string name_space, std::string config,
+                      bool wants_output) {
   Result<Fd> socket = connect_unix(path);
   if (!socket.ok()) {
     PyErr_SetString(PyExc_ConnectionError, socket.error().message.c_str());
     throw nb::python_error();
   }
-  return connect(std::move(socket).value(), ClientKind::kDriver, 0, std::move(name_space),
-                 std::move(config));
+  return connect({std::move(socket).value(), ClientKind::kDriver, 0, std::move(name_space),
+                  std::move(config), wants_output});
 }
 
 nb::dict info(Client& client) {
@@ -277,7 +271,7 @@ NB_MODULE(_core, m) {
   client.def_static("connect_driver", &connect_driver)
       .def_static("connect_worker",
                   [](int fd, uint64_t token) {
-                    return connect(Fd(fd), ClientKind::kWorker, token, "", "");
+                    return connect({Fd(fd), ClientKind::kWorker, token, "", "", false});
                   })
       .def("close",
            [](Client& c) {

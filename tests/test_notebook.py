@@ -60,7 +60,7 @@ actor, gate = Actor.remote(), Gate.remote()""",
     assert define == end == later == ""
     assert "speak pid=" in first and ") first\n" in first and "(Actor pid=" in first
     assert "second" not in first
-    assert ") second\n" in second and "of the cell\n" in second and "first" not in second
+    assert ") second" in second and "of the cell" in second and "first" not in second
     assert ") third\n" in third and ") fourth\n" in fourth
 
 

@@ -179,6 +179,29 @@ def test_log_to_driver_false_is_silent_and_the_log_has_it():
     assert out == "only in the log\n" and err == ""
 
 
+def test_environment_variables_are_checked_before_anything_starts():
+    process = start(
+        """
+        try:
+            ray.init(num_cpus=1)
+        except ValueError as error:
+            print(error, ray.is_initialized(), ray._state.state.node)
+        """,
+        RAY_DEDUP_LOGS_SKIP_REGEX="(",
+    )
+    out, err = process.communicate(timeout=60)
+    assert "RAY_DEDUP_LOGS_SKIP_REGEX='('" in out and out.endswith("False None\n"), err
+    out, _ = run(
+        """
+        ray.init(num_cpus=1)
+        ray.get(ray.remote(lambda: print("not shown")).remote())
+        """,
+        RAY_LOG_TO_DRIVER="0",
+        RAY_DEDUP_LOGS_SKIP_REGEX="(",
+    )
+    assert out == ""
+
+
 def test_an_endless_line_and_a_flood_leave_the_others_alone():
     out, err = run(
         """
@@ -230,9 +253,8 @@ def test_ctrl_c_shows_what_was_printed():
             print("before")
             time.sleep(1000)
 
-        ref = speak.remote()
         print("waiting", flush=True)
-        ray.get(ref)
+        ray.get(speak.remote())
         """
     )
     assert process.stdout.readline() == "waiting\n"

@@ -128,6 +128,7 @@ def init(
             state.local_mode = LocalMode()
             state.context = RayContext({"node_ip_address": "127.0.0.1", "session_dir": ""})
             return _context()
+        shows = _shows_output(log_to_driver)
         address = address or os.environ.get("EAGLERAY_ADDRESS") or os.environ.get("RAY_ADDRESS")
         socket_path, session_dir = _find_or_start(
             address,
@@ -138,8 +139,7 @@ def init(
             object_store_memory,
             kwargs,
         )
-        _connect(socket_path, session_dir, namespace, runtime_env, job_config, described)
-        _show_logs(log_to_driver)
+        _connect(socket_path, session_dir, namespace, runtime_env, job_config, described, shows)
         _install_sigterm()
         return _context()
 
@@ -243,6 +243,7 @@ def _connect(
     runtime_env: Any,
     job_config: Any,
     worker_logging: dict[str, Any],
+    shows_output: bool,
 ) -> None:
     from . import _core, _serialization
 
@@ -263,7 +264,7 @@ def _connect(
     )
     wanted = namespace or config.get("ray_namespace") or os.environ.get("RAY_NAMESPACE") or ""
     try:
-        core = _core.Client.connect_driver(socket_path, wanted, described)
+        core = _core.Client.connect_driver(socket_path, wanted, described, shows_output)
     except BaseException:
         if state.node is not None:
             state.node.stop()
@@ -294,6 +295,11 @@ def _connect(
             "metrics_export_port": None,
         }
     )
+    if shows_output:
+        from ._log_monitor import LogMonitor
+
+        state.log_monitor = LogMonitor(core)
+        state.log_monitor.start()
 
 
 def _main_path() -> str:
@@ -307,15 +313,15 @@ def _load_function(blob: bytes, name: str) -> Any:
     return pickle.loads(blob)
 
 
-def _show_logs(wanted: bool | None) -> None:
-    """Starts to print what workers print. None: as RAY_LOG_TO_DRIVER says."""
-    from ._log_monitor import LogMonitor
+def _shows_output(wanted: bool | None) -> bool:
+    """Whether what workers print is printed here. None: as RAY_LOG_TO_DRIVER says."""
+    from ._log_folder import FoldOptions
 
     if wanted is None:
         wanted = os.environ.get("RAY_LOG_TO_DRIVER", "1") not in ("0", "false")
     if wanted:
-        state.log_monitor = LogMonitor(state.client)
-        state.log_monitor.start()
+        FoldOptions.of(os.environ, terminal=False)  # ValueError before anything is started
+    return bool(wanted)
 
 
 def _install_sigterm() -> None:

@@ -48,7 +48,9 @@ class Client:
 
     # -- connection --
     @staticmethod
-    def connect_driver(socket_path: str, namespace: str, job_config: str) -> Client: ...
+    def connect_driver(
+        socket_path: str, namespace: str, job_config: str, wants_output: bool
+    ) -> Client: ...
     @staticmethod
     def connect_worker(fd: int, startup_token: int) -> Client: ...
     def close(self) -> None: ...  # idempotent; waits wake with ConnectionError

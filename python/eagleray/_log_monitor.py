@@ -44,7 +44,8 @@ class LogMonitor:
             if end_node is not None:
                 end_node()
                 self._core.wait_for_node_end(FLUSH_S)
-            self._print(everything=True)
+            with self._lock:
+                self._print(everything=True)
             self._core.close()
             # It must not come back from the core while the interpreter ends.
             self._thread.join(FLUSH_S)
@@ -52,33 +53,33 @@ class LogMonitor:
     def _run(self) -> None:
         timeout: float | None = None
         while self._core.wait_for_log_lines(timeout):
-            if self._shell is not None:
-                _enter_cell(self._shell)
-            if not self._print():
-                return
             with self._lock:
+                if self._shell is not None:
+                    _enter_cell(self._shell)
+                if not self._print():
+                    return
                 timeout = self._folder.next_flush(time.monotonic())
 
     def _end_cell(self, *_: Any) -> None:
         """What the cell's tasks have printed appears under it, not under the next."""
         self._core.flush_log_lines(False, FLUSH_S)
-        self._print()
+        with self._lock:
+            self._print()
 
     def _print(self, everything: bool = False) -> bool:
-        """False: there is no terminal any more."""
-        with self._lock:
-            now = time.monotonic()
-            out: Printed = []
-            for pid, error, name, text in self._core.take_log_lines():
-                out += self._folder.feed(now, pid, error, name, text)
-            out += self._folder.flush(now, everything)
-            try:
-                for error, line in out:
-                    _write(sys.stderr if error else sys.stdout, line)
-                for error in {error for error, _ in out}:
-                    (sys.stderr if error else sys.stdout).flush()
-            except (AttributeError, OSError, ValueError):  # None, gone, closed
-                return False
+        """What has come, with the lock held. False: there is no terminal any more."""
+        now = time.monotonic()
+        out: Printed = []
+        for pid, error, name, text in self._core.take_log_lines():
+            out += self._folder.feed(now, pid, error, name, text)
+        out += self._folder.flush(now, everything)
+        try:
+            for error, line in out:
+                _write(sys.stderr if error else sys.stdout, line)
+            for error in {error for error, _ in out}:
+                (sys.stderr if error else sys.stdout).flush()
+        except (AttributeError, OSError, ValueError):  # None, gone, closed
+            return False
         return True
 
 

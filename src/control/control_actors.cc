@@ -123,7 +123,7 @@ void ControlMachine::forget_dead(ControlEffects& out) {
     const auto oldest = actors_.find(dead_.front());
     dead_.pop_front();
     if (oldest == actors_.end()) continue;
-    if (is_durable(oldest->second)) {
+    if (oldest->second.in_records) {
       const std::string key = key_of(oldest->first);
       out.durable.push_back({kTableOf<DurableActorSpec>, key, {}});
       out.durable.push_back({kTableOf<DurableActorLife>, key, {}});
@@ -136,6 +136,7 @@ void ControlMachine::forget_dead(ControlEffects& out) {
 void ControlMachine::refuse_for_room(Actor& actor, ControlEffects& out) {
   const ActorSpec& spec = actor.spec;
   if (!spec.name.empty()) names_.erase({spec.name_space, spec.name});
+  actor.in_records = false;
   actor.status.state = ActorState::kDead;
   actor.status.failure = FailureKind::kDiskFull;
   actor.status.exit.reason = disk_trouble_;

@@ -75,7 +75,7 @@ void ControlMachine::answer_again(NodeIndex from, const NodeToControl& message,
   const Caller caller{from, asks->client, asks->request};
   if (const auto* create = std::get_if<CreateActor>(&asks->call)) {
     const auto known = actors_.find(create->spec.actor);
-    if (known != actors_.end() && known->second.status.failure == FailureKind::kDiskFull) {
+    if (known != actors_.end() && !known->second.in_records) {
       return fail(caller, ErrorCode::kDiskFull, known->second.status.exit.reason, out);
     }
     if (known == actors_.end()) {
@@ -302,7 +302,7 @@ std::vector<DurableChange> ControlMachine::records() const {
   for (const auto& [index, node] : nodes_) persist(node, all);
   for (const auto& [id, job] : jobs_) persist(job, all);
   for (const auto& [id, actor] : actors_) {
-    if (!is_durable(actor)) continue;
+    if (!actor.in_records) continue;
     persist_spec(actor, all);
     persist(actor, all);
   }

@@ -83,6 +83,7 @@ class ControlMachine {
     bool killed = false;          // with no_restart
     bool forced = false;          // ... at once, not after its queued calls
     bool restart_wanted = false;  // killed with no_restart=False
+    bool in_records = true;       // false: refused for want of room there
     std::vector<Subscriber> subscribers;
   };
   struct Group {
@@ -137,9 +138,6 @@ class ControlMachine {
   void die(Actor& actor, ControlEffects& out);
   void forget_dead(ControlEffects& out);
   void refuse_for_room(Actor& actor, ControlEffects& out);
-  static bool is_durable(const Actor& actor) {
-    return actor.status.failure != FailureKind::kDiskFull;
-  }
   void stop_if_dead(NodeIndex node, const ActorPlaced& placed, ControlEffects& out);
   void publish(const Actor& actor, ControlEffects& out);
   void answer(const Caller& to, ControlAnswer answer, ControlEffects& out);

@@ -50,5 +50,81 @@ TEST(Control, dead_actors_beyond_a_lower_limit_are_forgotten) {
   control.check_invariants();
 }
 
+class ControlOnAFullDisk : public testing::Test {
+ protected:
+  ControlOnAFullDisk() {
+    ControlEffects effects;
+    node_ = control_.on_node_hello(NodeHello{}, effects);
+    control_.on_disk("no room");
+  }
+
+  // What a numbered message is answered; its records go to durable_.
+  template <class Answer>
+  Answer says(const NodeToControl& message) {
+    ControlEffects effects;
+    control_.on_numbered(node_, FromNode{++number_, message}, effects);
+    control_.check_invariants();
+    durable_ = std::move(effects.durable);
+    for (const auto& out : effects.list) {
+      if (const auto* answer = std::get_if<Answer>(&out.message)) return *answer;
+    }
+    ADD_FAILURE() << "no answer";
+    return {};
+  }
+  uint8_t asks(const ControlCall& call) {
+    const auto answer = says<AnswerClient>(ClientAsks{ProcId{1}, RequestId{++requests_}, call});
+    return std::get<Done>(answer.answer).error_code;
+  }
+  ActorStatus status(const ActorId& actor) {
+    ControlEffects effects;
+    control_.on_node(node_, ClientAsks{ProcId{1}, RequestId{++requests_}, SubscribeActor{actor}},
+                     effects);
+    return std::get<ActorUpdate>(std::get<AnswerClient>(effects.list.at(0).message).answer).status;
+  }
+
+  static constexpr uint8_t kRefused = 1 + static_cast<uint8_t>(ErrorCode::kDiskFull);
+  ControlMachine control_{1};
+  NodeIndex node_;
+  uint64_t number_ = 0;
+  uint64_t requests_ = 0;
+  std::vector<DurableChange> durable_;
+};
+
+TEST_F(ControlOnAFullDisk, what_adds_records_is_refused_and_adds_none) {
+  CreateActor create{spec_of(1, "name").spec};
+  EXPECT_EQ(asks(create), kRefused);
+  EXPECT_EQ(durable_.size(), 1u);  // the node's last number
+  EXPECT_EQ(status(actor_id(1)).failure, FailureKind::kDiskFull);
+  EXPECT_EQ(asks(KvPut{"s", "k", "v", true}), kRefused);
+  EXPECT_EQ(asks(CreateGroup{GroupSpec{}}), kRefused);
+  EXPECT_EQ(says<JobRefused>(NewJob{}).message, "no room");
+  for (const DurableChange& change : control_.records()) {
+    EXPECT_FALSE(std::holds_alternative<DurableActorSpec>(*change.record));
+  }
+}
+
+TEST_F(ControlOnAFullDisk, with_room_again_the_name_is_free) {
+  EXPECT_EQ(asks(CreateActor{spec_of(1, "name").spec}), kRefused);
+  control_.on_disk("");
+  EXPECT_EQ(asks(CreateActor{spec_of(2, "name").spec}), 0);
+  EXPECT_EQ(asks(KvPut{"s", "k", "v", true}), 0);
+}
+
+TEST_F(ControlOnAFullDisk, what_was_there_goes_on) {
+  control_.on_disk("");
+  EXPECT_EQ(asks(CreateActor{spec_of(1, "name").spec}), 0);
+  control_.on_disk("no room");
+  EXPECT_EQ(asks(KillActor{actor_id(1), true}), 0);
+  EXPECT_EQ(status(actor_id(1)).state, ActorState::kDead);
+}
+
+TEST_F(ControlOnAFullDisk, refused_actors_are_forgotten_like_dead_ones) {
+  for (uint64_t i = 1; i <= 2'000; ++i) {
+    EXPECT_EQ(asks(CreateActor{spec_of(i, "").spec}), kRefused);
+    EXPECT_EQ(durable_.size(), 1u);
+  }
+  EXPECT_EQ(control_.actor_count(), Settings{}.dead_actors_max);
+}
+
 }  // namespace
 }  // namespace eagleray

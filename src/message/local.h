@@ -30,8 +30,9 @@ struct Register {
   uint64_t startup_token = 0;  // worker: as given to the zygote
   std::string name_space;      // driver: wanted namespace, or empty for an anonymous one
   std::string job_config;      // driver: JSON for workers (sys.path, working directory, ...)
+  bool wants_output = false;   // driver: of its workers (LogLines)
   uint64_t private_bytes = 0;  // of memory; the node fills it in
-  EAGLERAY_FIELDS(Register, version, kind, pid, startup_token, name_space, job_config,
+  EAGLERAY_FIELDS(Register, version, kind, pid, startup_token, name_space, job_config, wants_output,
                   private_bytes)
 };
 // How many workers the client would like to hold or be promised for `key`, in total. 0 withdraws.

@@ -82,6 +82,7 @@ Result<Ok> ClientShell::start() {
   hello.startup_token = options_.startup_token;
   hello.name_space = options_.name_space;
   hello.job_config = options_.job_config;
+  hello.wants_output = options_.wants_output;
   std::string bytes;
   encode(ClientToNode{hello}, bytes);
   const int fds[] = {background_bell_.get(), waiter_bell_.get(), page_fd_.get()};

@@ -48,6 +48,7 @@ class ClientShell {
     uint64_t startup_token = 0;
     std::string name_space;
     std::string job_config;
+    bool wants_output = false;  // of workers, for take_logs()
   };
   // Registers with the node; blocks until it answers (at most 30 s).
   static Result<std::unique_ptr<ClientShell>> open(Options options);

@@ -173,7 +173,7 @@ void NodeShell::accept_clients() {
 void NodeShell::add_connection(Fd socket, pid_t pid) {
   const int fd = socket.get();
   auto connection = std::make_unique<Connection>(
-      Connection{FrameSocket(std::move(socket)), ProcId{}, pid, Fd(), Fd(), Fd(), Fd(), Mapping()});
+      Connection{FrameSocket(std::move(socket)), {}, pid, false, {}, {}, {}, {}, {}});
   connections_[fd] = std::move(connection);
   const Result<Ok> added =
       loop_.add(fd, EPOLLIN, [this, fd](uint32_t events) { on_readable(fd, events); });
@@ -216,6 +216,7 @@ void NodeShell::on_frame(int fd, Frame&& frame) {
     connection.waiter_bell = std::move(frame.fds[1]);
     connection.page_fd = std::move(frame.fds[2]);
     connection.page = std::move(page).value();
+    connection.wants_output = hello->wants_output;
     if (connection.pid != 0) {
       hello->kind = ClientKind::kWorker;
       hello->pid = static_cast<uint32_t>(connection.pid);
@@ -441,7 +442,7 @@ bool NodeShell::show(pid_t pid, bool error, const std::string& name, std::string
   if (process == processes_.end()) return true;
   const ProcId driver = node_.driver_of(job_of(process->second));
   const Connection* connection = find(driver);
-  if (!connection) return true;  // nobody looks
+  if (!connection || !connection->wants_output) return true;  // nobody looks
   if (connection->socket.unsent_bytes() > kUnreadBytesMax) return false;
   send(driver, LogLines{static_cast<uint32_t>(pid), error, name, std::string(lines)});
   return true;

@@ -44,6 +44,7 @@ class NodeShell {
     FrameSocket socket;
     ProcId proc;
     pid_t pid = 0;  // worker: known before it registers
+    bool wants_output = false;
     Fd background_bell, waiter_bell, page_fd;
     Fd estate;  // what it would leave behind; read after its death
     Mapping page;
