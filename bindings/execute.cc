@@ -82,6 +82,20 @@ LoadedFunction* function_of(const ExecTask* task) {
   return &loaded;
 }
 
+// Of the task that this thread runs; empty: none, or an actor's. Loads nothing: what a module
+// prints while it is imported comes through here.
+std::string running_name() {
+  if (!executing || executing->push.actor_task) return "";
+  const PushTask& push = executing->push;
+  if (!push.name.empty()) return push.name;
+  const auto known =
+      loaded_functions().find(FunctionKey{executing->caller.value, push.function.value});
+  if (known == loaded_functions().end()) return "";
+  const std::string title =
+      known->second.title.empty() ? title_of(known->second.name) : known->second.title;
+  return title.substr(kTitlePrefix.size());
+}
+
 // Tells Python what the tasks from here on hold and in which group they run, when that has changed.
 void enter_key(const ExecTask* task, nb::callable placed) {
   static ProcId last_caller;
@@ -465,14 +479,7 @@ void bind_execution(nb::module_& m, nb::class_<Client>& client) {
       .def("task_fd", [](Client& c) { return c.core->task_eventfd(); })
       .def("clear_task_fd", [](Client& c) { clear_eventfd(c.core->task_eventfd()); })
       .def("exiting", [](Client& c) { return c.core->exiting() || c.core->closed(); })
-      .def("running_name",
-           [](Client&) -> std::string {
-             if (!executing || executing->push.actor_task) return "";
-             if (!executing->push.name.empty()) return executing->push.name;
-             const LoadedFunction* function = function_of(executing);
-             if (!function) throw nb::python_error();
-             return function->title.substr(kTitlePrefix.size());
-           })
+      .def("running_name", [](Client&) { return running_name(); })
       .def("before_next_answer",
            [](Client&, nb::callable flush) { Py_XSETREF(flush_output, flush.release().ptr()); })
       .def("finish",

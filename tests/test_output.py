@@ -243,6 +243,40 @@ def test_output_that_is_no_text():
     assert "\\xe9" in out and " bytes" in out
 
 
+def test_what_a_module_prints_while_it_is_imported(tmp_path):
+    (tmp_path / "talks.py").write_text("print('imported')\ndef work():\n    return 7\n")
+    out, _ = run(
+        """
+        sys.path.append(os.environ["WHERE"])
+        ray.init(num_cpus=1)
+        import talks
+
+        print(ray.get(ray.remote(talks.work).remote()))
+        """,
+        WHERE=str(tmp_path),
+    )
+    assert plain(out) == ["(work pid=N) imported", "7", "imported"]
+
+
+def test_a_child_of_a_task_prints():
+    out, _ = run(
+        """
+        ray.init(num_cpus=1)
+
+        @ray.remote
+        def work():
+            pid = os.fork()
+            if pid == 0:
+                print("in the child", flush=True)
+                os._exit(0)
+            os.waitpid(pid, 0)
+
+        ray.get(work.remote())
+        """
+    )
+    assert plain(out) == ["(work pid=N) in the child"]
+
+
 def test_ctrl_c_shows_what_was_printed():
     process = start(
         """

@@ -218,6 +218,7 @@ void ClientShell::carry_out() {
     if (!socket_.send(scratch_).ok()) node_lost("sending to it failed");
   }
   for (ActorCreation& creation : effects.create_actors) {
+    if (creation.spec.name.empty()) unasked_.insert(creation.request);
     CreationArguments arguments{std::move(creation.arguments), std::move(creation.refs),
                                 std::move(creation.nested)};
     encode(arguments, creation.spec.arguments);
@@ -429,7 +430,7 @@ void ClientShell::handle_node(Frame&& frame) {
   } else if (auto* flushed = std::get_if<OutputFlushed>(&message)) {
     if (flushes_.erase(flushed->request)) ++effects_.completed;
   } else if (auto* says = std::get_if<ControlSays>(&message)) {
-    if (!std::holds_alternative<ActorUpdate>(says->answer)) {
+    if (!std::holds_alternative<ActorUpdate>(says->answer) && !unasked_.erase(says->request)) {
       answers_[says->request] = says->answer;
       ++effects_.completed;
     }

@@ -243,6 +243,7 @@ class ClientShell {
   std::unordered_set<RequestId, IdHash> abandoned_;  // room came another way, or was not wanted
   uint32_t waiting_for_room_ = 0;
   std::unordered_map<RequestId, ControlAnswer, IdHash> answers_;
+  std::unordered_set<RequestId, IdHash> unasked_;  // answers that nobody waits for
   std::unordered_set<RequestId, IdHash> flushes_;  // that the node has not answered
   EstateWriter estate_;
   Mapping estate_memory_;
