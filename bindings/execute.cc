@@ -135,8 +135,21 @@ TaskDone done_of(const ExecTask* task) {
   return done;
 }
 
+// A task that is cancelled may catch the interrupt: then what it makes of it counts. Methods are
+// not interrupted, and generators are stopped at their next item.
+bool answered_as_cancelled(ExecTask* task) {
+  if (!task->push.actor_task && task->push.num_returns != kReturnsStreaming) return false;
+  TaskDone done = done_of(task);
+  done.outcome = TaskOutcome::kCancelled;
+  ClientShell::Access machine = shell().access();
+  if (!task->cancelled) return false;
+  machine->finish(task, std::move(done), {}, machine.effects());
+  return true;
+}
+
 void answer_error(ExecTask* task, nb::handle record, bool retry, bool leaving) {
   before_answer();
+  if (answered_as_cancelled(task)) return;
   Value value;
   std::vector<Object*> nested;
   if (!encode_value(record.ptr(), value, nested)) throw nb::python_error();
@@ -148,18 +161,15 @@ void answer_error(ExecTask* task, nb::handle record, bool retry, bool leaving) {
   value.kind = ValueKind::kError;
   TaskDone done = done_of(task);
   done.leaving = leaving;
-  if (task->cancelled) {
-    done.outcome = TaskOutcome::kCancelled;
-  } else {
-    done.outcome = retry ? TaskOutcome::kRetry : TaskOutcome::kDone;
-    done.returns.push_back(std::move(value));
-  }
+  done.outcome = retry ? TaskOutcome::kRetry : TaskOutcome::kDone;
+  done.returns.push_back(std::move(value));
   ClientShell::Access machine = shell().access();
   machine->finish(task, std::move(done), {std::move(nested)}, machine.effects());
 }
 
 bool answer_values(ExecTask* task, PyObject* const* values, size_t count) {
   before_answer();
+  if (answered_as_cancelled(task)) return true;
   TaskDone done;
   std::vector<std::vector<Object*>> nested(count);
   for (size_t i = 0; i < count; ++i) {

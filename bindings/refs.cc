@@ -17,7 +17,9 @@ void ref_dealloc(PyObject* self) {
   RefObject* ref = as_ref(self);
   PyTypeObject* type = Py_TYPE(self);
   if (ref->weak) PyObject_ClearWeakRefs(self);
-  if (!ref->shell->closed()) {
+  if (!ref->shell) {
+    delete ref->object;
+  } else if (!ref->shell->closed()) {
     ClientShell::Access machine = ref->shell->access();
     machine->unpin(ref->object, machine.effects());
   }
@@ -35,7 +37,32 @@ PyObject* ref_hex(PyObject* self, PyObject*) {
   return PyUnicode_FromStringAndSize(hex.data(), static_cast<Py_ssize_t>(hex.size()));
 }
 
-PyObject* ref_is_nil(PyObject*, PyObject*) { Py_RETURN_FALSE; }
+PyObject* ref_is_nil(PyObject* self, PyObject*) {
+  ObjectId nil;
+  nil.bytes.fill(0xFF);
+  return PyBool_FromLong(as_ref(self)->object->id == nil);
+}
+
+// ObjectRef(bytes): an id without an object. It can be shown and compared, and nothing can be had
+// by it.
+PyObject* ref_new(PyTypeObject* type, PyObject* args, PyObject* names) {
+  static char key[] = "id";
+  static char* keys[] = {key, nullptr};
+  PyObject* id = nullptr;
+  if (!PyArg_ParseTupleAndKeywords(args, names, "O", keys, &id)) return nullptr;
+  if (!PyBytes_Check(id)) {
+    return PyErr_Format(PyExc_TypeError, "Unsupported type: %R, expected bytes", Py_TYPE(id));
+  }
+  if (PyBytes_GET_SIZE(id) != ObjectId::kSize) {
+    return PyErr_Format(PyExc_ValueError, "ID string needs to have length %zu, got %zd",
+                        ObjectId::kSize, PyBytes_GET_SIZE(id));
+  }
+  auto* ref = reinterpret_cast<RefObject*>(type->tp_alloc(type, 0));
+  if (!ref) return nullptr;
+  ref->object = new Object;
+  ref->object->id = ObjectId::from(std::string_view(PyBytes_AS_STRING(id), ObjectId::kSize));
+  return reinterpret_cast<PyObject*>(ref);
+}
 
 PyObject* ref_task_id(PyObject* self, PyObject*) {
   return PyBytes_FromStringAndSize(as_ref(self)->object->id.view().data(), TaskId::kSize);
@@ -70,6 +97,9 @@ PyObject* ref_compare(PyObject* self, PyObject* other, int how) {
 // nobody can know when the last copy goes, so the object is pinned for good.
 PyObject* ref_reduce(PyObject* self, PyObject*) {
   RefObject* ref = as_ref(self);
+  if (!ref->shell) {
+    return Py_BuildValue("O(N)", reinterpret_cast<PyObject*>(ref_type), ref_binary(self, nullptr));
+  }
   if (!object_of(self)) return nullptr;
   {
     ClientShell::Access machine = ref->shell->access();
@@ -120,21 +150,27 @@ PyMethodDef ref_methods[] = {{"binary", ref_binary, METH_NOARGS, nullptr},
 PyMemberDef ref_members[] = {
     {"__weaklistoffset__", T_PYSSIZET, offsetof(RefObject, weak), READONLY, nullptr},
     {nullptr, 0, 0, 0, nullptr}};
-PyType_Slot ref_slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(ref_dealloc)},
+PyType_Slot ref_slots[] = {{Py_tp_new, reinterpret_cast<void*>(ref_new)},
+                           {Py_tp_dealloc, reinterpret_cast<void*>(ref_dealloc)},
                            {Py_tp_methods, ref_methods},
                            {Py_tp_members, ref_members},
                            {Py_tp_repr, reinterpret_cast<void*>(ref_repr)},
                            {Py_tp_hash, reinterpret_cast<void*>(ref_hash)},
                            {Py_tp_richcompare, reinterpret_cast<void*>(ref_compare)},
                            {0, nullptr}};
-PyType_Spec ref_spec = {"eagleray._core.ObjectRef", sizeof(RefObject), 0,
-                        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, ref_slots};
+PyType_Spec ref_spec = {"eagleray._core.ObjectRef", sizeof(RefObject), 0, Py_TPFLAGS_DEFAULT,
+                        ref_slots};
 PyMethodDef from_wire_def = {"_ref_from_wire", from_wire, METH_VARARGS, nullptr};
 
 }  // namespace
 
 Object* object_of(PyObject* self) {
   const RefObject* ref = as_ref(self);
+  if (!ref->shell) {
+    PyErr_Format(PyExc_ValueError,
+                 "%R was made from its bytes and has no owner: it names no object", self);
+    return nullptr;
+  }
   if (ref->shell == runtime().shell) return ref->object;
   PyErr_Format(PyExc_ConnectionError, "%R belongs to an earlier session: eagleray was shut down",
                self);

@@ -52,17 +52,6 @@ def test_an_interrupt_is_never_lost(tmp_path):
             ray.get(ref, timeout=20)
 
 
-def test_cancel_of_a_finished_task_does_nothing():
-    @ray.remote
-    def one():
-        return 1
-
-    ref = one.remote()
-    assert ray.get(ref) == 1
-    ray.cancel(ref)
-    assert ray.get(ref) == 1
-
-
 def test_placement_groups():
     group = ray.util.placement_group([{"CPU": 1}, {"CPU": 1}], strategy="PACK")
     assert group.wait(10)

@@ -487,8 +487,10 @@ def wait(
 
 def cancel(ref: Any, *, force: bool = False, recursive: bool = True) -> None:
     """Cancels the task behind `ref`: dropped if it has not begun, interrupted (KeyboardInterrupt) if it
-    runs, its worker ended with force=True. get() then raises TaskCancelledError (WorkerCrashedError with
-    force). Nothing happens when it is finished. recursive: its children too."""
+    runs, its worker ended with force=True. get() then raises TaskCancelledError; what a task makes of the
+    interrupt if it catches it counts, though. A method of an actor is not interrupted (it can ask
+    is_canceled()), a coroutine is; its result is dropped. Nothing happens when the task is finished.
+    recursive: its children too."""
     from ._core import ObjectRef
     from ._generator import ObjectRefGenerator
 
@@ -728,11 +730,10 @@ def extend_object_ref(cls: Any) -> None:
     cls.job_id = lambda self: JobID(self.binary()[20:24])
     cls.call_site = lambda self: ""
     cls.size = classmethod(lambda c: 28)
-    cls.nil = classmethod(lambda c: _nil_ref())
-
-
-def _nil_ref() -> Any:
-    raise NotImplementedError("ObjectRef.nil()")
+    cls.nil = classmethod(lambda c: c(b"\xff" * 28))
+    cls.from_binary = classmethod(lambda c, value: c(value))
+    cls.from_hex = classmethod(lambda c, text: c(bytes.fromhex(text)))
+    cls.from_random = classmethod(lambda c: c(os.urandom(24) + bytes(4)))
 
 
 def _value_or_error(ref: Any) -> Any:

@@ -1,35 +1,45 @@
-"""Ids as Ray shows them: immutable byte strings with `hex()`, `binary()`, `nil()` and `from_random()`."""
+"""Ids as Ray shows them: immutable byte strings that nest. A task's id ends with its actor's, which ends with its
+job's."""
 
 from __future__ import annotations
 
+import builtins
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class BaseID:
+    """`Class(bytes)`, `Class.from_hex(text)`, `Class.nil()`. TypeError and ValueError for what is no such id."""
+
     SIZE = 28
 
     __slots__ = ("_bytes",)
 
     def __init__(self, value: bytes) -> None:
+        if not isinstance(value, bytes):
+            raise TypeError(f"Unsupported type: {type(value)}, expected bytes")
         if len(value) != self.SIZE:
-            raise ValueError(f"{type(self).__name__} has {self.SIZE} bytes, not {len(value)}")
-        self._bytes = bytes(value)
+            raise ValueError(f"ID string needs to have length {self.SIZE}, got {len(value)}")
+        self._bytes = value
 
     @classmethod
-    def from_random(cls) -> Any:
-        return cls(os.urandom(cls.SIZE))
-
-    @classmethod
-    def nil(cls) -> Any:
+    def nil(cls) -> Self:
+        """The id of nothing."""
         return cls(b"\xff" * cls.SIZE)
 
     @classmethod
-    def from_hex(cls, text: str) -> Any:
+    def from_binary(cls, value: bytes) -> Self:
+        return cls(value)
+
+    @classmethod
+    def from_hex(cls, text: str) -> Self:
         return cls(bytes.fromhex(text))
 
     @classmethod
-    def size(cls) -> int:
+    def size(cls) -> builtins.int:
         return cls.SIZE
 
     def binary(self) -> bytes:
@@ -44,7 +54,7 @@ class BaseID:
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and other._bytes == self._bytes
 
-    def __hash__(self) -> int:
+    def __hash__(self) -> builtins.int:
         return hash(self._bytes)
 
     def __repr__(self) -> str:
@@ -54,44 +64,78 @@ class BaseID:
         return (type(self), (self._bytes,))
 
 
-class UniqueID(BaseID):
-    pass
+class _RandomID(BaseID):
+    @classmethod
+    def from_random(cls) -> Self:
+        """An id that nothing has."""
+        return cls(os.urandom(cls.SIZE))
 
 
 class JobID(BaseID):
     SIZE = 4
 
     @classmethod
-    def from_int(cls, number: int) -> JobID:
+    def from_int(cls, number: builtins.int) -> JobID:
         return cls(number.to_bytes(4, "little"))
 
-    def int(self) -> Any:
-        return int.from_bytes(self._bytes, "little")
+    def int(self) -> builtins.int:
+        return builtins.int.from_bytes(self._bytes, "little")
 
 
-class ActorID(BaseID):
+class ActorID(_RandomID):
     SIZE = 16
+
+    @classmethod
+    def of(
+        cls, job_id: JobID, parent_task_id: TaskID, parent_task_counter: builtins.int
+    ) -> ActorID:
+        """A new one, in a job. The other arguments make it no less new, as in Ray."""
+        return cls(os.urandom(12) + job_id.binary())
+
+    @property
+    def job_id(self) -> JobID:
+        return JobID(self._bytes[-JobID.SIZE :])
 
 
 class TaskID(BaseID):
     SIZE = 24
 
+    @classmethod
+    def for_fake_task(cls, job_id: JobID) -> TaskID:
+        """Of no task, in a job: for tests."""
+        return cls(os.urandom(20) + job_id.binary())
 
-class PlacementGroupID(BaseID):
+    def actor_id(self) -> ActorID:
+        return ActorID(self._bytes[-ActorID.SIZE :])
+
+    def job_id(self) -> JobID:
+        return JobID(self._bytes[-JobID.SIZE :])
+
+
+class PlacementGroupID(_RandomID):
     SIZE = 18
 
+    @classmethod
+    def of(cls, job_id: JobID) -> PlacementGroupID:
+        """A new one, in a job."""
+        return cls(os.urandom(14) + job_id.binary())
 
-class NodeID(BaseID):
+
+class UniqueID(_RandomID):
     pass
 
 
-class WorkerID(BaseID):
+class NodeID(UniqueID):
     pass
 
 
-class FunctionID(BaseID):
+class WorkerID(UniqueID):
     pass
 
 
-class ActorClassID(BaseID):
+class FunctionID(UniqueID):
+    pass
+
+
+class ActorClassID(UniqueID):
     pass

@@ -92,11 +92,15 @@ def _explain(value: Any, error: BaseException) -> str:
     )
 
 
-def task_error(name: str, error: BaseException, actor_repr: str | None = None) -> Any:
+def task_error(
+    name: str, error: BaseException, actor_repr: str | None = None, task_id: str | None = None
+) -> Any:
     """The record to store for a task that raised `error`."""
     if isinstance(error, (exceptions.TaskCancelledError,)):
         return error
     cause: BaseException | None = error
+    if isinstance(error, KeyboardInterrupt):  # of cancel(), or of the task's own making: as in Ray
+        cause = exceptions.TaskCancelledError(task_id)
     if isinstance(error, exceptions.RayTaskError) and error.cause is not None:
         cause = error.cause  # an error of an argument or of a nested get, passed on
     record = exceptions.RayTaskError(

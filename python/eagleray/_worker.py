@@ -156,7 +156,7 @@ def error_of(core: Any, task: Any, error: BaseException) -> Any:
         return exceptions.WorkerCrashedError(
             f"The worker exited: sys.exit({error.code!r}) was called in the task."
         )
-    return _serialization.task_error(_name_of(task), error, _actor_repr())
+    return _serialization.task_error(_name_of(task), error, _actor_repr(), task.task_id.hex())
 
 
 def _should_retry(options: dict[str, Any], error: BaseException) -> bool:
@@ -317,6 +317,7 @@ def _run_async(core: Any, meta: dict[str, Any]) -> None:
     pools = {"": meta["max_concurrency"], **meta["groups"]}
     limits = {group: asyncio.Semaphore(size) for group, size in pools.items()}
     running: dict[Any, Any] = {}
+    cancelled: set[Any] = set()  # of those: told so, once
 
     waiting = ThreadPoolExecutor(sum(pools.values()), "eagleray-generators")
 
@@ -355,6 +356,7 @@ def _run_async(core: Any, meta: dict[str, Any]) -> None:
                     _exit_now(core)
             finally:
                 running.pop(task.task_id, None)
+                cancelled.discard(task.task_id)
 
     def take() -> None:
         core.clear_task_fd()
@@ -364,7 +366,8 @@ def _run_async(core: Any, meta: dict[str, Any]) -> None:
                 break
             running[task.task_id] = (task, loop.create_task(run(task)))
         for task, job in list(running.values()):
-            if core.is_cancelled(task):
+            if core.is_cancelled(task) and task.task_id not in cancelled:
+                cancelled.add(task.task_id)
                 job.cancel()
         if core.exiting():
             loop.stop()

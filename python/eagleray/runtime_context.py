@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import warnings
 from typing import Any
 
+from ._ids import ActorID, JobID, NodeID, PlacementGroupID, TaskID
 from ._state import client, state
 
 
@@ -118,14 +120,69 @@ class RuntimeContext:
     def should_capture_child_tasks_in_placement_group(self) -> bool:
         return bool(state.captured)
 
+    # ---- deprecated, as in Ray: the ids as objects ----
+
+    @property
+    def job_id(self) -> JobID:
+        _deprecated("get_job_id()")
+        return JobID.from_hex(self.get_job_id())
+
+    @property
+    def node_id(self) -> NodeID:
+        _deprecated("get_node_id()")
+        return NodeID.from_hex(self.get_node_id())
+
+    @property
+    def task_id(self) -> TaskID:
+        """AssertionError in a driver."""
+        _deprecated("get_task_id()")
+        return TaskID.from_hex(_of_worker(self.get_task_id()))
+
+    @property
+    def actor_id(self) -> ActorID | None:
+        """AssertionError in a driver."""
+        _deprecated("get_actor_id()")
+        _of_worker("")
+        actor = self.get_actor_id()
+        return None if actor is None else ActorID.from_hex(actor)
+
+    @property
+    def current_placement_group_id(self) -> PlacementGroupID:
+        _deprecated("get_placement_group_id()")
+        group = self.get_placement_group_id()
+        return PlacementGroupID.nil() if group is None else PlacementGroupID.from_hex(group)
+
+    def get_resource_ids(self) -> dict[str, list[str]]:
+        _deprecated("get_accelerator_ids()")
+        return self.get_accelerator_ids()
+
     def get(self) -> dict[str, Any]:
-        return {
-            "job_id": self.get_job_id(),
-            "node_id": self.get_node_id(),
-            "task_id": self.get_task_id(),
-            "actor_id": self.get_actor_id(),
+        """job_id, node_id, namespace; in a task its task_id, in an actor its actor_id."""
+        _deprecated("get_xxx_id() methods")
+        known: dict[str, Any] = {
+            "job_id": JobID.from_hex(self.get_job_id()),
+            "node_id": NodeID.from_hex(self.get_node_id()),
             "namespace": self.namespace,
         }
+        task, actor = self.get_task_id(), self.get_actor_id()
+        if task is not None:
+            known["task_id"] = TaskID.from_hex(task)
+        if actor is not None:
+            known["actor_id"] = ActorID.from_hex(actor)
+        return known
+
+
+def _deprecated(instead: str) -> None:
+    warnings.warn(
+        f"This API is deprecated and may be removed. Use {instead} instead",
+        DeprecationWarning,
+        stacklevel=3,
+    )
+
+
+def _of_worker(value: str | None) -> str:
+    assert state.is_worker and value is not None, "This method is only available in a worker."
+    return value
 
 
 def get_runtime_context() -> RuntimeContext:

@@ -66,7 +66,6 @@ struct TaskRecord {
   ActorPeer* actor = nullptr;
   TaskState state = TaskState::kWaiting;
   bool cancelled = false;
-  bool force_cancelled = false;
   uint16_t oom_retries = 0;  // so far
   uint32_t missing = 0;      // arguments not ready
   int32_t retries_left = 0;
@@ -96,6 +95,7 @@ struct ExecTask {
   uint32_t acks_awaited = 0;    // its answer is held back until owners know this borrower
   bool started = false;
   bool cancelled = false;
+  bool forced = false;      // ... with force: its process is to end
   uint32_t interrupts = 0;  // how often it was asked to stop
   Instant interrupted_at;
   bool finished = false;

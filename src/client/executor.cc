@@ -166,6 +166,8 @@ void ClientMachine::on_cancel(ProcId from, const CancelTask& message, Effects& o
   if (message.recursive) cancel_children(task->serial, message.force, out);
   if (task->started) {
     task->cancelled = true;
+    task->forced = message.force && !task->push.actor_task;
+    ++out.completed;  // a generator may wait for its reader
     if (!task->finished) {
       task->interrupts = 1;
       task->interrupted_at = now_;

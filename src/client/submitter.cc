@@ -593,10 +593,6 @@ void ClientMachine::cancel_task(TaskRecord* task, bool force, bool recursive, Ef
   task->retries_left = 0;
   if (task->state == TaskState::kPushed) {
     send(task->worker, CancelTask{task->token, force, recursive}, out);
-    if (force && !task->actor) {
-      task->force_cancelled = true;
-      out.to_node.push_back(KillProcess{task->worker, "its task was cancelled with force=True"});
-    }
     return;
   }
   if (task->form) remove_from_queue(task);
@@ -668,7 +664,7 @@ void ClientMachine::lost_tasks(Peer& worker, uint64_t running_token, Effects& ou
       ++task->attempt;
       task->state = TaskState::kQueued;
       keys_[task->form->key.value - 1]->queue.push_front(task);
-    } else if (task->cancelled && !task->force_cancelled) {
+    } else if (task->cancelled) {
       fail(task, FailureKind::kCancelled, "the task was cancelled", out);
     } else {
       fail(task, exit.out_of_memory ? FailureKind::kWorkerOutOfMemory : FailureKind::kWorkerCrashed,

@@ -62,11 +62,6 @@ struct Blocked {
 struct Unblocked {
   EAGLERAY_NO_FIELDS(Unblocked)
 };
-struct KillProcess {  // force-cancel of a task: SIGKILL of a worker leased by this client
-  ProcId proc;
-  std::string reason;
-  EAGLERAY_FIELDS(KillProcess, proc, reason)
-};
 struct RequestSegment {  // SegmentGranted or SegmentDenied
   RequestId request;
   uint64_t bytes = 0;
@@ -161,7 +156,7 @@ struct AskControl {
 };
 
 using ClientToNode =
-    std::variant<Register, RequestLeases, ReturnLease, ConnectPeer, Blocked, Unblocked, KillProcess,
+    std::variant<Register, RequestLeases, ReturnLease, ConnectPeer, Blocked, Unblocked,
                  RequestSegment, ReleaseSegment, OpenSegment, FreeOrphanExtents, EstateFile,
                  CustodyClaim, CustodyAdd, CustodyRelease, CustodyWant, ActorStarted, Leaving,
                  AskControl, SearchActor, ExplainActor, FlushOutput>;

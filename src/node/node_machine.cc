@@ -169,14 +169,6 @@ void NodeMachine::on(ProcId, const SearchActor& search, Instant, NodeEffects& ou
   }
 }
 
-void NodeMachine::on(ProcId from, const KillProcess& kill, Instant, NodeEffects& out) {
-  const auto worker = workers_.find(kill.proc);
-  if (worker == workers_.end()) return;
-  const auto lease = leases_.find(worker->second.lease);
-  if (lease == leases_.end() || lease->second.client != from) return;  // not this client's
-  kill_worker(kill.proc, worker->second, kill.reason, out);
-}
-
 void NodeMachine::on(ProcId from, const ActorStarted& started, Instant, NodeEffects& out) {
   const auto worker = workers_.find(from);
   if (worker == workers_.end() || worker->second.actor != started.actor) return;

@@ -194,7 +194,6 @@ class NodeMachine {
   void on(ProcId from, const ConnectPeer&, Instant now, NodeEffects& out);
   void on(ProcId from, const Blocked&, Instant now, NodeEffects& out);
   void on(ProcId from, const Unblocked&, Instant now, NodeEffects& out);
-  void on(ProcId from, const KillProcess&, Instant now, NodeEffects& out);
   void on(ProcId from, const RequestSegment&, Instant now, NodeEffects& out);
   void on(ProcId from, const ReleaseSegment&, Instant now, NodeEffects& out);
   void on(ProcId from, const OpenSegment&, Instant now, NodeEffects& out);

@@ -169,17 +169,6 @@ TEST_F(NodeMachineTest, workers_of_a_dead_client_are_killed) {
   EXPECT_GE(count<NodeEffects::Kill>(), 1u);
 }
 
-TEST_F(NodeMachineTest, only_the_holder_of_a_lease_may_kill_its_worker) {
-  const ProcId client = driver(), stranger = driver();
-  const ProcId used = worker();
-  ask(client, 1);
-  out_.list.clear();
-  node_.on_client(stranger, KillProcess{used, ""}, now_, out_);
-  EXPECT_EQ(count<NodeEffects::Kill>(), 0u);
-  node_.on_client(client, KillProcess{used, ""}, now_, out_);
-  EXPECT_EQ(count<NodeEffects::Kill>(), 1u);
-}
-
 TEST_F(NodeMachineTest, what_can_never_run_is_said) {
   const ProcId client = driver();
   ask(client, 1, 100);

@@ -250,9 +250,11 @@ void ClientShell::carry_out() {
     notified_.notify_all();
   }
   for (ExecTask* task : effects.interrupt) {
+    if (task->forced) ::raise(SIGKILL);  // the node ends its process group
     if (interrupt_hook_) interrupt_hook_(task);
   }
-  if (effects.runnable > 0 && task_bell_.valid()) ring_eventfd(task_bell_.get());
+  const bool calls_loop = effects.runnable > 0 || !effects.interrupt.empty();
+  if (calls_loop && task_bell_.valid()) ring_eventfd(task_bell_.get());
   if (effects.completed > 0 || effects.runnable > 0) {
     ++completions_;
     wake_waiting_for_seat();

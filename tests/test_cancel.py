@@ -1,0 +1,197 @@
+"""cancel(), and what becomes of interrupts. Ray's contract, too: `./dev test --peer ray`."""
+
+import asyncio
+import os
+import time
+
+import pytest
+from _support import PEER, ray, wait_for
+
+pytestmark = pytest.mark.usefixtures("cluster")
+only_eagleray = pytest.mark.skipif(PEER, reason="Ray hangs")
+Cancelled = ray.exceptions.TaskCancelledError
+
+
+@ray.remote(max_retries=0)
+def interrupted(path, then):
+    """Waits to be interrupted; `then` says what it does about that."""
+    path.touch()
+    try:
+        for _ in range(1000):
+            time.sleep(30)
+    except KeyboardInterrupt:
+        if then == "returns":
+            return "caught"
+        if then == "fails":
+            raise ValueError("while it cleaned up") from None
+        raise
+
+
+def start(task, path, *arguments):
+    ref = task.remote(path, *arguments)
+    wait_for(path.exists, 30)
+    return ref
+
+
+def test_an_interrupt_that_passes_through_is_a_cancellation(tmp_path):
+    ref = start(interrupted, tmp_path / "flag", "passes")
+    ray.cancel(ref)
+    with pytest.raises(Cancelled) as caught:
+        ray.get(ref, timeout=30)
+    assert isinstance(caught.value, ray.exceptions.RayTaskError)
+    assert "interrupted" in str(caught.value)
+
+
+def test_what_a_task_makes_of_its_interrupt_counts(tmp_path):
+    ref = start(interrupted, tmp_path / "returns", "returns")
+    ray.cancel(ref)
+    assert ray.get(ref, timeout=30) == "caught"
+    ref = start(interrupted, tmp_path / "fails", "fails")
+    ray.cancel(ref)
+    with pytest.raises(ValueError, match="while it cleaned up"):
+        ray.get(ref, timeout=30)
+
+
+@pytest.mark.parametrize("then", ["passes", "returns"])
+def test_force_leaves_no_choice(tmp_path, then):
+    ref = start(interrupted, tmp_path / "flag", then)
+    ray.cancel(ref, force=True)
+    with pytest.raises(Cancelled):
+        ray.get(ref, timeout=30)
+
+
+def test_force_ends_no_other_task(tmp_path):
+    """Also where they wait at the same worker."""
+    flag = tmp_path / "flag"
+
+    @ray.remote(max_retries=0)
+    def waits(i):
+        wait_for(flag.exists, 60)
+        return i
+
+    refs = [waits.remote(i) for i in range(12)]
+    assert ray.wait(refs, timeout=0.5)[0] == []
+    ray.cancel(refs[-1], force=True)
+    with pytest.raises(Cancelled):
+        ray.get(refs[-1], timeout=30)
+    flag.touch()
+    assert ray.get(refs[:-1], timeout=60) == list(range(11))
+
+
+def test_an_interrupt_of_the_task_s_own_making(tmp_path):
+    runs = tmp_path / "runs"
+
+    @ray.remote(max_retries=2, retry_exceptions=True)
+    def interrupts_itself():
+        with open(runs, "a") as file:
+            file.write("x")
+        raise KeyboardInterrupt
+
+    with pytest.raises(Cancelled):
+        ray.get(interrupts_itself.remote(), timeout=30)
+    assert runs.read_text() == "x"
+
+
+def test_a_task_that_waits_is_interrupted_and_its_child_too(tmp_path):
+    @ray.remote
+    def parent(path):
+        return ray.get(interrupted.remote(path, "passes"))
+
+    ref = start(parent, tmp_path / "flag")
+    ray.cancel(ref)
+    with pytest.raises(Cancelled):
+        ray.get(ref, timeout=30)
+
+
+@ray.remote
+class Plain:
+    def works(self, path):
+        path.touch()
+        wait_for(lambda: ray.get_runtime_context().is_canceled(), 60)
+        return "dropped"
+
+    def one(self):
+        return 1
+
+
+def test_a_method_is_asked_to_stop(tmp_path):
+    actor = Plain.remote()
+    ref = start(actor.works, tmp_path / "flag")
+    ray.cancel(ref)
+    with pytest.raises(Cancelled):
+        ray.get(ref, timeout=30)
+    assert ray.get(actor.one.remote(), timeout=30) == 1
+
+
+@only_eagleray
+def test_an_actor_goes_on_after_the_cancel_of_a_queued_call(tmp_path):
+    actor = Plain.remote()
+    ref = start(actor.works, tmp_path / "flag")
+    queued = actor.one.remote()
+    ray.cancel(queued)
+    ray.cancel(ref)
+    for each in (queued, ref):
+        with pytest.raises(Cancelled):
+            ray.get(each, timeout=30)
+    assert ray.get(actor.one.remote(), timeout=30) == 1
+
+
+@ray.remote
+class Async:
+    def __init__(self):
+        self.cancellations = 0
+
+    async def waits(self, path):
+        path.touch()
+        await asyncio.sleep(1000)
+
+    async def cleans_up(self, path):
+        path.touch()
+        try:
+            await asyncio.sleep(1000)
+        except asyncio.CancelledError:
+            self.cancellations += 1
+            await asyncio.sleep(0.3)
+            return "dropped"
+
+    async def count(self):
+        return self.cancellations
+
+
+def test_a_coroutine_is_cancelled_once_and_without_further_calls(tmp_path):
+    actor = Async.remote()
+    for method in ("waits", "cleans_up"):
+        ref = start(getattr(actor, method), tmp_path / method)
+        ray.cancel(ref)
+        with pytest.raises(Cancelled):
+            ray.get(ref, timeout=30)
+    wait_for(lambda: ray.get(actor.count.remote(), timeout=30) == 1, 30)
+
+
+def test_a_cancelled_generator_ends_with_the_error():
+    @ray.remote
+    def counts():
+        i = 0
+        while True:
+            yield i
+            i += 1
+            wait_for(lambda: True)
+
+    generator = counts.options(_generator_backpressure_num_objects=2).remote()
+    assert ray.get(next(generator)) == 0
+    ray.cancel(generator)
+    with pytest.raises(Cancelled):
+        for ref in generator:
+            ray.get(ref, timeout=30)
+
+
+def test_cancel_of_a_finished_task_does_nothing():
+    @ray.remote
+    def pid():
+        return os.getpid()
+
+    ref = pid.remote()
+    value = ray.get(ref)
+    ray.cancel(ref)
+    ray.cancel(ref, force=True)
+    assert ray.get(ref) == value
