@@ -20,11 +20,12 @@ def test_the_stub_is_exact():
             continue
         described = set()
         for item in node.body:
-            if isinstance(item, ast.FunctionDef):
+            if isinstance(item, ast.FunctionDef) and item.name != "__init__":
                 described.add(item.name)
             elif isinstance(item, ast.AnnAssign):
                 described.add(item.target.id)
         actual = {name for name in dir(getattr(_core, node.name)) if not name.startswith("_")}
         if node.name == "ObjectRef":  # _api.py adds methods written in Python
             actual -= {"as_future", "call_site", "future", "job_id", "nil", "size", "task_id"}
+            actual -= {"from_binary", "from_hex", "from_random"}
         assert described == actual, node.name
