@@ -278,7 +278,11 @@ NB_MODULE(_core, m) {
              nb::gil_scoped_release release;
              c.core->close();
            })
-      .def("after_fork", [](Client&) { runtime().shell = nullptr; })
+      .def("after_fork",
+           [](Client&) {
+             runtime().shell->leave_to_parent();
+             runtime().shell = nullptr;
+           })
       .def("info", &info)
       .def("set_hooks", [](Client&, nb::object dumps, nb::object loads, nb::object error_from,
                            nb::object load_function, nb::object system_error) {

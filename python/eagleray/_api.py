@@ -333,6 +333,7 @@ def _install_sigterm() -> None:
 
     if signal.getsignal(signal.SIGTERM) in (signal.SIG_DFL, None):
         signal.signal(signal.SIGTERM, on_sigterm)
+        state.on_sigterm = on_sigterm
 
 
 def shutdown(_exiting_interpreter: bool = False) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ class State:
         self.actor: Any = None  # worker: the instance it runs
         self.actor_spec: dict[str, Any] | None = None
         self.local_mode: Any = None
+        self.on_sigterm: Any = None  # the handler that init() has installed
         self.resources: dict[str, int] = {}  # worker: what its task or actor holds
         self.group = ""  # worker: the placement group it runs in, as hex
         self.captured = ""  # the group into which its tasks and actors go by default
@@ -65,6 +67,21 @@ def client() -> Client:
     return state.client
 
 
+_forking = threading.local()
+
+
+def _before_fork() -> None:
+    # Until the child has put SIGTERM right it waits: a handler in Python that the fork catches is lost.
+    _forking.mask = None
+    if state.on_sigterm and signal.getsignal(signal.SIGTERM) is state.on_sigterm:
+        _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
+def _after_fork_in_parent() -> None:
+    if _forking.mask is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, _forking.mask)
+
+
 def _after_fork_in_child() -> None:
     # The child has none of the parent's threads; it connects anew when it uses the API.
     if state.client is not None:
@@ -73,6 +90,14 @@ def _after_fork_in_child() -> None:
         state.node = None
         state.log_monitor = None
         state.renew()
+    if _forking.mask is not None:
+        # Where a child waits for a lock, as multiprocessing.Pool's do, a handler in Python may never run.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, _forking.mask)
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+os.register_at_fork(
+    before=_before_fork,
+    after_in_parent=_after_fork_in_parent,
+    after_in_child=_after_fork_in_child,
+)

@@ -58,6 +58,8 @@ class ClientShell {
 
   void close();  // idempotent; every wait ends
   bool closed() const { return closed_.load(std::memory_order_acquire); }
+  // In a forked child: the rings and the socket are the parent's, and so is whoever held the lock.
+  void leave_to_parent() { closed_.store(true, std::memory_order_release); }
 
   // The machine under the lock; what it wants done is done when the Access ends.
   class Access {
