@@ -161,7 +161,8 @@ def _find_or_start(
         found = _node.find_running(kwargs.get("_temp_dir"))
         if address not in (None, "auto"):
             host = str(address).rsplit(":", 1)[0]
-            if host not in ("127.0.0.1", "localhost", _node.node_ip()):
+            here = ("127.0.0.1", "localhost", _node.node_ip(), (found or {}).get("address"))
+            if host not in here:
                 raise NotImplementedError(f"init(address={address!r}): a cluster on other machines")
         if found is None and address is not None:
             raise ConnectionError(
@@ -173,6 +174,7 @@ def _find_or_start(
                 ("num_cpus", num_cpus),
                 ("num_gpus", num_gpus),
                 ("resources", resources),
+                ("labels", labels),
                 ("object_store_memory", object_store_memory),
                 ("_system_config", kwargs.get("_system_config")),
             ):
@@ -186,13 +188,16 @@ def _find_or_start(
                     num_cpus,
                     num_gpus,
                     resources,
+                    labels,
                     object_store_memory,
                     kwargs.get("_system_config"),
                 )
             ):
                 return found["socket"], found["session_dir"]
     node = _node.LocalNode(
-        resources=node_resources(num_cpus, num_gpus, resources, kwargs.get("_memory")),
+        resources=node_resources(
+            num_cpus, num_gpus, resources, kwargs.get("_memory"), object_store_memory
+        ),
         labels=dict(labels or {}),
         settings=settings_of(kwargs.get("_system_config"), object_store_memory),
         temp_dir=kwargs.get("_temp_dir"),
@@ -214,7 +219,14 @@ def settings_of(system_config: Any, store_bytes: int | None) -> str:
     return _settings.text_of(system_config, None if store_bytes is None else int(store_bytes))
 
 
-def node_resources(num_cpus: Any, num_gpus: Any, resources: Any, memory: Any) -> dict[str, int]:
+def node_resources(
+    num_cpus: Any,
+    num_gpus: Any,
+    resources: Any,
+    memory: Any,
+    store_bytes: int | None = None,
+    address: str | None = None,
+) -> dict[str, int]:
     """What a node offers, in ten-thousandths."""
     from . import _node
     from ._options import RESOURCE_UNIT
@@ -230,8 +242,8 @@ def node_resources(num_cpus: Any, num_gpus: Any, resources: Any, memory: Any) ->
     amounts["GPU"] = num_gpus or 0
     default_memory, store = _node.default_memory()
     amounts["memory"] = memory or default_memory
-    amounts["object_store_memory"] = store
-    amounts[f"node:{_node.node_ip()}"] = 1.0
+    amounts["object_store_memory"] = store_bytes or store
+    amounts[f"node:{address or _node.node_ip()}"] = 1.0
     amounts["node:__internal_head__"] = 1.0
     return {k: round(v * RESOURCE_UNIT) for k, v in amounts.items() if v}
 

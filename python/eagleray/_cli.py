@@ -1,4 +1,5 @@
-"""The command line: `eagleray COMMAND`."""
+"""The command line: `eagleray COMMAND`. Exit status: 0 done, 1 it could not be done (one line says why), 2 the
+command line is wrong."""
 
 from __future__ import annotations
 
@@ -6,14 +7,118 @@ import json
 import os
 import runpy
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import click
 
+# Options of `ray start` that cannot act yet, by the feature that they belong to.
+_LATER = {
+    "clusters of several machines": "--object-manager-port --node-manager-port --min-worker-port "
+    "--max-worker-port --worker-port-list --ray-client-server-port --autoscaling-config --node-name "
+    "--redis-username --redis-password --redis-shard-ports --no-monitor",
+    "the dashboard": "--dashboard-host --dashboard-port --dashboard-agent-listen-port "
+    "--dashboard-agent-grpc-port --proxy-server-url",
+    "metrics and tracing": "--metrics-export-port --tracing-startup-hook",
+    "runtime environments beyond env_vars and working_dir": "--runtime-env-agent-port",
+    "spilling to disk": "--plasma-directory --object-spilling-directory --enable-object-reconstruction",
+    "resource isolation": "--enable-resource-isolation --system-reserved-cpu --system-reserved-memory "
+    "--cgroup-path",
+    "the debugger": "--ray-debugger-external",
+}
+_LATER_FLAGS = {
+    "--no-monitor",
+    "--enable-object-reconstruction",
+    "--enable-resource-isolation",
+    "--ray-debugger-external",
+}
+# Options of `ray start` whose wish is granted whatever they say.
+_NO_MATTER = (
+    ("--disable-usage-stats",),
+    ("--no-redirect-output",),
+    ("-v", "--verbose"),
+)
+
+
+def _refuse(feature: str) -> Callable[..., Any]:
+    def callback(_context: Any, parameter: click.Parameter, value: Any) -> Any:
+        if value not in (None, False):
+            raise click.ClickException(
+                f"{parameter.opts[0]} is not implemented yet in eagleray (part of: {feature})"
+            )
+        return value
+
+    return callback
+
+
+def _rest_of_ray(command: Any) -> Any:
+    """Accepts the options of `ray start` that have no help here."""
+    for feature, listed in _LATER.items():
+        for name in listed.split():
+            flag = name in _LATER_FLAGS
+            command = click.option(
+                name,
+                is_flag=flag,
+                default=None,
+                hidden=True,
+                expose_value=False,
+                callback=_refuse(feature),
+            )(command)
+    for names in _NO_MATTER:
+        command = click.option(*names, is_flag=True, hidden=True, expose_value=False)(command)
+    for name in ("--log-style", "--log-color", "--include-log-monitor"):
+        command = click.option(name, hidden=True, expose_value=False)(command)
+    return command
+
+
+def _json(_context: Any, parameter: click.Parameter, text: str | None) -> Any:
+    if text is None:
+        return None
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is not JSON: {error}", param=parameter) from None
+    if not isinstance(value, dict):
+        raise click.BadParameter(f'{text!r} is no JSON object, as {{"name": 2}}', param=parameter)
+    return value
+
+
+def _pairs(_context: Any, parameter: click.Parameter, text: str | None) -> dict[str, str] | None:
+    if text is None:
+        return None
+    pairs = [entry.split("=", 1) for entry in text.split(",") if entry]
+    if not all(len(pair) == 2 and pair[0] for pair in pairs):
+        raise click.BadParameter(
+            f"{text!r} is not key=value,key=value, as zone=a,tier=gold", param=parameter
+        )
+    return {key.strip(): value.strip() for key, value in pairs}
+
+
+def _labels_file(
+    _context: Any, parameter: click.Parameter, path: str | None
+) -> dict[str, str] | None:
+    if path is None:
+        return None
+    with open(path) as file:
+        lines = [line.split("#")[0].strip() for line in file]
+    pairs = [line.split(":", 1) for line in lines if line]
+    if not all(len(pair) == 2 for pair in pairs):
+        raise click.BadParameter(f"{path} has other lines than `key: value`", param=parameter)
+    return {key.strip(" \"'"): value.strip(" \"'") for key, value in pairs}
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
-    """eagleray: tasks, actors and objects across processes, with Ray's API."""
+    """eagleray: tasks, actors and objects across processes, with Ray's API.
+
+    \b
+    A first session:
+      eagleray doctor                    is this machine fit for it?
+      eagleray run train.py              run a Ray program here, nothing else is needed
+      eagleray start --head              or: a cluster that several programs share
+      eagleray status                    what it has, what is used, what waits
+      eagleray stop
+    """
 
 
 @cli.command()
@@ -21,69 +126,92 @@ def cli() -> None:
 @click.option("--address", help="Join the cluster at HOST:PORT (comes with many machines).")
 @click.option("--num-cpus", type=float, help="CPUs to offer; the number of cores by default.")
 @click.option("--num-gpus", type=float, help="GPUs to offer.")
-@click.option("--resources", help="Custom resources as JSON, e.g. '{\"disk\": 2}'.")
-@click.option("--labels", help="Node labels as key=value,key=value.")
+@click.option("--resources", callback=_json, help="Custom resources as JSON: '{\"disk\": 2}'.")
+@click.option("--memory", type=int, help="Bytes of memory that tasks may ask for.")
+@click.option("--labels", callback=_pairs, help="Labels of the node: zone=a,tier=gold.")
+@click.option(
+    "--labels-file",
+    type=click.Path(exists=True, dir_okay=False),
+    callback=_labels_file,
+    help="A file of labels, a line `key: value` each; --labels goes before it.",
+)
 @click.option(
     "--object-store-memory", type=int, help="Bytes of the object store (30 % of free memory)."
 )
 @click.option(
     "--system-config",
-    help="Settings as JSON, e.g. '{\"worker_idle_ms\": 5000}' (docs/user/settings.md).",
+    callback=_json,
+    help="Settings as JSON: '{\"worker_idle_ms\": 5000}' (docs/user/settings.md).",
 )
 @click.option("--temp-dir", help="Where session directories live (/tmp/eagleray).")
-@click.option("--block", is_flag=True, help="Stay in the foreground until the node ends.")
-def start(
-    head: bool,
-    address: str | None,
-    num_cpus: float | None,
-    num_gpus: float | None,
-    resources: str | None,
-    labels: str | None,
-    object_store_memory: int | None,
-    system_config: str | None,
-    temp_dir: str | None,
-    block: bool,
-) -> None:
+@click.option("--node-ip-address", help="The node's address, as nodes() shows it (127.0.0.1).")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    help="For address='HOST:PORT' in programs on this machine; nothing listens there.",
+)
+@click.option("--include-dashboard", type=bool, hidden=True, callback=_refuse("the dashboard"))
+@click.option("--block", is_flag=True, help="Stay until the node ends; Ctrl-C ends it.")
+@_rest_of_ray
+def start(head: bool, address: str | None, block: bool, **options: Any) -> None:
     """Start a cluster that outlives this command.
 
     \b
-    Example:
+    Examples:
       eagleray start --head --num-cpus 8
+      eagleray start --head --resources '{"disk": 2}' --labels zone=a
       python -c "import eagleray as ray; ray.init(address='auto'); print(ray.cluster_resources())"
       eagleray stop
+
+    \b
+    Exit status 1: one of yours runs already, or it cannot start. Options of `ray start` that are not
+    listed here are accepted; those that cannot act yet say so by name.
     """
     from . import _daemon
 
     if address:
-        raise click.ClickException("joining a cluster on another machine is not implemented yet")
+        raise click.ClickException(
+            "--address is not implemented yet in eagleray (part of: clusters of several machines)"
+        )
     if not head:
         raise click.UsageError("give --head to start a cluster on this machine")
+    labels = {**(options.pop("labels_file") or {}), **(options.pop("labels") or {})}
+    options.pop("include_dashboard")
     try:
-        node = _daemon.start_head(
-            num_cpus=num_cpus,
-            num_gpus=num_gpus,
-            resources=json.loads(resources) if resources else None,
-            labels=dict(x.split("=", 1) for x in labels.split(",")) if labels else None,
-            object_store_memory=object_store_memory,
-            system_config=json.loads(system_config) if system_config else None,
-            temp_dir=temp_dir,
-        )
-    except (RuntimeError, TypeError, ValueError) as error:
+        node = _daemon.start_head(labels=labels, **options)
+    except (OSError, RuntimeError, TypeError, ValueError) as error:
         raise click.ClickException(str(error)) from None
+    vigil = _daemon.Vigil(node) if block else None
     click.echo(f"started: process {node.process.pid}, session {node.session_dir}")
-    click.echo("connect with ray.init(address='auto'); end it with `eagleray stop`")
-    if block:
-        node.process.wait()
+    click.echo("connect with ray.init(address='auto'), look with `eagleray status`;")
+    click.echo("end it with `eagleray stop`")
+    if vigil:
+        sys.exit(vigil.wait())
 
 
 @cli.command()
 @click.option("-f", "--force", is_flag=True, help="Kill at once instead of asking.")
+@click.option(
+    "-g",
+    "--grace-period",
+    type=click.FloatRange(0),
+    help="Seconds until what does not end is killed (10).",
+)
 @click.option("--temp-dir", help="As given to start.")
-def stop(force: bool, temp_dir: str | None) -> None:
-    """End your clusters on this machine; returns when every process is gone."""
+def stop(force: bool, grace_period: float | None, temp_dir: str | None) -> None:
+    """End your clusters on this machine; returns when every process is gone.
+
+    \b
+    Examples:
+      eagleray stop
+      eagleray stop --force              do not wait for what hangs
+
+    \b
+    Exit status 0, also when nothing ran.
+    """
     from . import _daemon
 
-    ended = _daemon.stop(temp_dir, force)
+    ended = _daemon.stop(temp_dir, force, grace_period)
     for each in ended:
         click.echo(f"ended: {each}")
     if not ended:
@@ -92,39 +220,58 @@ def stop(force: bool, temp_dir: str | None) -> None:
 
 @cli.command()
 @click.option("--temp-dir", help="As given to start.")
+@click.option("--address", help="auto, or HOST:PORT of a cluster on this machine.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def status(temp_dir: str | None, as_json: bool) -> None:
-    """Show the cluster's nodes and what is free."""
+@click.option("-v", "--verbose", is_flag=True, help="All resources, labels and groups.")
+def status(temp_dir: str | None, address: str | None, as_json: bool, verbose: bool) -> None:
+    """Show a cluster's nodes, what is used, the placement groups that wait, and its processes.
+
+    \b
+    Examples:
+      eagleray status
+      eagleray status --json | python -m json.tool
+      watch eagleray status              as it goes on
+
+    \b
+    Exit status 1 when no cluster of yours runs that `eagleray start --head` began.
+    """
     import eagleray as ray
 
+    from . import _status
+
     try:
-        ray.init(address="auto", log_to_driver=False, _temp_dir=temp_dir)
-    except ConnectionError as error:
+        ray.init(address=address or "auto", log_to_driver=False, _temp_dir=temp_dir)
+    except (ConnectionError, NotImplementedError) as error:
         raise click.ClickException(str(error)) from None
-    total, free = ray.cluster_resources(), ray.available_resources()
-    rows: list[dict[str, Any]] = [
-        {"resource": name, "free": free.get(name, 0.0), "total": amount}
-        for name, amount in sorted(total.items())
-    ]
-    if as_json:
-        click.echo(json.dumps({"nodes": ray.nodes(), "resources": rows}))
-    else:
-        click.echo(f"{len(ray.nodes())} node(s)")
-        for row in rows:
-            click.echo(f"  {row['resource']:28} {row['free']:>16g} of {row['total']:g} free")
+    facts = _status.facts(temp_dir)
+    click.echo(json.dumps(facts) if as_json else _status.text_of(facts, verbose))
     ray.shutdown()
 
 
 @cli.command()
-def doctor() -> None:
-    """Check this machine's limits; each finding says what to do. Exit status 1 if something is wrong."""
+@click.option("--temp-dir", help="Where sessions would live, as for start.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def doctor(temp_dir: str | None, as_json: bool) -> None:
+    """Check this machine's limits; each finding says what to do.
+
+    \b
+    Examples:
+      eagleray doctor
+      eagleray doctor && eagleray start --head
+
+    \b
+    Exit status 1 if something is wrong.
+    """
     from . import _doctor
 
-    findings = _doctor.examine()
-    for finding in findings:
-        click.echo(f"{'ok ' if finding.good else 'BAD'} {finding.what}")
-        if not finding.good:
-            click.echo(f"     {finding.advice}")
+    findings = _doctor.examine(temp_dir)
+    if as_json:
+        click.echo(json.dumps([finding._asdict() for finding in findings]))
+    else:
+        for finding in findings:
+            click.echo(f"{'ok ' if finding.good else 'BAD'} {finding.what}")
+            if not finding.good:
+                click.echo(f"     {finding.advice}")
     sys.exit(0 if all(f.good for f in findings) else 1)
 
 
@@ -135,8 +282,12 @@ def run(script: str, arguments: tuple[str, ...]) -> None:
     """Run a Ray program on eagleray: its `import ray` becomes `import eagleray`.
 
     \b
-    Example:
+    Examples:
       eagleray run train.py --epochs 3
+      python -m eagleray run train.py --epochs 3
+
+    \b
+    Exit status: the program's.
     """
     from . import _ray_alias
 

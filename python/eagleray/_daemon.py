@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import signal
 import time
+from types import FrameType
 from typing import Any
 
-from . import _api, _node
+from . import _api, _init_arguments, _node
 
 STOP_PATIENCE_S = 10.0
 
 
 def start_head(
     *,
-    num_cpus: float | None,
-    num_gpus: float | None,
-    resources: dict[str, float] | None,
-    labels: dict[str, str] | None,
-    object_store_memory: int | None,
+    num_cpus: float | None = None,
+    num_gpus: float | None = None,
+    resources: dict[str, float] | None = None,
+    memory: int | None = None,
+    labels: dict[str, str] | None = None,
+    object_store_memory: int | None = None,
     system_config: dict[str, Any] | None = None,
-    temp_dir: str | None,
+    temp_dir: str | None = None,
+    node_ip_address: str | None = None,
+    port: int | None = None,
 ) -> _node.LocalNode:
-    """Starts a node that stays. RuntimeError when one of this user runs already."""
+    """Starts a node that stays. RuntimeError when one of this user runs already; TypeError and ValueError for
+    what cannot be meant."""
+    _init_arguments.check_node(
+        {
+            "num_cpus": num_cpus,
+            "num_gpus": num_gpus,
+            "resources": resources,
+            "_memory": memory,
+            "labels": labels,
+            "object_store_memory": object_store_memory,
+        }
+    )
+    if node_ip_address is not None:
+        ipaddress.ip_address(node_ip_address)  # ValueError
     found = _node.find_running(temp_dir)
     if found is not None:
         raise RuntimeError(
@@ -30,18 +48,45 @@ def start_head(
             "end it with `eagleray stop`"
         )
     node = _node.LocalNode(
-        resources=_api.node_resources(num_cpus, num_gpus, resources, None),
+        resources=_api.node_resources(
+            num_cpus, num_gpus, resources, memory, object_store_memory, node_ip_address
+        ),
         labels=labels or {},
         settings=_api.settings_of(system_config, object_store_memory),
         temp_dir=temp_dir,
         owned=False,
+        address=node_ip_address,
     )
-    node.write_address()
+    node.write_address(port)
     return node
 
 
-def stop(temp_dir: str | None = None, force: bool = False) -> list[str]:
+class Vigil:
+    """Of a process that stays as long as its node: from here on SIGINT and SIGTERM end the node."""
+
+    def __init__(self, node: _node.LocalNode) -> None:
+        self._node = node
+        self._asked = False
+        signal.signal(signal.SIGINT, self._end)
+        signal.signal(signal.SIGTERM, self._end)
+
+    def _end(self, _signal: int, _frame: FrameType | None) -> None:
+        self._asked = True
+        if self._node.process.poll() is None:
+            self._node.process.send_signal(signal.SIGTERM)
+
+    def wait(self) -> int:
+        """The exit status, when the node has ended: 1 when it died."""
+        status = self._node.process.wait()
+        self._node.remove_address()
+        return 0 if self._asked or status == 0 else 1
+
+
+def stop(
+    temp_dir: str | None = None, force: bool = False, grace_s: float | None = None
+) -> list[str]:
     """Ends this user's clusters that `start` began; returns what was ended, when all is gone."""
+    patience_s = STOP_PATIENCE_S if grace_s is None else grace_s
     ended: list[str] = []
     while True:
         found: dict[str, Any] | None = _node.find_running(temp_dir)
@@ -49,7 +94,7 @@ def stop(temp_dir: str | None = None, force: bool = False) -> list[str]:
             return ended
         pid = int(found["pid"])
         os.kill(pid, signal.SIGKILL if force else signal.SIGTERM)
-        deadline = time.monotonic() + STOP_PATIENCE_S
+        deadline = time.monotonic() + patience_s
         while _runs(pid):
             if time.monotonic() > deadline:
                 os.kill(pid, signal.SIGKILL)

@@ -65,8 +65,19 @@ def check(arguments: dict[str, Any], underscored: dict[str, Any]) -> None:
             and (not isinstance(value, wanted) or isinstance(value, bool))
         ):
             raise TypeError(f"init({name}=...) must be {wanted}, not {value!r}")
+    check_node({**arguments, **underscored})
+    if arguments["runtime_env"]:
+        check_fields(dict(arguments["runtime_env"]))
+    if arguments["namespace"] is not None:
+        arguments["namespace"].encode()  # UnicodeEncodeError where it cannot be a name
+        if not arguments["namespace"]:
+            raise ValueError('"" is not a valid namespace. Pass None to not specify a namespace.')
+
+
+def check_node(arguments: dict[str, Any]) -> None:
+    """The part that says what a node offers."""
     for name in ("num_cpus", "num_gpus", "object_store_memory", "_memory"):
-        _check_amount(name, arguments.get(name, underscored.get(name)))
+        _check_amount(name, arguments.get(name))
     for name, amount in (arguments["resources"] or {}).items():
         if not isinstance(name, str) or not isinstance(amount, (int, float)):
             raise TypeError(
@@ -76,12 +87,6 @@ def check(arguments: dict[str, Any], underscored: dict[str, Any]) -> None:
     for name, value in (arguments["labels"] or {}).items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise TypeError(f"init(labels=...) maps strings to strings, not {name!r} to {value!r}")
-    if arguments["runtime_env"]:
-        check_fields(dict(arguments["runtime_env"]))
-    if arguments["namespace"] is not None:
-        arguments["namespace"].encode()  # UnicodeEncodeError where it cannot be a name
-        if not arguments["namespace"]:
-            raise ValueError('"" is not a valid namespace. Pass None to not specify a namespace.')
 
 
 def _check_amount(name: str, value: Any) -> None:

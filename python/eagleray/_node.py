@@ -3,6 +3,7 @@ live in a private session directory; nothing listens on the network."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -124,7 +125,9 @@ class LocalNode:
         settings: str,
         temp_dir: str | None,
         owned: bool,
+        address: str | None = None,
     ) -> None:
+        self.address = address or node_ip()
         self.session_dir = make_session_dir(temp_dir)
         self.socket_path = os.path.join(self.session_dir, "node.sock")
         ready_read, ready_write = os.pipe()
@@ -140,7 +143,7 @@ class LocalNode:
             "--resources=" + ",".join(f"{k}={v}" for k, v in resources.items()),
             "--labels=" + "\x1f".join(f"{k}={v}" for k, v in labels.items()),
             f"--settings={settings}",
-            f"--node-ip={node_ip()}",
+            f"--node-ip={self.address}",
             f"--host-name={socket.gethostname()}",
             f"--driver-pid={os.getpid() if owned else 0}",
             f"--ready-fd={ready_write}",
@@ -168,11 +171,17 @@ class LocalNode:
                 tail = file.read()[-2000:].decode(errors="replace")
             raise RuntimeError(f"the node did not start; its log {log} says:\n{tail}")
 
-    def write_address(self) -> None:
+    def write_address(self, port: int | None = None) -> None:
+        """Lets other programs of this user find it; `port`: as they will write its address."""
         path = os.path.join(self.session_dir, "address.json")
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(fd, "w") as file:
-            json.dump({"socket": self.socket_path, "pid": self.process.pid}, file)
+            facts = {"socket": self.socket_path, "pid": self.process.pid}
+            json.dump({**facts, "address": self.address, "port": port}, file)
+
+    def remove_address(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(self.session_dir, "address.json"))
 
     def stop(self) -> None:
         """Ends it and everything it started; returns when all is gone."""

@@ -1,0 +1,104 @@
+"""What `eagleray status` shows: gathered as plain values, then told as text."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+from . import _api, _node
+
+_BYTES = {"memory", "object_store_memory"}
+_LINE = "-" * 63
+
+
+def facts(temp_dir: str | None) -> dict[str, Any]:
+    """Of the cluster that this process is connected to; JSON can hold it."""
+    from .util.placement_group import placement_group_table
+
+    total, free = _api.cluster_resources(), _api.available_resources()
+    running = _node.find_running(temp_dir)
+    return {
+        "time": time.strftime("%Y-%m-%d %H:%M:%S"),
+        "nodes": _api.nodes(),
+        "resources": [
+            {"resource": name, "used": amount - free.get(name, 0.0), "total": amount}
+            for name, amount in sorted(total.items())
+        ],
+        "placement_groups": list(placement_group_table().values()),
+        "processes": _descendants(int(running["pid"])) if running else [],
+    }
+
+
+def _descendants(root: int) -> list[dict[str, Any]]:
+    """The node and all below it, by /proc: the programs, and workers by what they run."""
+    parents: dict[int, int] = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/stat") as file:
+                state, parent = file.read().rsplit(")", 1)[1].split()[:2]
+        except OSError:
+            continue  # it has just ended
+        if state != "Z":
+            parents[int(name)] = int(parent)
+    found = [pid for pid in sorted(parents) if _is_below(pid, root, parents)]
+    return [{"pid": pid, "what": what} for pid in found if (what := _title(pid))]
+
+
+def _is_below(pid: int, root: int, parents: dict[int, int]) -> bool:
+    while pid != root and pid in parents:
+        pid = parents[pid]
+    return pid == root
+
+
+def _title(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            words = file.read().decode(errors="replace").split("\0")
+    except OSError:
+        return ""
+    if words[0].startswith("ray::"):
+        return words[0].strip()
+    name = os.path.basename(words[0])
+    return name if name.startswith("eagleray-") else " ".join([name, *words[1:3]]).strip()
+
+
+def text_of(facts: dict[str, Any], verbose: bool = False) -> str:
+    lines = [f"======== eagleray status: {facts['time']} ========", "Node status", _LINE, "Active:"]
+    for node in facts["nodes"]:
+        lines.append(f" 1 node_{node['NodeID']} ({node['NodeManagerAddress']})")
+        if verbose:
+            lines += [f"   {key}={value}" for key, value in sorted(node["Labels"].items())]
+    lines += ["", "Resources", _LINE, "Usage:"]
+    for row in facts["resources"]:
+        name = row["resource"]
+        if verbose or not name.startswith("node:"):
+            lines.append(f" {_amount(name, row['used'])}/{_amount(name, row['total'])} {name}")
+    lines += ["Pending placement groups:"]
+    for group in facts["placement_groups"]:
+        if group["state"] == "PENDING":
+            bundles = list(group["bundles"].values())
+            lines.append(f" {bundles} ({group['strategy']})")
+            if group["stats"]["scheduling_state"] == "INFEASIBLE":
+                lines.append("   no node can ever hold it")
+    if lines[-1] == "Pending placement groups:":
+        lines.append(" (none)")
+    if verbose:
+        lines += ["", "Placement groups", _LINE]
+        for group in facts["placement_groups"]:
+            name = group["name"] or group["placement_group_id"]
+            lines.append(f" {name}: {group['state']}, {len(group['bundles'])} bundle(s)")
+    lines += ["", "Processes", _LINE]
+    for process in facts["processes"]:
+        lines.append(f" {process['pid']:>8}  {process['what']}")
+    return "\n".join(lines)
+
+
+def _amount(name: str, amount: float) -> str:
+    if name not in _BYTES:
+        return f"{amount:g}" if amount != int(amount) else f"{amount:.1f}"
+    unit = "B"
+    for larger in ("KiB", "MiB", "GiB"):
+        if amount >= 1024:
+            amount, unit = amount / 1024, larger
+    return f"{amount:.0f}B" if unit == "B" else f"{amount:.2f}{unit}"
