@@ -362,11 +362,17 @@ def shutdown(_exiting_interpreter: bool = False) -> None:
         if core is not None:
             state.renew()
             if monitor is not None:
-                monitor.finish(node.stop if node is not None else None)
+                interrupted = _exiting_interpreter and _ended_by_ctrl_c()
+                monitor.finish(node.stop if node is not None else None, interrupted)
             else:
                 if node is not None:
                     node.stop()
                 core.close()
+
+
+def _ended_by_ctrl_c() -> bool:
+    last = getattr(sys, "last_type", None)  # of the exception that nobody has caught
+    return isinstance(last, type) and issubclass(last, KeyboardInterrupt)
 
 
 @atexit.register

@@ -13,6 +13,8 @@ from ._log_folder import FoldOptions, LogFolder, Printed
 
 # What a driver waits for its node at the end, and a notebook's cell at its end. Usually a millisecond.
 FLUSH_S = 1.0
+# After Ctrl-C no more is printed than fits into this: the prompt is waited for.
+HURRIED_S = 0.2
 
 
 class LogMonitor:
@@ -27,6 +29,7 @@ class LogMonitor:
         self._folder = LogFolder(FoldOptions.of(os.environ, terminal))
         self._lock = threading.Lock()  # of taking and printing, so that the order stays
         self._shell = _interactive_shell()
+        self._stops = False
         self._thread = threading.Thread(target=self._run, daemon=True, name="eagleray-logs")
 
     def start(self) -> None:
@@ -34,10 +37,13 @@ class LogMonitor:
             self._shell.events.register("post_run_cell", self._end_cell)
         self._thread.start()
 
-    def finish(self, end_node: Any) -> None:
-        """Prints all that workers have printed; end_node() ends the node, None: it is not ours to end."""
+    def finish(self, end_node: Any, hurried: bool) -> None:
+        """Prints all that workers have printed, or, hurried, what can be printed at once; end_node() ends the
+        node, None: it is not ours to end."""
+        self._stops = hurried
         try:
-            self._core.flush_log_lines(True, FLUSH_S)
+            if not hurried:
+                self._core.flush_log_lines(True, FLUSH_S)
         finally:
             if self._shell is not None:
                 self._shell.events.unregister("post_run_cell", self._end_cell)
@@ -68,27 +74,32 @@ class LogMonitor:
 
     def _print(self, everything: bool = False) -> bool:
         """What has come, with the lock held. False: there is no terminal any more."""
-        now = time.monotonic()
-        out: Printed = []
-        for pid, error, name, text in self._core.take_log_lines():
-            out += self._folder.feed(now, pid, error, name, text)
-        out += self._folder.flush(now, everything)
+        began = time.monotonic()
+        left = 0
         try:
-            for error, line in out:
-                _write(sys.stderr if error else sys.stdout, line)
-            for error in {error for error, _ in out}:
-                (sys.stderr if error else sys.stdout).flush()
+            for pid, error, name, text in self._core.take_log_lines():
+                if self._stops and time.monotonic() - began > HURRIED_S:
+                    left += text.count("\n")
+                else:
+                    _write(self._folder.feed(began, pid, error, name, text))
+            _write(self._folder.flush(began, everything))
+            if left:
+                _write([(True, f"eagleray: {left} lines of workers are in their logs only")])
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
         except (AttributeError, OSError, ValueError):  # None, gone, closed
             return False
         return True
 
 
-def _write(stream: Any, line: str) -> None:
-    try:
-        stream.write(line + "\n")
-    except UnicodeEncodeError:
-        encoding = stream.encoding
-        stream.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+def _write(printed: Printed) -> None:
+    for error, line in printed:
+        stream = sys.stderr if error else sys.stdout
+        try:
+            stream.write(line + "\n")
+        except UnicodeEncodeError:
+            encoding = stream.encoding
+            stream.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
 
 
 def _interactive_shell() -> Any:
