@@ -80,6 +80,32 @@ nb::list cluster(Client&) {
   return list;
 }
 
+nb::dict node_status() {
+  const NodeStatus status = ask<NodeStatus>(QueryNode{});
+  nb::list demands, processes;
+  for (const NodeDemand& demand : status.demands) {
+    nb::dict row;
+    row["resources"] = dict_of(demand.resources);
+    row["count"] = demand.count;
+    row["what"] = demand.what;
+    row["reason"] = demand.reason;
+    demands.append(row);
+  }
+  for (const NodeProcess& process : status.processes) {
+    nb::dict row;
+    row["pid"] = process.pid;
+    row["kind"] = process.kind;
+    row["what"] = process.what;
+    row["job"] = process.job.value;
+    processes.append(row);
+  }
+  nb::dict dict;
+  dict["demands"] = demands;
+  dict["processes"] = processes;
+  dict["store_used"] = status.store_used;
+  return dict;
+}
+
 }  // namespace
 
 void bind_control(nb::class_<Client>& client) {
@@ -135,6 +161,7 @@ void bind_control(nb::class_<Client>& client) {
 
 void bind_groups(nb::class_<Client>& client) {
   client.def("cluster", &cluster)
+      .def("node_status", [](Client&) { return node_status(); })
       .def("create_group", &create_group)
       .def("remove_group",
            [](Client&, const std::string& group) {

@@ -58,7 +58,7 @@ def test_a_cluster_from_start_to_stop(command, tmp_path):
     assert status == 1 and "runs already" in text
     status, text = command("status")
     assert status == 0 and "0.0/3.0 CPU" in text and "0.0/2.0 disk" in text
-    assert "/100.00MiB object_store_memory" in text and "(none)" in text
+    assert "0B/100.00MiB object_store_memory" in text and "(no resource demands)" in text
     script = tmp_path / "program.py"
     script.write_text(
         "import ray, sys\nray.init(address='127.0.0.1:6399')\n"
@@ -84,8 +84,11 @@ class Holder:
 
 holder = Holder.remote()
 ray.get(holder.one.remote())
+too_much = ray.remote(lambda: 1).options(num_gpus=3).remote()
+nowhere = Holder.options(resources={"nowhere": 1}).remote()
 group = ray.util.placement_group([{"CPU": 50}])
 group.wait(0.1)
+kept = ray.put(bytes(10_000_000))
 for arguments in (["--json"], ["-v"]):
     done = subprocess.run([sys.executable, "-m", "eagleray", "status", *arguments],
                           capture_output=True, text=True, check=True)
@@ -102,10 +105,15 @@ def test_status_shows_what_is_used_and_what_waits(command, environment):
     facts, text = map(json.loads, done.stdout.splitlines())
     facts = json.loads(facts)
     used = {row["resource"]: row["used"] for row in facts["resources"]}
-    assert used["disk"] == 1 and used["CPU"] == 0
-    shown = {process["what"] for process in facts["processes"]}
-    assert {"eagleray-node", "eagleray-control", "ray::Holder"} <= shown
-    for part in ("[{'CPU': 50.0}] (PACK)", "no node can ever hold it", "ray::Holder"):
+    assert used["disk"] == 1 and used["CPU"] == 0 and used["object_store_memory"] >= 10_000_000
+    demands = {demand["what"]: demand for demand in facts["demands"]}
+    assert demands["task"]["resources"] == {"CPU": 1.0, "GPU": 3.0}
+    assert "no node can ever" in demands["task"]["reason"]
+    assert demands["actor Holder"]["resources"] == {"nowhere": 1.0}
+    kinds = [(process["kind"], process["what"]) for process in facts["processes"]]
+    assert ("worker", "actor Holder") in kinds and ("driver", "job 1") in kinds
+    assert {("program", "eagleray-node"), ("program", "eagleray-control")} <= set(kinds)
+    for part in ("{'CPU': 1.0, 'GPU': 3.0}: 1+ task", "[{'CPU': 50.0}] (PACK)", "actor Holder"):
         assert part in text
     assert "PENDING, 1 bundle(s)" in text
 

@@ -224,7 +224,7 @@ def stop(force: bool, grace_period: float | None, temp_dir: str | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("-v", "--verbose", is_flag=True, help="All resources, labels and groups.")
 def status(temp_dir: str | None, address: str | None, as_json: bool, verbose: bool) -> None:
-    """Show a cluster's nodes, what is used, the placement groups that wait, and its processes.
+    """Show a cluster's nodes, what is used, what waits, and its processes.
 
     \b
     Examples:

@@ -209,6 +209,8 @@ class Client:
     ) -> list[
         dict[str, Any]
     ]: ...  # per node: node_id address host_name labels alive total{} available{} (ten-thousandths)
+    def node_status(self) -> dict[str, Any]: ...
+    # of this process's node: demands (resources count what reason), processes (pid kind what job), store_used
     def create_group(
         self,
         bundles: list[dict[str, int]],

@@ -7,17 +7,20 @@ import time
 from typing import Any
 
 from . import _api, _node
+from ._options import RESOURCE_UNIT
+from ._state import client
 
 _BYTES = {"memory", "object_store_memory"}
 _LINE = "-" * 63
 
 
-def facts(temp_dir: str | None) -> dict[str, Any]:
+def facts(temp_dir: str | None = None) -> dict[str, Any]:
     """Of the cluster that this process is connected to; JSON can hold it."""
     from .util.placement_group import placement_group_table
 
     total, free = _api.cluster_resources(), _api.available_resources()
-    running = _node.find_running(temp_dir)
+    node = client().node_status()
+    free["object_store_memory"] = total.get("object_store_memory", 0) - node["store_used"]
     return {
         "time": time.strftime("%Y-%m-%d %H:%M:%S"),
         "nodes": _api.nodes(),
@@ -25,9 +28,26 @@ def facts(temp_dir: str | None) -> dict[str, Any]:
             {"resource": name, "used": amount - free.get(name, 0.0), "total": amount}
             for name, amount in sorted(total.items())
         ],
+        "demands": [
+            {
+                "resources": {k: v / RESOURCE_UNIT for k, v in demand["resources"].items()},
+                "count": demand["count"],
+                "what": demand["what"],
+                "reason": demand["reason"],
+            }
+            for demand in node["demands"]
+        ],
         "placement_groups": list(placement_group_table().values()),
-        "processes": _descendants(int(running["pid"])) if running else [],
+        "processes": _programs(temp_dir, node["processes"]) + node["processes"],
     }
+
+
+def _programs(temp_dir: str | None, clients: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the cluster consists of besides drivers and workers."""
+    running = _node.find_running(temp_dir)
+    known = {client["pid"] for client in clients}
+    found = _descendants(int(running["pid"])) if running else []
+    return [{**each, "kind": "program"} for each in found if each["pid"] not in known]
 
 
 def _descendants(root: int) -> list[dict[str, Any]]:
@@ -74,15 +94,18 @@ def text_of(facts: dict[str, Any], verbose: bool = False) -> str:
         name = row["resource"]
         if verbose or not name.startswith("node:"):
             lines.append(f" {_amount(name, row['used'])}/{_amount(name, row['total'])} {name}")
-    lines += ["Pending placement groups:"]
+    lines += ["Pending Demands:"]
+    for demand in facts["demands"]:
+        lines.append(f" {demand['resources']}: {demand['count']}+ {demand['what']}")
+        lines.append(f"   {demand['reason']}")
     for group in facts["placement_groups"]:
         if group["state"] == "PENDING":
             bundles = list(group["bundles"].values())
-            lines.append(f" {bundles} ({group['strategy']})")
+            lines.append(f" {bundles} ({group['strategy']}): 1 placement group")
             if group["stats"]["scheduling_state"] == "INFEASIBLE":
                 lines.append("   no node can ever hold it")
-    if lines[-1] == "Pending placement groups:":
-        lines.append(" (none)")
+    if lines[-1] == "Pending Demands:":
+        lines.append(" (no resource demands)")
     if verbose:
         lines += ["", "Placement groups", _LINE]
         for group in facts["placement_groups"]:
@@ -90,7 +113,7 @@ def text_of(facts: dict[str, Any], verbose: bool = False) -> str:
             lines.append(f" {name}: {group['state']}, {len(group['bundles'])} bundle(s)")
     lines += ["", "Processes", _LINE]
     for process in facts["processes"]:
-        lines.append(f" {process['pid']:>8}  {process['what']}")
+        lines.append(f" {process['pid']:>8}  {process['kind']:7} {process['what']}")
     return "\n".join(lines)
 
 

@@ -130,6 +130,7 @@ class ControlMachine {
   void call(const Caller& caller, const KvDelete& erase, ControlEffects& out);
   void call(const Caller& caller, const KvList& list, ControlEffects& out);
   void call(const Caller& caller, const QueryCluster& query, ControlEffects& out);
+  void call(const Caller& caller, const QueryNode& query, ControlEffects& out);
 
   void place(Actor& actor, ControlEffects& out);
   void stop(Actor& actor, bool force, const std::string& reason, ControlEffects& out);

@@ -61,4 +61,8 @@ void ControlMachine::call(const Caller& caller, const QueryCluster&, ControlEffe
   answer(caller, std::move(view), out);
 }
 
+void ControlMachine::call(const Caller& caller, const QueryNode&, ControlEffects& out) {
+  fail(caller, ErrorCode::kInvalid, "a node answers this", out);
+}
+
 }  // namespace eagleray

@@ -77,9 +77,13 @@ struct QueryCluster {  // ClusterView
   EAGLERAY_NO_FIELDS(QueryCluster)
 };
 
+struct QueryNode {  // NodeStatus: the asker's own node answers this itself
+  EAGLERAY_NO_FIELDS(QueryNode)
+};
+
 using ControlCall = std::variant<CreateActor, SubscribeActor, ActorOutOfScope, KillActor, FindActor,
                                  ListActors, CreateGroup, RemoveGroup, WaitGroup, QueryGroups,
-                                 KvPut, KvGet, KvDelete, KvList, QueryCluster>;
+                                 KvPut, KvGet, KvDelete, KvList, QueryCluster, QueryNode>;
 
 struct Done {
   uint8_t error_code = 0;  // 0: done; else 1 + ErrorCode
@@ -135,7 +139,28 @@ struct ClusterView {
   EAGLERAY_FIELDS(ClusterView, nodes)
 };
 
+struct NodeDemand {  // that waits
+  ResourceMap resources;
+  uint32_t count = 0;  // of leases asked for and not held; what is queued may be more
+  std::string what;    // "task", "actor A"
+  std::string reason;
+  EAGLERAY_FIELDS(NodeDemand, resources, count, what, reason)
+};
+struct NodeProcess {
+  uint32_t pid = 0;
+  std::string kind;  // "driver", "worker"
+  std::string what;  // "idle", "runs tasks", "actor A"
+  JobId job;
+  EAGLERAY_FIELDS(NodeProcess, pid, kind, what, job)
+};
+struct NodeStatus {
+  std::vector<NodeDemand> demands;
+  std::vector<NodeProcess> processes;
+  uint64_t store_used = 0;  // bytes
+  EAGLERAY_FIELDS(NodeStatus, demands, processes, store_used)
+};
+
 using ControlAnswer = std::variant<Done, ActorUpdate, FoundActor, ActorList, GroupStatus, GroupList,
-                                   KvValue, KvKeys, ClusterView>;
+                                   KvValue, KvKeys, ClusterView, NodeStatus>;
 
 }  // namespace eagleray

@@ -186,6 +186,9 @@ void NodeMachine::on(ProcId from, const Leaving& leaving, Instant, NodeEffects&)
 }
 
 void NodeMachine::on(ProcId from, const AskControl& ask, Instant, NodeEffects& out) {
+  if (std::holds_alternative<QueryNode>(ask.call)) {
+    return send(from, ControlSays{ask.request, status()}, out);
+  }
   ControlLink::Out said;
   control_.ask(from, ask.request, ask.call, said);
   for (FromNode& each : said) out.list.push_back(std::move(each));
@@ -362,6 +365,39 @@ Instant NodeMachine::next_deadline() const {
 }
 
 // ---- views ----
+
+NodeStatus NodeMachine::status() const {
+  NodeStatus status;
+  status.store_used = store_used_;
+  bool hopeless = false;
+  for (const Demand& demand : demands_) {
+    if (demand.held >= demand.request.wanted) continue;
+    const RequestLeases& request = demand.request;
+    status.demands.push_back(NodeDemand{request.resources, request.wanted - demand.held, "task",
+                                        explain(request.resources, request.strategy, hopeless)});
+  }
+  for (const PendingActor& pending : pending_actors_) {
+    const ActorSpec& spec = pending.place.spec;
+    status.demands.push_back(
+        NodeDemand{spec.placement_resources, 1, "actor " + spec.class_name,
+                   explain(spec.placement_resources, spec.strategy, hopeless)});
+  }
+  for (const auto& [proc, client] : clients_) {
+    const auto worker = workers_.find(proc);
+    NodeProcess process{client.pid, "driver", "job " + std::to_string(client.job.value),
+                        client.job};
+    if (worker != workers_.end()) {
+      const WorkerState state = worker->second.state;
+      process.kind = "worker";
+      process.what = state == WorkerState::kActor    ? "actor " + worker->second.actor_class
+                     : state == WorkerState::kLeased ? "runs tasks"
+                     : state == WorkerState::kEnding ? "ends"
+                                                     : "idle";
+    }
+    status.processes.push_back(std::move(process));
+  }
+  return status;
+}
 
 ProcId NodeMachine::driver_of(JobId job) const {
   const auto it = drivers_.find(job);

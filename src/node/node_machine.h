@@ -246,6 +246,7 @@ class NodeMachine {
   void orphan_segments(ProcId gone, const Client& client, NodeEffects& out);
   void name_custodian();
   void carry_out(Custodian::Out& said, Instant now, NodeEffects& out);
+  NodeStatus status() const;
   std::string explain(const ResourceMap& want, const Strategy& strategy, bool& hopeless) const;
   std::string store_holders() const;
   std::string describe(const MemorySample& sample) const;

@@ -178,6 +178,24 @@ TEST_F(NodeMachineTest, what_can_never_run_is_said) {
   EXPECT_TRUE(sent<LeaseWaits>()[0].second.hopeless);
 }
 
+TEST_F(NodeMachineTest, it_says_itself_what_waits_and_who_is_there) {
+  const ProcId client = driver();
+  worker();
+  ask(client, 2, 100);
+  out_.list.clear();
+  node_.on_client(client, AskControl{RequestId{5}, QueryNode{}}, now_, out_);
+  EXPECT_TRUE(told<ClientAsks>().empty());
+  const auto says = sent<ControlSays>();
+  ASSERT_EQ(says.size(), 1u);
+  const auto& status = std::get<NodeStatus>(says[0].second.answer);
+  ASSERT_EQ(status.demands.size(), 1u);
+  EXPECT_EQ(status.demands[0].count, 2u);
+  EXPECT_NE(status.demands[0].reason.find("no node can ever"), std::string::npos);
+  ASSERT_EQ(status.processes.size(), 2u);
+  EXPECT_EQ(status.processes[0].kind, "driver");
+  EXPECT_EQ(status.processes[1].what, "idle");
+}
+
 TEST_F(NodeMachineTest, what_can_never_run_takes_no_lease_from_others) {
   const ProcId first = driver(), second = driver();
   for (int i = 0; i < 4; ++i) worker();

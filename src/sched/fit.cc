@@ -92,7 +92,12 @@ std::string why_never(const NodeInfo& node, const ResourceMap& want, const Strat
     }
     return "it wants labels " + wanted + " and the node has {" + to_string(node.labels) + "}";
   }
-  return "it wants {" + to_string(want) + "} and the node has {" + to_string(node.total) +
+  ResourceMap has;
+  for (const auto& [name, amount] : want) {
+    const auto found = node.total.find(name);
+    if (found != node.total.end()) has.insert(*found);
+  }
+  return "it wants {" + to_string(want) + "} and of these the node has {" + to_string(has) +
          "} in total";
 }
 
