@@ -80,6 +80,8 @@ template <class Answer>
 Answer ask(ControlCall call, Instant deadline = Instant::never()) {
   ControlAnswer answer = ask_control(std::move(call), deadline);
   if (auto* wanted = std::get_if<Answer>(&answer)) return std::move(*wanted);
+  const auto* refused = std::get_if<Done>(&answer);
+  if (refused && refused->error_code != 0) throw nb::value_error(refused->message.c_str());
   PyErr_SetString(PyExc_ConnectionError, "control gave an unexpected answer");
   throw nb::python_error();
 }

@@ -10,6 +10,7 @@ import select
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ from typing import Any
 SESSIONS_KEPT = 10
 SESSION_BYTES_KEPT = 4 << 30
 START_TIMEOUT_S = 30.0
+ADDRESS_CHARS_MAX = 4096
 
 
 def temp_root(temp_dir: str | None) -> str:
@@ -29,10 +31,15 @@ def temp_root(temp_dir: str | None) -> str:
 def make_session_dir(temp_dir: str | None) -> str:
     root = temp_root(temp_dir)
     os.makedirs(root, mode=0o700, exist_ok=True)
-    info = os.stat(root)
-    if info.st_uid != os.geteuid():
+    # The link itself, too: who owns it could turn it elsewhere later.
+    for info in (os.lstat(root), os.stat(root)):
+        if info.st_uid != os.geteuid():
+            raise PermissionError(
+                f"{root} belongs to another user: pass _temp_dir, a directory of yours"
+            )
+    if info.st_mode & 0o022 and not info.st_mode & stat.S_ISVTX:
         raise PermissionError(
-            f"{root} belongs to another user: pass _temp_dir, a directory of yours"
+            f"others may write in {root}: chmod go-w it, or pass another _temp_dir"
         )
     stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
     base = os.path.join(root, f"session_{stamp}_{os.getpid()}")
@@ -219,12 +226,36 @@ def find_running(temp_dir: str | None) -> dict[str, Any] | None:
     except OSError:
         return None
     for name in names:
-        try:
-            with open(os.path.join(root, name, "address.json")) as file:
-                info: dict[str, Any] = json.load(file)
-        except (OSError, ValueError):
-            continue
-        if os.path.exists(info.get("socket", "")) and os.path.exists(f"/proc/{info.get('pid')}"):
+        info = _read_address(os.path.join(root, name, "address.json"))
+        if info and os.path.exists(info["socket"]) and _is_node(info["pid"]):
             info["session_dir"] = os.path.join(root, name)
             return info
     return None
+
+
+def _read_address(path: str) -> dict[str, Any] | None:
+    """What LocalNode.write_address() wrote; None for anything else, or of anybody else."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with open(descriptor) as file:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+                return None
+            info = json.loads(file.read(ADDRESS_CHARS_MAX))
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(info, dict) or type(info.get("pid")) is not int:
+        return None
+    address = info.get("socket")
+    if not isinstance(address, str) or "\0" in address:
+        return None
+    return info
+
+
+def _is_node(pid: int) -> bool:
+    """Not another process that has got the number since: it is the node's guard."""
+    try:
+        with open(f"/proc/{pid}/comm") as comm:
+            return comm.read().startswith("eagleray-")
+    except OSError:
+        return False

@@ -39,6 +39,10 @@ std::string to_hex(std::string_view bytes) {
 
 JobId job_of(const ActorId& id) { return JobId{get_u32(id.bytes.data() + 12)}; }
 
+JobId job_of(const PlacementGroupId& id) { return JobId{get_u32(id.bytes.data() + 14)}; }
+
+JobId job_of(const ObjectId& id) { return job_of(actor_of(task_of(id))); }
+
 TaskId task_of(const ObjectId& id) { return TaskId::from(id.view()); }
 
 ActorId actor_of(const TaskId& id) { return ActorId::from(id.view().substr(8)); }

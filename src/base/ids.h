@@ -62,6 +62,8 @@ using WorkerId = BytesId<struct WorkerTag, 28>;
 
 // The job whose number stands in the last four bytes (little-endian).
 JobId job_of(const ActorId& id);
+JobId job_of(const PlacementGroupId& id);
+JobId job_of(const ObjectId& id);
 TaskId task_of(const ObjectId& id);
 ActorId actor_of(const TaskId& id);
 uint32_t index_of(const ObjectId& id);

@@ -1,5 +1,6 @@
 #include "base/resources.h"
 
+#include <algorithm>
 #include <cstdio>
 
 namespace eagleray {
@@ -13,10 +14,15 @@ bool covers(const ResourceMap& have, const ResourceMap& want) {
   return true;
 }
 
+bool is_amount(const ResourceMap& amount) {
+  return std::all_of(amount.begin(), amount.end(),
+                     [](const auto& each) { return each.second >= 0; });
+}
+
 void add(ResourceMap& to, const ResourceMap& amount) {
   for (const auto& [name, value] : amount) {
     int64_t& sum = to[name];
-    sum += value;
+    if (__builtin_add_overflow(sum, value, &sum)) sum = INT64_MAX;
     if (sum == 0) to.erase(name);
   }
 }

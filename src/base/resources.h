@@ -14,7 +14,8 @@ inline constexpr int64_t kResourceUnit = 10'000;
 using ResourceMap = std::map<std::string, int64_t>;
 
 bool covers(const ResourceMap& have, const ResourceMap& want);  // have >= want for every name
-void add(ResourceMap& to, const ResourceMap& amount);
+bool is_amount(const ResourceMap& amount);                      // nothing below zero
+void add(ResourceMap& to, const ResourceMap& amount);  // a sum beyond what counts stays there
 void subtract(ResourceMap& from, const ResourceMap& amount);  // may go below zero: see check there
 std::string to_string(const ResourceMap& amount);             // "CPU: 1, GPU: 0.5"
 

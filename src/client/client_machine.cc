@@ -88,7 +88,10 @@ void ClientMachine::on_node(NodeToClient&& message, Instant now, Effects& out) {
     for (const ObjectId& id : ended->objects) releases.releases.push_back(Release{id, 1});
     on_release(ended->custodian, releases, out);
   } else if (auto* freed = std::get_if<FreeStored>(&message)) {
-    for (const StoreLocation& extent : freed->extents) out.free_extents.push_back(extent);
+    for (const StoreLocation& extent : freed->extents) {
+      if (in_custody_.erase({extent.segment, extent.offset}) > 0)
+        out.free_extents.push_back(extent);
+    }
   } else if (auto* search = std::get_if<SearchActor>(&message)) {
     on_search(*search, out);
   }

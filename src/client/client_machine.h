@@ -13,6 +13,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -492,6 +493,8 @@ class ClientMachine {
 
   // Stored results of ours, by owner: what becomes of them when it dies.
   std::map<ProcId, std::map<std::pair<SegmentId, uint64_t>, StoreLocation>> written_;
+  // ... of owners that have died: the node says when they may go, and only of these.
+  std::set<std::pair<SegmentId, uint64_t>> in_custody_;
 
   std::deque<ExecTask*> runnable_;
   std::map<std::pair<uint64_t, uint64_t>, ExecTask*> exec_;  // by (caller, token)

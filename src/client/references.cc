@@ -457,7 +457,10 @@ void ClientMachine::claim(ProcId owner, Effects& out) {
   });
   const auto written = written_.find(owner);
   if (written != written_.end()) {
-    for (const auto& [place, location] : written->second) message.written.push_back(location);
+    for (const auto& [place, location] : written->second) {
+      message.written.push_back(location);
+      in_custody_.insert(place);
+    }
     written_.erase(written);
   }
   out.to_node.push_back(std::move(message));

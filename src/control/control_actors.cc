@@ -156,6 +156,9 @@ void ControlMachine::publish(const Actor& actor, ControlEffects& out) {
 
 void ControlMachine::call(const Caller& caller, const CreateActor& create, ControlEffects& out) {
   const ActorSpec& spec = create.spec;
+  if (actors_.contains(spec.actor)) {
+    return fail(caller, ErrorCode::kExists, "there is an actor of that id", out);
+  }
   if (!spec.name.empty()) {
     const auto [it, fresh] = names_.try_emplace({spec.name_space, spec.name}, spec.actor);
     if (!fresh) {
@@ -197,9 +200,10 @@ void ControlMachine::call(const Caller& caller, const SubscribeActor& subscribe,
   answer(caller, ActorUpdate{status}, out);
 }
 
-void ControlMachine::call(const Caller&, const ActorOutOfScope& scope, ControlEffects& out) {
+void ControlMachine::call(const Caller& caller, const ActorOutOfScope& scope, ControlEffects& out) {
   const auto it = actors_.find(scope.actor);
   if (it == actors_.end() || it->second.spec.detached) return;
+  if (it->second.spec.owner != caller.client) return;  // only who created it counts the handles
   stop(it->second, false, "all handles to it went out of scope", out);
 }
 

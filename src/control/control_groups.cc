@@ -108,6 +108,9 @@ bool ControlMachine::name_is_taken(const GroupSpec& spec) const {
 
 void ControlMachine::call(const Caller& caller, const CreateGroup& create, ControlEffects& out) {
   const GroupSpec& spec = create.spec;
+  if (groups_.contains(spec.group)) {
+    return fail(caller, ErrorCode::kExists, "there is a placement group of that id", out);
+  }
   if (name_is_taken(spec)) {
     return fail(caller, ErrorCode::kExists,
                 "Failed to create placement group '" + spec.group.hex() + "' because name '" +

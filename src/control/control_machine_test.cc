@@ -36,6 +36,51 @@ TEST(Control, records_that_no_control_leaves_are_refused) {
   EXPECT_FALSE(restore({spec_of(1, "a"), life_of(1), spec_of(2, "a"), life_of(2)}).ok());
 }
 
+ControlAnswer answer_to(ControlMachine& control, ProcId client, ControlCall call) {
+  ControlEffects effects;
+  control.on_node(NodeIndex{1}, ClientAsks{client, RequestId{1}, std::move(call)}, effects);
+  for (const auto& out : effects.list) {
+    if (const auto* answer = std::get_if<AnswerClient>(&out.message)) return answer->answer;
+  }
+  return Done{};
+}
+
+bool is_done(const ControlAnswer& answer) {
+  const auto* done = std::get_if<Done>(&answer);
+  return done && done->error_code == 0;
+}
+
+TEST(Control, an_id_is_given_once_and_its_owner_counts_its_handles) {
+  ControlMachine control(1);
+  ControlEffects effects;
+  ASSERT_TRUE(control.restore({}, effects).ok());
+  control.on_node_hello({}, effects);
+  ActorSpec spec = spec_of(1, "").spec;
+  spec.owner = ProcId{1};
+  EXPECT_TRUE(is_done(answer_to(control, ProcId{1}, CreateActor{spec})));
+  EXPECT_FALSE(is_done(answer_to(control, ProcId{2}, CreateActor{spec})));
+  const auto state = [&] {
+    const ControlAnswer says = answer_to(control, ProcId{1}, SubscribeActor{spec.actor});
+    return std::get<ActorUpdate>(says).status.state;
+  };
+  answer_to(control, ProcId{2}, ActorOutOfScope{spec.actor});
+  EXPECT_NE(state(), ActorState::kDead);
+  answer_to(control, ProcId{1}, ActorOutOfScope{spec.actor});
+  EXPECT_EQ(state(), ActorState::kDead);
+
+  GroupSpec group;
+  group.group.bytes[0] = 1;
+  EXPECT_TRUE(is_done(answer_to(control, ProcId{1}, CreateGroup{group})));
+  EXPECT_FALSE(is_done(answer_to(control, ProcId{2}, CreateGroup{group})));
+}
+
+TEST(Control, a_key_has_a_length) {
+  ControlMachine control(1);
+  EXPECT_TRUE(is_done(answer_to(control, ProcId{1}, KvPut{"", "key", "value", true})));
+  EXPECT_FALSE(
+      is_done(answer_to(control, ProcId{1}, KvPut{"", std::string(100'000, 'k'), "", true})));
+}
+
 TEST(Control, dead_actors_beyond_a_lower_limit_are_forgotten) {
   Settings settings;
   settings.dead_actors_max = 1;

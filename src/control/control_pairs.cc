@@ -3,6 +3,11 @@
 #include "control/records.h"
 
 namespace eagleray {
+namespace {
+
+constexpr size_t kKeyBytesMax = 64u << 10;  // of a key and its space; a longer one is refused
+
+}  // namespace
 
 void ControlMachine::call(const Caller& caller, const KvPut& put, ControlEffects& out) {
   const auto it = pairs_.find({put.space, put.key});
@@ -15,6 +20,10 @@ void ControlMachine::call(const Caller& caller, const KvPut& put, ControlEffects
                     " bytes; key_value_bytes_max is " +
                     std::to_string(settings_.key_value_bytes_max),
                 out);
+  }
+  if (put.space.size() + put.key.size() > kKeyBytesMax) {
+    return fail(caller, ErrorCode::kLimit,
+                "the key has more than " + std::to_string(kKeyBytesMax) + " bytes", out);
   }
   if (it == pairs_.end() && pairs_.size() >= settings_.keys_max) {
     return fail(caller, ErrorCode::kLimit,

@@ -49,6 +49,36 @@ Result<Fd> make_memfd(const char* name, uint64_t bytes) {
   return fd;
 }
 
+Result<Ok> check_shared_memory(int fd, uint64_t bytes) {
+  const int seals = ::fcntl(fd, F_GET_SEALS);
+  if (seals < 0 || (seals & F_SEAL_SHRINK) == 0) {
+    return Error{ErrorCode::kCorrupt, "a descriptor that is no sealed memory"};
+  }
+  const Result<uint64_t> size = size_of(fd);
+  if (!size.ok()) return size.error();
+  if (size.value() < bytes) return Error{ErrorCode::kCorrupt, "shared memory that is too small"};
+  return Ok{};
+}
+
+namespace {
+std::string path_of(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
+}  // namespace
+
+Result<Ok> check_eventfd(int fd) {
+  char target[64];
+  const ssize_t n = ::readlink(path_of(fd).c_str(), target, sizeof target);
+  if (n < 0 || std::string_view(target, static_cast<size_t>(n)) != "anon_inode:[eventfd]") {
+    return Error{ErrorCode::kCorrupt, "a descriptor that is no eventfd"};
+  }
+  return Ok{};
+}
+
+Result<Fd> read_only(int fd) {
+  Fd copy(::open(path_of(fd).c_str(), O_RDONLY | O_CLOEXEC));
+  if (!copy.valid()) return system_error("open shared memory for reading", errno);
+  return copy;
+}
+
 Result<Mapping> Mapping::map(int fd, uint64_t bytes, Access access) {
   const int protection = access == Access::kRead ? PROT_READ : PROT_READ | PROT_WRITE;
   void* at = ::mmap(nullptr, bytes, protection, MAP_SHARED, fd, 0);

@@ -43,6 +43,15 @@ void clear_eventfd(int fd);
 // Anonymous shared memory of `bytes`, sealed against resizing.
 Result<Fd> make_memfd(const char* name, uint64_t bytes);
 
+// Whether `fd`, which another process has handed over, is memory of `bytes` that nobody can shrink:
+// reading a mapping of anything else may end in SIGBUS, and reading a file of a file system may
+// never end.
+Result<Ok> check_shared_memory(int fd, uint64_t bytes);
+// Whether `fd` is an eventfd: writing to anything else may block.
+Result<Ok> check_eventfd(int fd);
+// The same memory, for reading only.
+Result<Fd> read_only(int fd);
+
 // A mapping of a whole descriptor; unmapped on destruction.
 class Mapping {
  public:

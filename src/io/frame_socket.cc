@@ -29,21 +29,25 @@ std::string with_header(std::string_view body, size_t fd_count) {
 
 }  // namespace
 
-FrameSocket::FrameSocket(Fd socket) : socket_(std::move(socket)) {}
-
 Result<Ok> FrameSocket::send(std::string_view bytes, const int* fds, size_t fd_count) {
   EAGLERAY_CHECK(fd_count <= kMaxFrameFds, "too many descriptors in one frame");
-  EAGLERAY_CHECK(bytes.size() <= kFrameBytesMax, "frame too large: split it or use the store");
+  if (bytes.size() > kFrameBytesMax) {
+    return Error{ErrorCode::kInvalid, "a message of " + std::to_string(bytes.size()) +
+                                          " bytes; at most " + std::to_string(kFrameBytesMax) +
+                                          " go in one"};
+  }
+  if (unsent_bytes_ + bytes.size() > limits_.unsent_bytes ||
+      unsent_fds_ + fd_count > kUnsentFdsMax) {
+    return Error{ErrorCode::kLimit, "the peer does not read what it is sent"};
+  }
   Pending pending{with_header(bytes, fd_count), 0, {}};
   for (size_t i = 0; i < fd_count; ++i) {
     const int copy = ::fcntl(fds[i], F_DUPFD_CLOEXEC, 3);
     if (copy < 0) return system_error("duplicate descriptor to send", errno);
     pending.fds.emplace_back(copy);
   }
-  if (unsent_bytes_ + pending.bytes.size() > kUnsentBytesMax) {
-    return Error{ErrorCode::kLimit, "peer does not read: 256 MiB wait to be sent"};
-  }
   unsent_bytes_ += pending.bytes.size();
+  unsent_fds_ += fd_count;
   unsent_.push_back(std::move(pending));
   return flush();
 }
@@ -88,6 +92,7 @@ Result<bool> FrameSocket::write_some(Pending& pending) {
       }
       return system_error("send on local socket", errno);
     }
+    unsent_fds_ -= pending.fds.size();
     pending.fds.clear();
     pending.sent += static_cast<size_t>(n);
   }
@@ -95,7 +100,8 @@ Result<bool> FrameSocket::write_some(Pending& pending) {
 }
 
 Result<Ok> FrameSocket::receive(std::vector<Frame>& frames) {
-  for (;;) {
+  // A peer that sends without a pause must not keep this side here.
+  for (size_t received = 0; received < kFrameBytesMax; received += kReceiveBytes) {
     const size_t old_size = inbox_.size();
     inbox_.resize(old_size + kReceiveBytes);
     iovec part{inbox_.data() + old_size, kReceiveBytes};
@@ -132,6 +138,7 @@ Result<Ok> FrameSocket::receive(std::vector<Frame>& frames) {
     if (n == 0) return Error{ErrorCode::kUnavailable, "the other side closed the connection"};
     if (static_cast<size_t>(n) < kReceiveBytes) return Ok{};
   }
+  return Ok{};
 }
 
 Result<Ok> FrameSocket::take_frames(std::vector<Frame>& frames) {
@@ -140,7 +147,7 @@ Result<Ok> FrameSocket::take_frames(std::vector<Frame>& frames) {
     uint32_t size = 0, fd_count = 0;
     std::memcpy(&size, inbox_.data() + at, 4);
     std::memcpy(&fd_count, inbox_.data() + at + 4, 4);
-    if (size > kFrameBytesMax || fd_count > kMaxFrameFds) {
+    if (size > limits_.accepted_bytes || fd_count > kMaxFrameFds) {
       return Error{ErrorCode::kCorrupt, "frame header out of range"};
     }
     if (inbox_.size() - at - kHeaderBytes < size) break;

@@ -14,8 +14,11 @@
 namespace eagleray {
 
 inline constexpr size_t kMaxFrameFds = 8;
-inline constexpr size_t kFrameBytesMax = 64u << 20;    // a larger frame is kCorrupt
+inline constexpr size_t kFrameBytesMax = 64u << 20;    // a longer frame is not sent (kInvalid)
 inline constexpr size_t kUnsentBytesMax = 256u << 20;  // then the peer is taken for dead (kLimit)
+inline constexpr size_t kUnsentFdsMax = 4096;          // likewise
+// Of a client's frame: its node and control pass parts of it on with a few fields around.
+inline constexpr size_t kClientFrameBytesMax = kFrameBytesMax - (1u << 20);
 
 struct Frame {
   std::string bytes;
@@ -24,13 +27,18 @@ struct Frame {
 
 class FrameSocket {
  public:
-  explicit FrameSocket(Fd socket);
+  struct Limits {
+    size_t accepted_bytes = kFrameBytesMax;  // a longer frame that arrives is kCorrupt
+    size_t unsent_bytes = kUnsentBytesMax;
+  };
+  explicit FrameSocket(Fd socket) : FrameSocket(std::move(socket), Limits{}) {}
+  FrameSocket(Fd socket, const Limits& limits) : socket_(std::move(socket)), limits_(limits) {}
 
   int fd() const { return socket_.get(); }
 
   // Queues one frame and writes what the kernel takes. `fds` are duplicated by the kernel; the
   // caller keeps its own until the call returns (they are duplicated here if the frame has to
-  // wait).
+  // wait). kInvalid: the frame is too long; nothing was sent. kLimit: the peer does not read.
   Result<Ok> send(std::string_view bytes, const int* fds = nullptr, size_t fd_count = 0);
   Result<Ok> flush();
   bool wants_write() const { return !unsent_.empty(); }
@@ -52,8 +60,10 @@ class FrameSocket {
   Result<Ok> take_frames(std::vector<Frame>& frames);
 
   Fd socket_;
+  Limits limits_;
   std::deque<Pending> unsent_;
   size_t unsent_bytes_ = 0;
+  size_t unsent_fds_ = 0;
   std::string inbox_;
   std::deque<Fd> inbox_fds_;
   std::deque<Frame> ready_;

@@ -14,7 +14,7 @@
 
 namespace eagleray {
 
-inline constexpr uint32_t kLocalVersion = 4;
+inline constexpr uint32_t kLocalVersion = 5;
 
 enum class ClientKind : uint8_t { kDriver, kWorker };
 constexpr ClientKind last_of(ClientKind) { return ClientKind::kWorker; }
@@ -61,6 +61,12 @@ struct Blocked {
 };
 struct Unblocked {
   EAGLERAY_NO_FIELDS(Unblocked)
+};
+struct BrokenPeer {  // what it writes into its link makes no sense: it is ended, if leased by this
+                     // client
+  ProcId proc;
+  std::string reason;
+  EAGLERAY_FIELDS(BrokenPeer, proc, reason)
 };
 struct RequestSegment {  // SegmentGranted or SegmentDenied
   RequestId request;
@@ -159,7 +165,7 @@ using ClientToNode =
     std::variant<Register, RequestLeases, ReturnLease, ConnectPeer, Blocked, Unblocked,
                  RequestSegment, ReleaseSegment, OpenSegment, FreeOrphanExtents, EstateFile,
                  CustodyClaim, CustodyAdd, CustodyRelease, CustodyWant, ActorStarted, Leaving,
-                 AskControl, SearchActor, ExplainActor, FlushOutput>;
+                 AskControl, SearchActor, ExplainActor, FlushOutput, BrokenPeer>;
 
 // ---- node to client ----
 

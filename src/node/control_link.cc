@@ -14,9 +14,24 @@ bool changes_nothing(const ControlCall& call) {
          std::holds_alternative<KvList>(call) || std::holds_alternative<QueryCluster>(call);
 }
 
+constexpr size_t kBacklogBytesMax = 64u << 20;
+
+// Of what a client can make large.
+size_t bytes_in(const NodeToControl& message) {
+  if (const auto* placed = std::get_if<ActorPlaced>(&message)) return placed->error.size();
+  const auto* asks = std::get_if<ClientAsks>(&message);
+  if (!asks) return 0;
+  if (const auto* put = std::get_if<KvPut>(&asks->call)) return put->key.size() + put->value.size();
+  if (const auto* create = std::get_if<CreateActor>(&asks->call)) {
+    return create->spec.class_blob.size() + create->spec.arguments.size();
+  }
+  return 0;
+}
+
 }  // namespace
 
 void ControlLink::report(NodeToControl message, Out& out) {
+  backlog_bytes_ += bytes_in(message);
   unacknowledged_.push_back(FromNode{++last_number_, std::move(message)});
   if (attached_) out.push_back(unacknowledged_.back());
 }
@@ -59,9 +74,12 @@ void ControlLink::on_accepted(const NodeAccepted& message, Out& out) {
 
 void ControlLink::on_acknowledged(const Acknowledged& message) {
   while (!unacknowledged_.empty() && unacknowledged_.front().number <= message.number) {
+    backlog_bytes_ -= bytes_in(unacknowledged_.front().message);
     unacknowledged_.pop_front();
   }
 }
+
+bool ControlLink::is_behind() const { return backlog_bytes_ > kBacklogBytesMax; }
 
 bool ControlLink::reports_end_of(const ActorId& actor, uint32_t incarnation) const {
   return std::any_of(unacknowledged_.begin(), unacknowledged_.end(), [&](const FromNode& each) {

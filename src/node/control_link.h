@@ -38,6 +38,9 @@ class ControlLink {
   // Whether control may not know yet that this life of the actor has ended.
   bool reports_end_of(const ActorId& actor, uint32_t incarnation) const;
 
+  // What is kept of large reports is beyond kBacklogBytesMax: whoever adds to it is to wait.
+  bool is_behind() const;
+
   uint64_t epoch() const { return epoch_; }
   bool attached() const { return attached_; }
 
@@ -56,6 +59,7 @@ class ControlLink {
   uint64_t epoch_ = 0;
   uint64_t last_number_ = 0;
   std::deque<FromNode> unacknowledged_;
+  size_t backlog_bytes_ = 0;  // of unacknowledged_, about
   std::map<Asker, Question> questions_;
 };
 

@@ -62,6 +62,7 @@ void NodeMachine::on_control(const ControlToNode& message, Instant now, NodeEffe
     if (store_short_) send(proc, ReclaimSegments{true}, out);
   } else if (const auto* answer = std::get_if<AnswerClient>(&message)) {
     if (control_.on_answer(*answer) && clients_.contains(answer->client)) {
+      acquaint_by(*answer);
       send(answer->client, ControlSays{answer->request, answer->answer}, out);
     }
   } else if (const auto* place = std::get_if<PlaceActor>(&message)) {

@@ -71,6 +71,9 @@ void NodeMachine::assign(ProcId proc, Worker& worker, JobId job, const std::stri
   worker.assigned = true;
   worker.runtime_env = env;
   clients_[proc].job = job;
+  for (auto& [id, row] : segments_) {
+    if (row.writer == proc) row.job = job;  // of a worker that had some before
+  }
   send(proc, AssignJob{jobs_[job], env}, out);
 }
 

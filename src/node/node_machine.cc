@@ -8,6 +8,7 @@ namespace {
 
 constexpr Duration kStartDelay = Duration::from_ms(100);  // doubled for each failure in a row
 constexpr uint32_t kStartDoublingsMax = 6;
+constexpr size_t kDemandsMax = 4'096;  // of one client; what is more is unschedulable
 
 }  // namespace
 
@@ -89,10 +90,31 @@ void NodeMachine::on(ProcId, const Register&, Instant, NodeEffects&) {}
 void NodeMachine::on(ProcId, const FlushOutput&, Instant, NodeEffects&) {}
 
 void NodeMachine::on(ProcId from, const RequestLeases& request, Instant now, NodeEffects& out) {
+  if (!clients_.at(from).job || !is_amount(request.resources)) {
+    return cut_off(from, "it asks for workers without a job, or for less than nothing", out);
+  }
+  if (request.strategy.kind == StrategyKind::kGroup &&
+      !may_reach(from, job_of(request.strategy.group))) {
+    return send(from,
+                LeaseRefused{request.key, FailureKind::kUnschedulable,
+                             "The task is not schedulable: its placement group belongs to a job "
+                             "that this one does not know."},
+                out);
+  }
+  size_t theirs = 0;
   const auto found = std::find_if(demands_.begin(), demands_.end(), [&](const Demand& demand) {
+    theirs += demand.client == from;
     return demand.client == from && demand.request.key == request.key;
   });
   const bool fresh = found == demands_.end();
+  if (fresh && theirs >= kDemandsMax) {
+    return send(
+        from,
+        LeaseRefused{request.key, FailureKind::kUnschedulable,
+                     "The task is not schedulable: tasks of " + std::to_string(kDemandsMax) +
+                         " different kinds (resources, strategy, environment) wait already."},
+        out);
+  }
   Demand& demand = fresh ? demands_.emplace_back(Demand{from, request, 0, now, false}) : *found;
   demand.request.wanted = request.wanted;
   demand.since = now;
@@ -111,7 +133,7 @@ void NodeMachine::on(ProcId from, const ReturnLease& back, Instant now, NodeEffe
   const ProcId worker = lease->second.worker;
   end_lease(lease->second, out);
   const auto found = workers_.find(worker);
-  if (found != workers_.end()) {
+  if (found != workers_.end() && found->second.state == WorkerState::kLeased) {
     found->second.state = WorkerState::kIdle;
     found->second.idle_since = now;
     if (back.discard_worker) end_worker(worker, found->second, "it was to be used once", out);
@@ -120,13 +142,17 @@ void NodeMachine::on(ProcId from, const ReturnLease& back, Instant now, NodeEffe
 }
 
 void NodeMachine::on(ProcId from, const ConnectPeer& connect, Instant, NodeEffects& out) {
-  if (clients_.contains(connect.proc)) {
+  if (connect.proc == from) return cut_off(from, "it connects to itself", out);
+  const auto other = clients_.find(connect.proc);
+  if (other != clients_.end() && may_reach(from, other->second.job)) {
     link(from, connect.proc, out);
     return;
   }
   PeerLost lost;
   lost.proc = connect.proc;
-  lost.exit.reason = "the process has ended";
+  lost.exit.reason = other == clients_.end()
+                         ? "the process has ended"
+                         : "the process belongs to a job that this one does not know";
   send(from, lost, out);
 }
 
@@ -161,7 +187,8 @@ bool NodeMachine::lend_cpu(ProcId proc, bool blocks) {
   return true;
 }
 
-void NodeMachine::on(ProcId, const SearchActor& search, Instant, NodeEffects& out) {
+void NodeMachine::on(ProcId from, const SearchActor& search, Instant, NodeEffects& out) {
+  if (!may_reach(from, job_of(search.actor))) return;
   for (const auto& [proc, worker] : workers_) {
     if (worker.state == WorkerState::kActor && worker.actor == search.actor) {
       return send(proc, search, out);
@@ -169,10 +196,18 @@ void NodeMachine::on(ProcId, const SearchActor& search, Instant, NodeEffects& ou
   }
 }
 
+void NodeMachine::on(ProcId from, const BrokenPeer& broken, Instant, NodeEffects& out) {
+  const auto worker = workers_.find(broken.proc);
+  if (worker == workers_.end()) return;
+  const auto lease = leases_.find(worker->second.lease);
+  if (lease == leases_.end() || lease->second.client != from) return;  // not this client's
+  kill_worker(broken.proc, worker->second, broken.reason, out);
+}
+
 void NodeMachine::on(ProcId from, const ActorStarted& started, Instant, NodeEffects& out) {
   const auto worker = workers_.find(from);
   if (worker == workers_.end() || worker->second.actor != started.actor) return;
-  report(ActorPlaced{started.actor, started.incarnation, from, started.error}, out);
+  report(ActorPlaced{started.actor, worker->second.incarnation, from, started.error}, out);
   if (!started.error.empty()) {
     end_worker(from, worker->second, "the actor's constructor failed", out);
   }
@@ -189,6 +224,7 @@ void NodeMachine::on(ProcId from, const AskControl& ask, Instant, NodeEffects& o
   if (std::holds_alternative<QueryNode>(ask.call)) {
     return send(from, ControlSays{ask.request, status()}, out);
   }
+  if (is_refused_call(from, ask, out)) return;
   ControlLink::Out said;
   control_.ask(from, ask.request, ask.call, said);
   for (FromNode& each : said) out.list.push_back(std::move(each));
@@ -209,10 +245,13 @@ void NodeMachine::end_leased_by(ProcId gone, NodeEffects& out) {
 }
 
 void NodeMachine::on_client_gone(ProcId proc, const ExitInfo& seen,
-                                 const std::vector<Bequest>& bequests, Instant now,
-                                 NodeEffects& out) {
+                                 const std::vector<Bequest>& left, Instant now, NodeEffects& out) {
   const auto it = clients_.find(proc);
   if (it == clients_.end()) return;
+  std::vector<Bequest> bequests = left;
+  std::erase_if(bequests, [&](const Bequest& each) {
+    return each.value.kind == ValueKind::kStored && !may_lie_in(proc, each.value.location);
+  });
   const Client client = it->second;
   ExitInfo exit = seen;
   const auto worker = workers_.find(proc);
@@ -329,6 +368,7 @@ std::string NodeMachine::explain(const ResourceMap& want, const Strategy& strate
 
 void NodeMachine::on(ProcId from, const ExplainActor& ask, Instant, NodeEffects& out) {
   std::string reason = "its creation has not reached the node (arguments may not be ready)";
+  if (!may_reach(from, job_of(ask.actor))) return;
   bool hopeless = false;
   for (const PendingActor& pending : pending_actors_) {
     const ActorSpec& spec = pending.place.spec;

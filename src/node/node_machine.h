@@ -58,10 +58,14 @@ struct NodeEffects {
   struct DropSegment {
     SegmentId segment;
   };
+  struct CutOff {  // said what no honest process says: its connection is closed, a worker ended
+    ProcId proc;
+    const char* why;
+  };
   using Effect = std::variant<ToClient, MakeLink, StartWorker, Kill, MakeSegment, ShareSegment,
-                              DropSegment, FromNode>;  // FromNode: to control
-  std::vector<Effect> list;                            // in this order
-  std::vector<std::string> warnings;                   // for the log
+                              DropSegment, CutOff, FromNode>;  // FromNode: to control
+  std::vector<Effect> list;                                    // in this order
+  std::vector<std::string> warnings;                           // for the log
 };
 
 // Who holds memory, when it is short.
@@ -115,6 +119,7 @@ class NodeMachine {
 
   // ---- views ----
   const NodeInfo& info() const { return info_; }
+  bool control_is_behind() const { return control_.is_behind(); }
   ProcId driver_of(JobId job) const;
   JobId job_of_proc(ProcId proc) const;
   uint32_t pid_of(ProcId proc) const;
@@ -194,6 +199,7 @@ class NodeMachine {
   void on(ProcId from, const ConnectPeer&, Instant now, NodeEffects& out);
   void on(ProcId from, const Blocked&, Instant now, NodeEffects& out);
   void on(ProcId from, const Unblocked&, Instant now, NodeEffects& out);
+  void on(ProcId from, const BrokenPeer&, Instant now, NodeEffects& out);
   void on(ProcId from, const RequestSegment&, Instant now, NodeEffects& out);
   void on(ProcId from, const ReleaseSegment&, Instant now, NodeEffects& out);
   void on(ProcId from, const OpenSegment&, Instant now, NodeEffects& out);
@@ -209,6 +215,16 @@ class NodeMachine {
   void on(ProcId from, const SearchActor&, Instant now, NodeEffects& out);
   void on(ProcId from, const ExplainActor&, Instant now, NodeEffects& out);
   void on(ProcId from, const FlushOutput&, Instant now, NodeEffects& out);
+
+  // rights.cc
+  JobId family_of(JobId job) const;
+  void acquaint(JobId a, JobId b);
+  bool may_reach(ProcId client, JobId job) const;
+  void acquaint_by(const AnswerClient& answer);
+  void cut_off(ProcId proc, const char* why, NodeEffects& out);
+  const char* forgery_in(ProcId from, const ControlCall& call) const;
+  bool is_refused_call(ProcId from, const AskControl& ask, NodeEffects& out);
+  bool may_lie_in(ProcId client, const StoreLocation& location) const;
 
   bool lend_cpu(ProcId proc, bool blocks);
   void kill_worker(ProcId proc, Worker& worker, const std::string& why, NodeEffects& out);
@@ -268,6 +284,7 @@ class NodeMachine {
   std::map<RequestId, ProcId> job_requests_;
   std::map<JobId, JobInfo> jobs_;
   std::map<JobId, ProcId> drivers_;
+  std::map<JobId, JobId> families_;  // of jobs that know each other: towards the oldest
   std::map<LeaseId, Lease> leases_;
   std::deque<Demand> demands_;  // served in turn
   std::deque<PendingActor> pending_actors_;

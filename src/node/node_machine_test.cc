@@ -227,7 +227,7 @@ TEST_F(NodeMachineTest, who_waits_for_a_group_hears_of_its_end) {
   request.key = KeyId{1};
   request.wanted = 3;
   request.strategy.kind = StrategyKind::kGroup;
-  request.strategy.group.bytes[0] = 1;
+  request.strategy.group.bytes[14] = 1;  // of job 1
   request.resources = {{"CPU", kResourceUnit}};
   node_.on_client(client, request, now_, out_);
   PlaceActor actor;

@@ -10,6 +10,8 @@ namespace eagleray {
 namespace {
 
 constexpr size_t kHoldersSaid = 5;
+constexpr size_t kWaitingMax = 100'000;          // for room; what is more is denied at once
+constexpr uint64_t kSegmentBytesMin = 1u << 20;  // each costs a descriptor, whatever its size
 
 }  // namespace
 
@@ -25,6 +27,10 @@ void NodeMachine::on(ProcId from, const ReleaseSegment& release, Instant, NodeEf
 }
 
 void NodeMachine::on(ProcId from, const OpenSegment& open, Instant, NodeEffects& out) {
+  const auto row = segments_.find(open.segment);
+  if (row == segments_.end() || !may_reach(from, row->second.job)) {
+    return send(from, SegmentOpened{open.request, open.segment, false, 0}, out);
+  }
   out.list.push_back(NodeEffects::ShareSegment{from, open.request, open.segment});
 }
 
@@ -48,8 +54,12 @@ void NodeMachine::name_custodian() {
 
 void NodeMachine::on(ProcId, const EstateFile&, Instant, NodeEffects&) {}  // the shell keeps it
 
-void NodeMachine::on(ProcId from, const CustodyClaim& claim, Instant now, NodeEffects& out) {
+void NodeMachine::on(ProcId from, const CustodyClaim& said_claim, Instant now, NodeEffects& out) {
   Custodian::Out said;
+  CustodyClaim claim = said_claim;
+  for (HeldOf& held : claim.held) {
+    if (!may_lie_in(from, held.location)) held.location = StoreLocation{};
+  }
   if (custodian_.claim(from, claim, said)) {
     for (const StoreLocation& location : claim.owned) {
       const auto row = segments_.find(location.segment);
@@ -60,6 +70,10 @@ void NodeMachine::on(ProcId from, const CustodyClaim& claim, Instant now, NodeEf
 }
 
 void NodeMachine::on(ProcId from, const CustodyAdd& add_one, Instant now, NodeEffects& out) {
+  // Nobody would give the credit of a borrower back that is not there.
+  if (!clients_.contains(add_one.borrower) || !may_reach(from, job_of(add_one.object))) {
+    return send(from, CustodyAdded{add_one.request}, out);
+  }
   Custodian::Out said;
   custodian_.add(from, add_one, said);
   carry_out(said, now, out);
@@ -73,7 +87,15 @@ void NodeMachine::on(ProcId from, const CustodyRelease& release, Instant now, No
 
 void NodeMachine::on(ProcId from, const CustodyWant& want, Instant now, NodeEffects& out) {
   Custodian::Out said;
-  custodian_.want(from, want, said);
+  CustodyWant theirs{want.owner, {}};
+  for (const ObjectId& object : want.objects) {
+    if (may_reach(from, job_of(object))) {
+      theirs.objects.push_back(object);
+    } else {
+      send(from, CustodyIs{want.owner, Bequest{object, Value{}}}, out);
+    }
+  }
+  custodian_.want(from, theirs, said);
   carry_out(said, now, out);
 }
 
@@ -137,6 +159,9 @@ void NodeMachine::drop_if_empty(SegmentId id, NodeEffects& out) {
 
 void NodeMachine::ask_segment(ProcId from, const RequestSegment& request, Instant now,
                               NodeEffects& out) {
+  if (request.bytes < kSegmentBytesMin) {
+    return cut_off(from, "it asks for less than the least piece of the store", out);
+  }
   if (request.bytes > settings_.object_store_memory) {
     send(from,
          SegmentDenied{request.request, true,
@@ -146,6 +171,13 @@ void NodeMachine::ask_segment(ProcId from, const RequestSegment& request, Instan
                            " (raise object_store_memory in init())"},
          out);
     return;
+  }
+  if (waiting_segments_.size() >= kWaitingMax) {
+    return send(from,
+                SegmentDenied{request.request, false,
+                              "the object store is full, and " + std::to_string(kWaitingMax) +
+                                  " requests wait already"},
+                out);
   }
   // First come, first served: a small request does not overtake a large one that waits.
   if (!waiting_segments_.empty() || store_used_ + request.bytes > settings_.object_store_memory) {

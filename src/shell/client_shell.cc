@@ -192,10 +192,14 @@ void ClientShell::write_estate() {
 
 void ClientShell::apply() {
   carry_out();
-  while (!to_self_.empty()) {
-    PeerMessage message = std::move(to_self_.front());
-    to_self_.pop_front();
-    machine_.on_peer(machine_.proc(), std::move(message), monotonic_now(), effects_);
+  while (!arrived_here_.empty() || !not_created_.empty()) {
+    for (ActorStatus& status : std::exchange(not_created_, {})) {
+      machine_.on_node(ControlSays{RequestId{}, ActorUpdate{std::move(status)}}, monotonic_now(),
+                       effects_);
+    }
+    for (Arrived& each : std::exchange(arrived_here_, {})) {
+      machine_.on_peer(each.from, std::move(each.message), monotonic_now(), effects_);
+    }
     carry_out();
   }
 }
@@ -205,39 +209,26 @@ void ClientShell::carry_out() {
   if (!effects.leave.empty() || !effects.withdraw.empty()) write_estate();
   for (Effects::ToPeer& out : effects.to_peer) {
     if (out.proc == machine_.proc()) {
-      to_self_.push_back(std::move(out.message));
+      arrived_here_.push_back({out.proc, std::move(out.message)});
       continue;
     }
     const auto it = links_.find(out.proc);
     if (it == links_.end()) continue;  // lost since
     push(*it->second, out.message);
   }
-  for (const ClientToNode& message : effects.to_node) {
-    scratch_.clear();
-    encode(message, scratch_);
-    if (!socket_.send(scratch_).ok()) node_lost("sending to it failed");
-  }
+  for (const ClientToNode& message : effects.to_node) tell_node(message);
   for (ActorCreation& creation : effects.create_actors) {
     if (creation.spec.name.empty()) unasked_.insert(creation.request);
     CreationArguments arguments{std::move(creation.arguments), std::move(creation.refs),
                                 std::move(creation.nested)};
     encode(arguments, creation.spec.arguments);
-    scratch_.clear();
-    encode(ClientToNode{AskControl{creation.request, CreateActor{std::move(creation.spec)}}},
-           scratch_);
-    if (!socket_.send(scratch_).ok()) node_lost("sending to it failed");
+    tell_node(AskControl{creation.request, CreateActor{std::move(creation.spec)}});
   }
-  for (const ClientToNode& message : effects.after_creations) {
-    scratch_.clear();
-    encode(message, scratch_);
-    if (!socket_.send(scratch_).ok()) node_lost("sending to it failed");
-  }
+  for (const ClientToNode& message : effects.after_creations) tell_node(message);
   for (const StoreLocation& extent : effects.free_extents) {
     for (SegmentId segment : allocator_.free(extent.segment, extent.offset)) {
       own_segments_.erase(segment);
-      scratch_.clear();
-      encode(ClientToNode{ReleaseSegment{segment}}, scratch_);
-      (void)socket_.send(scratch_).ok();
+      tell_node(ReleaseSegment{segment});
     }
   }
   if (!effects.free_extents.empty() && waiting_for_room_ > 0) {
@@ -280,17 +271,66 @@ void ClientShell::wake_driver() {
 }
 
 void ClientShell::push(Link& link, const PeerMessage& message) {
-  std::string bytes;
   if (link.overflow.empty()) {
     scratch_.clear();
     encode(message, scratch_);
+    if (scratch_.size() > kRecordBytesMax) return refuse_long(link, message, scratch_.size());
     link.touched = true;
     if (link.ends.writer.write(scratch_)) return;
     link.overflow.push_back(scratch_);
   } else {
-    encode(message, link.overflow.emplace_back());
+    std::string& bytes = link.overflow.emplace_back();
+    encode(message, bytes);
+    if (const size_t size = bytes.size(); size > kRecordBytesMax) {
+      link.overflow.pop_back();
+      return refuse_long(link, message, size);
+    }
   }
   flush_overflow(link);
+}
+
+// What cannot be sent fails where somebody waits for it.
+void ClientShell::refuse_long(Link& link, const PeerMessage& message, size_t bytes) {
+  Value error;
+  error.kind = ValueKind::kSystemError;
+  error.bytes = to_payload(FailureKind::kObjectLost,
+                           "its message would have " + std::to_string(bytes) + " bytes; at most " +
+                               std::to_string(kRecordBytesMax) +
+                               " go in one: put() what is large, and pass fewer values at once");
+  std::string().swap(scratch_);
+  if (const auto* task = std::get_if<PushTask>(&message)) {
+    arrived_here_.push_back({link.proc, TaskDone{.token = task->token, .returns = {error}}});
+  } else if (const auto* done = std::get_if<TaskDone>(&message)) {
+    push(link, TaskDone{done->token, done->outcome, done->run_us, done->leaving, {error}});
+  } else if (const auto* item = std::get_if<StreamItem>(&message)) {
+    push(link, StreamItem{item->token, item->index, error});
+  } else if (const auto* is = std::get_if<ObjectIs>(&message)) {
+    push(link, ObjectIs{is->object, error});
+  }
+}
+
+void ClientShell::tell_node(const ClientToNode& message) {
+  scratch_.clear();
+  encode(message, scratch_);
+  const size_t bytes = scratch_.size();
+  if (bytes <= kClientFrameBytesMax) {
+    if (!socket_.send(scratch_).ok()) node_lost("sending to it failed");
+    return;
+  }
+  std::string().swap(scratch_);
+  const auto* ask = std::get_if<AskControl>(&message);
+  if (!ask) return node_lost("a message to it is too long");
+  const std::string why = "the request has " + std::to_string(bytes) + " bytes; at most " +
+                          std::to_string(kClientFrameBytesMax) +
+                          " go in one: put() what is large and pass the reference";
+  answers_[ask->request] = Done{1 + static_cast<uint8_t>(ErrorCode::kLimit), why};
+  ++effects_.completed;
+  if (const auto* create = std::get_if<CreateActor>(&ask->call)) {
+    ActorStatus& status = not_created_.emplace_back();
+    status.actor = create->spec.actor;
+    status.state = ActorState::kDead;
+    status.exit.reason = why;
+  }
 }
 
 void ClientShell::flush_overflow(Link& link) {
@@ -328,7 +368,7 @@ bool ClientShell::drain(Link& link) {
   for (int i = 0; i < kRecordsPerDrain; ++i) {
     Result<RingReader::Record> record = link.ends.reader.next();
     if (!record.ok()) {
-      lose_peer(lost_because(link.proc, "it wrote nonsense into its link"));
+      break_with(link.proc, "it wrote nonsense into its link");
       return true;
     }
     if (!record.value().found) break;
@@ -336,7 +376,7 @@ bool ClientShell::drain(Link& link) {
     Result<PeerMessage> message = decode<PeerMessage>(record.value().body);
     link.ends.reader.consume();
     if (!message.ok()) {
-      lose_peer(lost_because(link.proc, "it sent a malformed message"));
+      break_with(link.proc, "it sent a malformed message");
       return true;
     }
     machine_.on_peer(link.proc, std::move(message).value(), monotonic_now(), effects_);
@@ -348,6 +388,12 @@ bool ClientShell::drain(Link& link) {
     ring(link);
   }
   return worked;
+}
+
+// Lost, alive or not. A worker that this process has leased ends, so that its lease goes to others.
+void ClientShell::break_with(ProcId peer, const char* why) {
+  effects_.to_node.push_back(BrokenPeer{peer, why});
+  lose_peer(lost_because(peer, why));
 }
 
 bool ClientShell::read_node() {
@@ -478,8 +524,8 @@ void ClientShell::lose_peer(const PeerLost& message) {
   const auto it = links_.find(message.proc);
   if (it != links_.end()) {
     Link& link = *it->second;
-    // What it had answered before it died counts.
-    for (;;) {
+    // What it had answered before it died counts: a ring full at most, if it lives on and writes.
+    for (uint64_t i = 0; i < kRingBytes / kRecordBytesMin; ++i) {
       Result<RingReader::Record> record = link.ends.reader.next();
       if (!record.ok() || !record.value().found) break;
       Result<PeerMessage> last = decode<PeerMessage>(record.value().body);

@@ -185,6 +185,9 @@ class ClientShell {
   void add_link(const PeerLinked& message, std::vector<Fd>&& fds);
   void lose_peer(const PeerLost& message);
   void push(Link& link, const PeerMessage& message);
+  void refuse_long(Link& link, const PeerMessage& message, size_t bytes);
+  void tell_node(const ClientToNode& message);
+  void break_with(ProcId peer, const char* why);
   void flush_overflow(Link& link);
   void ring(Link& link);
   void wake_driver();
@@ -225,8 +228,13 @@ class ClientShell {
   mutable std::mutex mutex_;
   ClientMachine machine_;
   Effects effects_;
-  std::deque<PeerMessage> to_self_;
-  uint64_t completions_ = 0;  // times that a waiter had reason to look again
+  struct Arrived {
+    ProcId from;
+    PeerMessage message;
+  };
+  std::deque<Arrived> arrived_here_;      // to this process from itself, or in a peer's place
+  std::vector<ActorStatus> not_created_;  // actors whose creation was too long to be sent
+  uint64_t completions_ = 0;              // times that a waiter had reason to look again
   std::unordered_map<ProcId, std::unique_ptr<Link>, IdHash> links_;
   std::vector<Link*> polled_;
   std::string scratch_;

@@ -27,7 +27,9 @@ Result<Ok> ControlProcess::start() {
   if (!pid.ok()) return pid.error();
   pid_ = pid.value();
   answered_ = false;
-  socket_ = std::make_unique<FrameSocket>(std::move(sockets.value().ours));
+  // What waits there is bounded by ControlLink::is_behind().
+  socket_ = std::make_unique<FrameSocket>(std::move(sockets.value().ours),
+                                          FrameSocket::Limits{.unsent_bytes = SIZE_MAX});
   Result<Ok> added =
       loop_.add(socket_->fd(), EPOLLIN, [this](uint32_t events) { on_ready(events); });
   if (!added.ok()) return added;

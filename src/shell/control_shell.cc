@@ -3,6 +3,8 @@
 #include <sys/epoll.h>
 
 #include <algorithm>
+#include <iterator>
+#include <string>
 
 #include "io/log.h"
 #include "wire/codec.h"
@@ -14,6 +16,21 @@ constexpr Duration kDiskRetry = Duration::from_ms(200);
 // Written and erased before a disk counts as having room again; so much is there for what follows.
 constexpr size_t kTrialBytes = 64u << 10;
 constexpr int64_t kTrialTable = -1;
+constexpr size_t kAnswerBytesMax = 64u << 20;  // of one turn, and waiting to be sent: then it stops
+
+// Of the few that may be large.
+size_t bytes_of(const ControlToNode& message) {
+  const auto* answer = std::get_if<AnswerClient>(&message);
+  if (!answer) return 0;
+  size_t bytes = 0;
+  if (const auto* value = std::get_if<KvValue>(&answer->answer)) bytes = value->value.size();
+  if (const auto* keys = std::get_if<KvKeys>(&answer->answer)) {
+    for (const std::string& key : keys->keys) bytes += key.size();
+  }
+  if (const auto* found = std::get_if<FoundActor>(&answer->answer))
+    bytes = found->handle_blob.size();
+  return bytes;
+}
 
 std::string bytes_of(const DurableRecord& record) {
   std::string bytes;
@@ -35,7 +52,7 @@ ControlShell::ControlShell(Options options, Fd node, EventLoop loop,
                            std::unique_ptr<RecordStore> store)
     : loop_(std::move(loop)),
       store_(std::move(store)),
-      node_(std::move(node)),
+      node_(std::move(node), {.unsent_bytes = SIZE_MAX}),  // bounded by kAnswerBytesMax
       machine_(options.seed, options.settings) {}
 
 Result<std::unique_ptr<ControlShell>> ControlShell::open(Options options, Fd node) {
@@ -93,18 +110,35 @@ void ControlShell::run() {
 void ControlShell::on_ready(uint32_t events) {
   if (events & EPOLLOUT) {
     if (!node_.flush().ok()) ending_ = true;
-    if (!node_.wants_write()) loop_.set_events(node_.fd(), EPOLLIN);
   }
   std::vector<Frame> frames;
-  if (!node_.receive(frames).ok()) ending_ = true;
+  if (arrived_.empty() && !node_.receive(frames).ok()) ending_ = true;
+  arrived_.insert(arrived_.end(), std::make_move_iterator(frames.begin()),
+                  std::make_move_iterator(frames.end()));
+  while (!ending_ && !arrived_.empty() && node_.unsent_bytes() < kAnswerBytesMax) {
+    if (!work()) {
+      log_line(LogLevel::kError, "the node sent bytes that no message has; control ends");
+      ending_ = true;
+      return;
+    }
+  }
+  uint32_t wanted = 0;
+  if (arrived_.empty()) wanted |= EPOLLIN;
+  if (node_.wants_write()) wanted |= EPOLLOUT;
+  loop_.set_events(node_.fd(), wanted);
+}
+
+// One turn.
+bool ControlShell::work() {
   ControlEffects effects;
-  for (const Frame& frame : frames) {
-    if (on_frame(frame.bytes, effects)) continue;
-    log_line(LogLevel::kError, "the node sent bytes that no message has; control ends");
-    ending_ = true;
-    return;
+  size_t said = 0, bytes = 0;
+  while (!arrived_.empty() && bytes < kAnswerBytesMax) {
+    if (!on_frame(arrived_.front().bytes, effects)) return false;
+    arrived_.pop_front();
+    for (; said < effects.list.size(); ++said) bytes += bytes_of(effects.list[said].message);
   }
   carry_out(effects);
+  return true;
 }
 
 bool ControlShell::on_frame(const std::string& bytes, ControlEffects& effects) {
@@ -120,12 +154,6 @@ bool ControlShell::on_frame(const std::string& bytes, ControlEffects& effects) {
     machine_.on_node(index_, message.value().message, effects);
   }
   return true;
-}
-
-void ControlShell::send(const ControlToNode& message) {
-  std::string bytes;
-  encode(message, bytes);
-  if (!node_.send(bytes).ok()) ending_ = true;
 }
 
 void ControlShell::begin_trouble(const std::string& why) {
@@ -151,6 +179,22 @@ void ControlShell::try_disk() {
   if (unacknowledged_ > 0) send(Acknowledged{std::exchange(unacknowledged_, 0)});
   send(ControlTrouble{""});
   if (node_.wants_write()) loop_.set_events(node_.fd(), EPOLLIN | EPOLLOUT);
+}
+
+void ControlShell::send(const ControlToNode& message) {
+  std::string bytes;
+  encode(message, bytes);
+  Result<Ok> sent = node_.send(bytes);
+  const auto* answer = std::get_if<AnswerClient>(&message);
+  if (!sent.ok() && sent.error().code == ErrorCode::kInvalid && answer) {  // a list without end
+    bytes.clear();
+    encode(ControlToNode{AnswerClient{answer->client, answer->request,
+                                      Done{1 + static_cast<uint8_t>(ErrorCode::kLimit),
+                                           "the answer would be " + sent.error().message}}},
+           bytes);
+    sent = node_.send(bytes);
+  }
+  if (!sent.ok()) ending_ = true;
 }
 
 void ControlShell::carry_out(ControlEffects& effects) {
@@ -184,7 +228,6 @@ void ControlShell::carry_out(ControlEffects& effects) {
       send(out.message);
     }
   }
-  if (node_.wants_write()) loop_.set_events(node_.fd(), EPOLLIN | EPOLLOUT);
 }
 
 }  // namespace eagleray

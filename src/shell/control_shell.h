@@ -1,8 +1,8 @@
 // ControlShell: control's one thread. It owns the connection to its node (descriptor 3, handed over
 // at start: nothing listens), the store and the loop; ControlMachine decides.
 //
-// A turn of the loop: every frame that has arrived is applied, what changed is committed in one
-// transaction, then the answers are sent.
+// A turn of the loop: the frames that have arrived are applied, what changed is committed in one
+// transaction, then the answers are sent. While the node does not read, nothing more is applied.
 //
 // A commit that fails has its effects undone the way the death of this process undoes them: it
 // tells the node of the disk and ends, and is started again, knowing of the trouble. From then on
@@ -10,6 +10,7 @@
 // but not acknowledged, so that the node would send it again.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -41,6 +42,7 @@ class ControlShell {
   Result<Ok> restore(const std::string& disk_trouble);
   void on_ready(uint32_t events);
   bool on_frame(const std::string& bytes, ControlEffects& effects);
+  bool work();
   void carry_out(ControlEffects& effects);
   void send(const ControlToNode& message);
   void begin_trouble(const std::string& why);
@@ -50,7 +52,8 @@ class ControlShell {
   std::unique_ptr<RecordStore> store_;
   FrameSocket node_;
   ControlMachine machine_;
-  NodeIndex index_;  // 0 until the node has said hello
+  std::deque<Frame> arrived_;  // not yet applied
+  NodeIndex index_;            // 0 until the node has said hello
   std::string disk_trouble_;
   using Key = std::pair<int64_t, std::string>;
   std::map<Key, RecordStore::Write> unkept_;  // in trouble: what waits to be committed

@@ -107,6 +107,9 @@ Result<Ok> NodeShell::start() {
   Result<Fd> listener = listen_unix(options_.socket_path);
   if (!listener.ok()) return listener.error();
   listener_ = std::move(listener).value();
+  Result<Fd> spare = make_eventfd();
+  if (!spare.ok()) return spare.error();
+  spare_ = std::move(spare).value();
   added = loop_.add(listener_.get(), EPOLLIN, [this](uint32_t) { accept_clients(); });
   if (!added.ok()) return added;
   if (options_.ready_fd >= 0) {
@@ -133,6 +136,7 @@ void NodeShell::run() {
       timeout = static_cast<int>(std::max<int64_t>(0, (next - monotonic_now()).us / 1000 + 1));
     }
     if (!loop_.run_once(timeout).ok()) break;
+    close_cut_off();
     int status = 0;
     while (const pid_t pid = ::waitpid(-1, &status, WNOHANG)) {
       if (pid < 0) break;
@@ -165,15 +169,36 @@ void NodeShell::run() {
 void NodeShell::accept_clients() {
   for (;;) {
     Result<Fd> socket = accept_same_user(listener_.get());
-    if (!socket.ok() || !socket.value().valid()) return;
+    if (!socket.ok()) return refuse_without_descriptors();
+    if (!socket.value().valid()) return;
     add_connection(std::move(socket).value(), 0);
   }
+}
+
+// Who waits would be told of by the loop for ever: it is accepted with the spare one and closed.
+void NodeShell::refuse_without_descriptors() {
+  if (!spare_.valid()) return;
+  log_line(LogLevel::kWarning, "a client was refused: the node has no more file descriptors");
+  spare_.reset();
+  { const Result<Fd> refused = accept_same_user(listener_.get()); }
+  Result<Fd> spare = make_eventfd();
+  if (spare.ok()) spare_ = std::move(spare).value();
 }
 
 void NodeShell::add_connection(Fd socket, pid_t pid) {
   const int fd = socket.get();
   auto connection = std::make_unique<Connection>(
-      Connection{FrameSocket(std::move(socket)), {}, pid, false, {}, {}, {}, {}, {}});
+      Connection{FrameSocket(std::move(socket), {.accepted_bytes = kClientFrameBytesMax}),
+                 {},
+                 pid,
+                 false,
+                 {},
+                 {},
+                 {},
+                 {},
+                 {},
+                 false,
+                 ""});
   connections_[fd] = std::move(connection);
   const Result<Ok> added =
       loop_.add(fd, EPOLLIN, [this, fd](uint32_t events) { on_readable(fd, events); });
@@ -185,8 +210,10 @@ void NodeShell::on_readable(int fd, uint32_t events) {
   if (it == connections_.end()) return;
   if (events & EPOLLOUT) {
     if (!it->second->socket.flush().ok()) return close_connection(fd);
-    if (!it->second->socket.wants_write()) loop_.set_events(fd, EPOLLIN);
+    if (!it->second->socket.wants_write()) listen(*it->second);
   }
+  // A paused one that has ended is read to its end.
+  if (it->second->paused && (events & (EPOLLHUP | EPOLLERR)) == 0) return;
   std::vector<Frame> frames;
   const Result<Ok> received = it->second->socket.receive(frames);
   for (Frame& frame : frames) {
@@ -198,24 +225,20 @@ void NodeShell::on_readable(int fd, uint32_t events) {
 
 void NodeShell::on_frame(int fd, Frame&& frame) {
   Connection& connection = *connections_.at(fd);
+  if (!connection.cut_off.empty()) return;
   Result<ClientToNode> message = decode<ClientToNode>(frame.bytes);
-  if (!message.ok()) return close_connection(fd);
+  if (!message.ok()) return cut_off(fd, message.error().message);
   NodeEffects effects;
   if (auto* hello = std::get_if<Register>(&message.value())) {
-    if (connection.proc || frame.fds.size() != 3 || hello->version != kLocalVersion) {
+    if (connection.proc || hello->version != kLocalVersion) {
       std::string refused;
       encode(NodeToClient{Refused{ErrorCode::kInvalid, "versions differ, or it registered twice"}},
              refused);
       (void)connection.socket.send(refused).ok();
       return close_connection(fd);
     }
-    Result<Mapping> page =
-        Mapping::map(frame.fds[2].get(), kPageBytes, Mapping::Access::kReadWrite);
-    if (!page.ok()) return close_connection(fd);
-    connection.background_bell = std::move(frame.fds[0]);
-    connection.waiter_bell = std::move(frame.fds[1]);
-    connection.page_fd = std::move(frame.fds[2]);
-    connection.page = std::move(page).value();
+    const Result<Ok> taken = take_descriptors(connection, frame.fds);
+    if (!taken.ok()) return cut_off(fd, taken.error().message);
     connection.wants_output = hello->wants_output;
     if (connection.pid != 0) {
       hello->kind = ClientKind::kWorker;
@@ -230,11 +253,71 @@ void NodeShell::on_frame(int fd, Frame&& frame) {
   } else if (const auto* flush = std::get_if<FlushOutput>(&message.value())) {
     flush_output(connection.proc, *flush);
   } else if (std::get_if<EstateFile>(&message.value())) {
-    if (frame.fds.size() == 1) connection.estate = std::move(frame.fds[0]);
+    if (frame.fds.size() != 1 || !check_shared_memory(frame.fds[0].get(), 0).ok()) {
+      return cut_off(fd, "an estate that is no sealed memory");
+    }
+    connection.estate = std::move(frame.fds[0]);
   } else if (connection.proc) {
     node_.on_client(connection.proc, message.value(), monotonic_now(), effects);
+    const bool for_control = std::holds_alternative<AskControl>(message.value()) ||
+                             std::holds_alternative<ActorStarted>(message.value());
+    if (for_control && node_.control_is_behind() && !std::exchange(connection.paused, true)) {
+      listen(connection);
+    }
   }
   apply(effects);
+}
+
+void NodeShell::listen(Connection& connection) {
+  uint32_t events = 0;
+  if (!connection.paused) events |= EPOLLIN;
+  if (connection.socket.wants_write()) events |= EPOLLOUT;
+  loop_.set_events(connection.socket.fd(), events);
+}
+
+void NodeShell::resume_paused() {
+  if (node_.control_is_behind()) return;
+  for (const auto& [fd, connection] : connections_) {
+    if (connection->cut_off.empty() && std::exchange(connection->paused, false)) {
+      listen(*connection);
+    }
+  }
+}
+
+// Of a client that registers: its two bells and its page, in this order.
+Result<Ok> NodeShell::take_descriptors(Connection& connection, std::vector<Fd>& fds) {
+  if (fds.size() != 3) return Error{ErrorCode::kCorrupt, "descriptors too many or too few"};
+  for (size_t i = 0; i < 2; ++i) {
+    const Result<Ok> bell = check_eventfd(fds[i].get());
+    if (!bell.ok()) return bell;
+  }
+  const Result<Ok> sealed = check_shared_memory(fds[2].get(), kPageBytes);
+  if (!sealed.ok()) return sealed;
+  Result<Mapping> page = Mapping::map(fds[2].get(), kPageBytes, Mapping::Access::kReadWrite);
+  if (!page.ok()) return page.error();
+  connection.background_bell = std::move(fds[0]);
+  connection.waiter_bell = std::move(fds[1]);
+  connection.page_fd = std::move(fds[2]);
+  connection.page = std::move(page).value();
+  return Ok{};
+}
+
+// Not at once: the connection may be in use further up.
+void NodeShell::cut_off(int fd, const std::string& why) {
+  const auto it = connections_.find(fd);
+  if (it == connections_.end() || !it->second->cut_off.empty()) return;
+  it->second->cut_off = why;
+  cut_off_.push_back(fd);
+  const pid_t pid = it->second->pid;
+  log_line(LogLevel::kWarning, (pid != 0 ? "worker process " + std::to_string(pid) : "a driver") +
+                                   " is cut off: " + why);
+}
+
+void NodeShell::close_cut_off() {
+  for (int fd : std::exchange(cut_off_, {})) {
+    const auto it = connections_.find(fd);  // by now it may be another's
+    if (it != connections_.end() && !it->second->cut_off.empty()) close_connection(fd);
+  }
 }
 
 void NodeShell::close_connection(int fd) {
@@ -255,12 +338,13 @@ void NodeShell::close_connection(int fd) {
     reinterpret_cast<NodePage*>(node_page_.data())->running.fetch_sub(1);
   }
   const std::vector<Bequest> bequests = read_bequests(*it->second);
+  ExitInfo exit;
+  exit.reason = it->second->cut_off.empty() ? "the driver has ended"
+                                            : "the driver was cut off: " + it->second->cut_off;
   connections_.erase(it);
   if (!proc) return;
   by_proc_.erase(proc);
   NodeEffects effects;
-  ExitInfo exit;
-  exit.reason = "the driver has ended";
   node_.on_client_gone(proc, exit, bequests, monotonic_now(), effects);
   apply(effects);
 }
@@ -378,6 +462,10 @@ void NodeShell::on_worker_exit(pid_t pid, int status) {
     reinterpret_cast<NodePage*>(node_page_.data())->running.fetch_sub(1);
   }
   loop_.remove(fd);
+  if (!connection->second->cut_off.empty()) {
+    exit.reason =
+        "worker process " + std::to_string(pid) + " was ended: " + connection->second->cut_off;
+  }
   const std::vector<Bequest> bequests = read_bequests(*connection->second);
   connections_.erase(fd);
   NodeEffects effects;
@@ -481,13 +569,15 @@ NodeShell::Connection* NodeShell::find(ProcId proc) {
 
 void NodeShell::send(ProcId to, const NodeToClient& message, const int* fds, size_t count) {
   Connection* connection = find(to);
-  if (!connection) return;
+  if (!connection || !connection->cut_off.empty()) return;
   std::string bytes;
   encode(message, bytes);
-  // A failure shows as the end of the stream, which the loop handles.
-  if (connection->socket.send(bytes, fds, count).ok() && connection->socket.wants_write()) {
-    loop_.set_events(connection->socket.fd(), EPOLLIN | EPOLLOUT);
+  const Result<Ok> sent = connection->socket.send(bytes, fds, count);
+  if (!sent.ok()) {
+    if (sent.error().code == ErrorCode::kUnavailable) return;  // the loop sees the stream's end
+    return cut_off(connection->socket.fd(), sent.error().message);
   }
+  if (connection->socket.wants_write()) listen(*connection);
 }
 
 void NodeShell::apply(NodeEffects& effects) {
@@ -520,14 +610,10 @@ void NodeShell::apply(NodeEffects& effects) {
       segments_[make->segment] = std::move(segment).value();
       send(make->to, SegmentGranted{make->request, make->segment, make->bytes}, &fd, 1);
     } else if (auto* share = std::get_if<NodeEffects::ShareSegment>(&effect)) {
-      const auto it = segments_.find(share->segment);
-      const Result<uint64_t> bytes =
-          it == segments_.end() ? Result<uint64_t>(uint64_t{0}) : size_of(it->second.get());
-      const bool found = it != segments_.end() && bytes.ok();
-      const int fd = found ? it->second.get() : -1;
-      send(share->to,
-           SegmentOpened{share->request, share->segment, found, found ? bytes.value() : 0}, &fd,
-           found ? 1 : 0);
+      share_segment(*share);
+    } else if (auto* cut = std::get_if<NodeEffects::CutOff>(&effect)) {
+      const auto connection = by_proc_.find(cut->proc);
+      if (connection != by_proc_.end()) cut_off(connection->second, cut->why);
     } else if (auto* drop = std::get_if<NodeEffects::DropSegment>(&effect)) {
       segments_.erase(drop->segment);
     } else if (auto* message = std::get_if<FromNode>(&effect)) {
@@ -539,8 +625,28 @@ void NodeShell::apply(NodeEffects& effects) {
   effects.warnings.clear();
 }
 
+// To a reader: what another process has written is not its to change.
+void NodeShell::share_segment(const NodeEffects::ShareSegment& share) {
+  SegmentOpened opened{share.request, share.segment, false, 0};
+  const auto it = segments_.find(share.segment);
+  if (it == segments_.end()) return send(share.to, opened);
+  const Result<uint64_t> bytes = size_of(it->second.get());
+  const Result<Fd> reader = read_only(it->second.get());
+  if (!bytes.ok() || !reader.ok()) return send(share.to, opened);
+  opened.found = true;
+  opened.bytes = bytes.value();
+  const int fd = reader.value().get();
+  send(share.to, opened, &fd, 1);
+}
+
 // The kernel would find out at the first write only, with SIGBUS or by ending a process.
 Result<Fd> NodeShell::make_segment(uint64_t bytes) {
+  if (segments_.size() >= file_limit_ / 2) {
+    return Error{ErrorCode::kLimit,
+                 "the object store has " + std::to_string(segments_.size()) +
+                     " segments, a file descriptor each, and the node may open " +
+                     std::to_string(file_limit_) + ": raise the limit (ulimit -n)"};
+  }
   const MemoryUse use = memory_.read();
   if (use.limit > 0 && use.room() < bytes) {
     return Error{ErrorCode::kLimit, bytes_text(bytes) +
@@ -557,6 +663,7 @@ void NodeShell::on_control(const ControlToNode& message) {
   NodeEffects effects;
   node_.on_control(message, monotonic_now(), effects);
   apply(effects);
+  if (std::holds_alternative<Acknowledged>(message)) resume_paused();
 }
 
 void NodeShell::make_link(ProcId a, ProcId b) {

@@ -48,6 +48,8 @@ class NodeShell {
     Fd background_bell, waiter_bell, page_fd;
     Fd estate;  // what it would leave behind; read after its death
     Mapping page;
+    bool paused = false;  // not read: it asks control for more than control takes
+    std::string cut_off;  // why; then what it says does not count, and it is told nothing
   };
   struct WorkerProcess {
     uint64_t token = 0;
@@ -66,9 +68,16 @@ class NodeShell {
   void on_zygote_lost();
   void on_worker_forked(uint64_t token, pid_t pid);
   void worker_start_failed(uint64_t token, const std::string& why);
+  void cut_off(int fd, const std::string& why);
+  void close_cut_off();
+  void listen(Connection& connection);
+  void resume_paused();
+  void refuse_without_descriptors();
+  Result<Ok> take_descriptors(Connection& connection, std::vector<Fd>& fds);
   void on_worker_exit(pid_t pid, int status);
   void look_at_memory();
   Result<Fd> make_segment(uint64_t bytes);
+  void share_segment(const NodeEffects::ShareSegment& share);
   void start_worker(uint64_t token);
   void watch_output(pid_t pid, WorkerProcess& process, WorkerOutput::Pipes pipes);
   bool show(pid_t pid, bool error, const std::string& name, std::string_view lines);
@@ -103,6 +112,8 @@ class NodeShell {
   };
   std::map<uint64_t, Starting> starting_;
   std::map<SegmentId, Fd> segments_;
+  std::vector<int> cut_off_;  // connections to be closed at the end of this turn
+  Fd spare_;  // to be closed for a connection that is refused for want of descriptors
   bool ending_ = false;
 };
 

@@ -123,7 +123,7 @@ class ClusterSim {
     uint32_t calls_left = 0;
   };
 
-  static constexpr uint64_t kSegmentBytes = 4096;
+  static constexpr uint64_t kSegmentBytes = 1u << 20;
   static Settings sim_settings();
   static Settings node_settings(uint64_t seed);
   Process& spawn(bool worker, uint64_t token);

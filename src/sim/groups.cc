@@ -13,6 +13,7 @@ void ClusterSim::make_group(Process& process) {
   std::memcpy(spec.group.bytes.data() + 8, &process.id.value, 6);
   spec.owner = process.id;
   spec.job = process.machine->job();
+  std::memcpy(spec.group.bytes.data() + 14, &spec.job.value, 4);
   spec.strategy = random_.chance(50) ? GroupStrategy::kPack : GroupStrategy::kSpread;
   spec.bundles.assign(1 + random_.below(2), ResourceMap{{"CPU", kResourceUnit}});
   Group group;

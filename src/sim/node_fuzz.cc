@@ -116,6 +116,8 @@ class Cluster {
         for (const auto& [proc, pid] : clients_) {
           if (pid == kill->pid) dying_.insert(proc);
         }
+      } else if (const auto* cut = std::get_if<NodeEffects::CutOff>(&effect)) {
+        dying_.insert(cut->proc);
       } else if (const auto* segment = std::get_if<NodeEffects::MakeSegment>(&effect)) {
         if (segment->bytes % 7 == 0) node_.on_segment_failed(*segment, "no memory", effects);
       } else if (const auto* message = std::get_if<FromNode>(&effect)) {

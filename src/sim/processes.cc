@@ -101,6 +101,8 @@ void ClusterSim::apply(NodeEffects& effects) {
     } else if (auto* drop = std::get_if<NodeEffects::DropSegment>(&effect)) {
       std::erase_if(live_extents_,
                     [&](const auto& extent) { return extent.second == drop->segment; });
+    } else if (auto* cut = std::get_if<NodeEffects::CutOff>(&effect)) {
+      check(false, std::string("an honest process was cut off: ") + cut->why);
     } else if (auto* message = std::get_if<FromNode>(&effect)) {
       control_.node_says(*message);
     }

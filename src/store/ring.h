@@ -21,6 +21,7 @@ namespace eagleray {
 
 // Of one record; the consumer takes a producer that sends a longer one for broken.
 inline constexpr size_t kRecordBytesMax = size_t{1} << 30;
+inline constexpr uint64_t kRecordBytesMin = 8;  // that one takes up in a ring
 
 class RingWriter {
  public:

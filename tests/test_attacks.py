@@ -1,0 +1,373 @@
+"""Clients that are broken or mean it: their connection ends, and nobody else notices. See
+docs/design/security.md; what needs no process is tested in src/*/*_test.cc."""
+
+import ctypes
+import mmap
+import os
+import signal
+import struct
+import threading
+
+import pytest
+from _attacker import PAGE, Attacker, memory, text, u64
+from _support import PEER, alive, ray, wait_for
+
+pytestmark = pytest.mark.skipif(PEER, reason="speaks our node's protocol")
+
+NODE_INDEX = 1 << 32
+
+
+@ray.remote
+def double(x):
+    return 2 * x
+
+
+@ray.remote
+class Victim:
+    def add(self, x):
+        return x + 1
+
+
+@pytest.fixture(scope="module")
+def node():
+    ray.init(num_cpus=2)
+    yield ray._state.state.node
+    ray.shutdown()
+
+
+@pytest.fixture
+def attacker(node):
+    """Every test ends with a cluster that works."""
+    with Attacker(node.socket_path) as client:
+        yield client
+    assert alive(node.process.pid)
+    assert ray.get(double.remote(4), timeout=20) == 8
+
+
+def descendants(pid):
+    found = [pid]
+    for each in found:
+        with open(f"/proc/{each}/task/{each}/children") as children:
+            found += map(int, children.read().split())
+    return found
+
+
+def test_nothing_listens_on_the_network(node, attacker):
+    listening = set()
+    for table in ("tcp", "tcp6", "udp", "udp6"):
+        with open(f"/proc/net/{table}") as rows:
+            listening |= {row.split()[9] for row in rows.readlines()[1:]}
+    for pid in [os.getpid(), *descendants(node.process.pid)]:
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            target = (
+                os.readlink(f"/proc/{pid}/fd/{fd}")
+                if os.path.lexists(f"/proc/{pid}/fd/{fd}")
+                else ""
+            )
+            assert target.removeprefix("socket:[").rstrip("]") not in listening, (pid, target)
+    assert os.stat(os.path.dirname(node.socket_path)).st_mode & 0o777 == 0o700
+    assert os.stat(node.socket_path).st_mode & 0o777 == 0o600
+
+
+def test_frames_that_make_no_sense_end_the_connection(node, attacker):
+    for junk in (
+        b"GET / HTTP/1.1\r\n\r\n",
+        struct.pack("<II", 2**31, 0),
+        struct.pack("<II", 2**32 - 1, 2**32 - 1),
+        struct.pack("<II", 4, 0) + b"\xff" * 4,
+        struct.pack("<II", 0, 0),
+        os.urandom(4096),
+    ):
+        with Attacker(node.socket_path) as each:
+            each.send_raw(junk)
+            each.socket.shutdown(1)
+            assert each.is_cut_off()
+    # Cut short, byte by byte: waits for the rest, and costs nothing but its connection.
+    attacker.send_raw(struct.pack("<II", 100, 0) + b"x")
+
+
+def test_an_old_version_is_refused_with_words(attacker):
+    fds = [os.eventfd(0), os.eventfd(0), memory()]
+    attacker.send("Register", attacker.hello(version=1), fds)
+    assert b"version" in attacker.receive("Refused")
+    assert attacker.is_cut_off()
+
+
+@pytest.mark.parametrize(
+    "descriptors",
+    [
+        lambda: [],
+        lambda: [os.eventfd(0), os.eventfd(0)],
+        lambda: [os.eventfd(0), os.eventfd(0), memory(), memory()],
+        lambda: [os.eventfd(0), os.pipe()[1], memory()],  # ringing it could block
+        lambda: [os.eventfd(0), os.eventfd(0), memory(seals=0)],  # could be cut off: SIGBUS
+        lambda: [os.eventfd(0), os.eventfd(0), memory(size=100)],
+        lambda: [os.eventfd(0), os.eventfd(0), os.open("/proc/self/exe", os.O_RDONLY)],
+    ],
+)
+def test_descriptors_are_what_they_should_be(attacker, descriptors):
+    with pytest.raises((EOFError, ConnectionError)):
+        attacker.register(descriptors())
+
+
+def test_descriptors_without_a_frame_are_not_gathered(node, attacker):
+    attacker.register()
+    fd = os.memfd_create("to-be-gathered")
+    attacker.send_raw(struct.pack("<II", 2, 0) + b"\x04\x00", [fd] * 5)
+    assert attacker.is_cut_off()
+    os.close(fd)
+
+    def gathered():
+        folder = f"/proc/{node.process.pid}/fd"
+        links = [f"{folder}/{name}" for name in os.listdir(folder)]
+        return any("to-be-gathered" in os.readlink(link) for link in links if os.path.lexists(link))
+
+    wait_for(lambda: not gathered())
+
+
+def test_an_estate_is_sealed_memory(attacker):
+    attacker.register()
+    attacker.send("EstateFile", fds=[os.open("/proc/self/exe", os.O_RDONLY)])
+    assert attacker.is_cut_off()
+
+
+def test_one_registers_once(attacker):
+    attacker.register()
+    attacker.send("Register", attacker.hello(), [os.eventfd(0), os.eventfd(0), memory()])
+    assert attacker.is_cut_off()
+
+
+def test_other_jobs_cannot_be_reached(node, attacker):
+    victim = Victim.remote()
+    held = ray.put(b"x" * 4_000_000)
+    assert ray.get(victim.add.remote(1)) == 2
+    own = struct.unpack_from("<Q", attacker.register())[0]
+    attacker.send("ConnectPeer", u64(NODE_INDEX + 1))  # the driver
+    assert b"does not know" in attacker.receive("PeerLost")
+    for number in range(2, own - NODE_INDEX):  # and its workers
+        attacker.send("ConnectPeer", u64(NODE_INDEX + number))
+        lost = attacker.receive("PeerLost")
+        assert b"does not know" in lost or b"has ended" in lost
+        attacker.send("BrokenPeer", u64(NODE_INDEX + number) + text(b"because"))
+        attacker.send("ReturnLease", u64(number) + b"\x01")
+        attacker.send("ReleaseSegment", u64(number))
+        attacker.send("OpenSegment", u64(number) + u64(number))
+        assert attacker.receive("SegmentOpened")[16] == 0
+    actor = victim._actor_id.binary()
+    attacker.ask("KillActor", actor + b"\x01")
+    assert b"does not know" in attacker.answer("Done")
+    attacker.ask("SubscribeActor", actor)
+    assert b"does not know" in attacker.answer("ActorUpdate")
+    attacker.ask("ActorOutOfScope", actor)
+    assert ray.get(victim.add.remote(2)) == 3
+    assert ray.get(held) == b"x" * 4_000_000
+
+
+def test_what_is_named_is_found_by_other_jobs(node, attacker):
+    victim = Victim.options(name="public", namespace="square", lifetime="detached").remote()
+    assert ray.get(victim.add.remote(1)) == 2
+    attacker.register()
+    attacker.ask("FindActor", text(b"public") + text(b"square"))
+    found = attacker.answer("FoundActor")
+    assert found[0] == 1
+    attacker.ask("KillActor", found[1:17] + b"\x01")
+    attacker.answer("Done")
+    with pytest.raises(ray.exceptions.RayActorError):
+        wait_for(lambda: ray.get(victim.add.remote(1)) != 2)
+
+
+def test_a_segment_is_written_by_its_writer_only(attacker):
+    attacker.register()
+    attacker.send("RequestSegment", u64(1) + u64(2 << 20))
+    segment = attacker.receive("SegmentGranted")[8:16]
+    attacker.send("OpenSegment", u64(2) + segment)
+    assert attacker.receive("SegmentOpened")[16] == 1
+    granted, opened = attacker.fds[-2:]
+    mmap.mmap(granted, PAGE).close()
+    mmap.mmap(opened, PAGE, prot=mmap.PROT_READ).close()
+    with pytest.raises(OSError):
+        mmap.mmap(opened, PAGE)
+    for fd in (granted, opened):
+        with pytest.raises(OSError):
+            os.ftruncate(fd, 0)
+
+
+def test_many_small_segments_are_refused(attacker):
+    attacker.register()
+    attacker.send("RequestSegment", u64(1) + u64(1))
+    assert attacker.is_cut_off()
+
+
+def test_who_does_not_read_is_cut_off(node, attacker):
+    from eagleray.experimental.internal_kv import _internal_kv_del, _internal_kv_put
+
+    _internal_kv_put("large", b"x" * (30 << 20))
+    attacker.register()
+    for _ in range(12):
+        attacker.ask("KvGet", text(b"") + text(b"large"))
+    # Not one answer was read; the sockets' buffers are small, 256 MiB the limit.
+    log = os.path.join(ray._state.state.node.session_dir, "logs", "node.log")
+    wait_for(lambda: "does not read" in open(log).read(), timeout=60)
+    assert attacker.is_cut_off()
+    _internal_kv_del("large")
+
+
+def test_descriptors_that_are_not_read_are_limited(attacker):
+    attacker.register()
+    attacker.send("RequestSegment", u64(1) + u64(2 << 20))
+    segment = attacker.receive("SegmentGranted")[8:16]
+    with pytest.raises((ConnectionError, TimeoutError)):
+        for number in range(20_000):
+            attacker.send("OpenSegment", u64(number) + segment)
+    assert attacker.is_cut_off()
+
+
+def test_an_answer_without_end_is_an_error(attacker):
+    from eagleray.experimental.internal_kv import (
+        _internal_kv_del,
+        _internal_kv_list,
+        _internal_kv_put,
+    )
+
+    for number in range(1200):
+        _internal_kv_put(f"{number:05}".encode() * 12_000, b"")
+    attacker.register()
+    attacker.ask("KvList", text(b"") + text(b""))
+    assert b"go in one" in attacker.answer("Done")
+    with pytest.raises(ValueError, match="go in one"):
+        _internal_kv_list("")
+    for number in range(12):
+        _internal_kv_del(f"{number:03}", del_by_prefix=True)
+
+
+def control_pid(node):
+    for pid in descendants(node.process.pid):
+        with open(f"/proc/{pid}/comm") as comm:
+            if comm.read().startswith("eagleray-contro"):
+                return pid
+    raise AssertionError("no control")
+
+
+def test_who_asks_faster_than_control_takes_waits(node, attacker):
+    attacker.register()
+    control = control_pid(node)
+    os.kill(control, signal.SIGSTOP)
+    try:
+        attacker.socket.settimeout(1)
+        with pytest.raises(TimeoutError):
+            for _ in range(60):
+                attacker.ask("KvPut", text(b"") + text(b"key") + text(b"x" * (16 << 20)) + b"\x01")
+        assert ray.get(double.remote(2), timeout=20) == 4  # nobody else waits
+        with open(f"/proc/{node.process.pid}/status") as status:
+            peak = next(line for line in status if line.startswith("VmHWM"))
+    finally:
+        os.kill(control, signal.SIGCONT)
+    assert int(peak.split()[1]) < 700 << 10, peak
+    attacker.socket.settimeout(20)
+    attacker.answer("Done")
+    assert control_pid(node) == control
+
+
+def test_answers_that_many_ask_for_do_not_end_control(node, attacker):
+    from eagleray.experimental.internal_kv import _internal_kv_del, _internal_kv_put
+
+    _internal_kv_put("large", b"x" * (30 << 20))
+    control = control_pid(node)
+    with Attacker(node.socket_path) as second, Attacker(node.socket_path) as third:
+        askers = [attacker, second, third] * 4
+        for each in askers[:3]:
+            each.register()
+        os.kill(control, signal.SIGSTOP)  # all come at once: 360 MB
+        for each in askers:
+            each.ask("KvGet", text(b"") + text(b"large"))
+        os.kill(control, signal.SIGCONT)
+        for each in askers:
+            assert each.answer("KvValue")[0] == 1
+    assert control_pid(node) == control
+    _internal_kv_del("large")
+
+
+def test_a_key_has_a_length(attacker):
+    attacker.register()
+    attacker.ask("KvPut", text(b"") + text(b"k" * 100_000) + text(b"") + b"\x01")
+    assert b"the key has more" in attacker.answer("Done")
+
+
+def test_an_actor_too_long_to_be_sent_is_an_error(node):
+    blob = b"x" * (70 << 20)
+
+    class Large:
+        data = blob
+
+        def size(self):
+            return len(self.data)
+
+    actor = ray.remote(Large).remote()
+    with pytest.raises(ray.exceptions.RayActorError, match="put\\(\\) what is large"):
+        ray.get(actor.size.remote(), timeout=60)
+    assert ray.get(double.remote(1)) == 2
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        b"",
+        b"\0",
+        b"\xff\xfe",
+        b"[]",
+        b"null",
+        b"{",
+        b"[" * 100_000,
+        b'{"socket": 3, "pid": 1}',
+        b'{"socket": "/", "pid": "1"}',
+        b'{"socket": "/", "pid": 1}',  # a process, and no node
+        b'{"socket": "a\\u0000b", "pid": 1}',
+        b'{"socket": "/", "pid": -1}',
+        b'{"socket": "/", "pid": 1e400}',
+    ],
+)
+def test_a_state_file_that_makes_no_sense_names_no_cluster(tmp_path, junk):
+    session = tmp_path / "session_2026-01-01_00-00-00_1"
+    session.mkdir()
+    (session / "address.json").write_bytes(junk)
+    assert ray._node.find_running(str(tmp_path)) is None
+
+
+def test_a_state_file_is_a_file_of_ones_own(tmp_path):
+    session = tmp_path / "session_2026-01-01_00-00-00_1"
+    session.mkdir()
+    os.mkfifo(session / "address.json")  # opening it could wait for ever
+    assert ray._node.find_running(str(tmp_path)) is None
+    os.unlink(session / "address.json")
+    os.symlink("/etc/passwd", session / "address.json")
+    assert ray._node.find_running(str(tmp_path)) is None
+
+
+def test_a_directory_that_others_write_is_refused(tmp_path):
+    os.chmod(tmp_path, 0o777)
+    with pytest.raises(PermissionError, match="others may write"):
+        ray._node.make_session_dir(str(tmp_path))
+
+
+@ray.remote(num_returns="streaming", max_retries=0)
+def scribble():
+    """Ruins the ring in which this worker writes to its driver, whatever it writes there."""
+    with open("/proc/self/maps") as maps:
+        link = next(line for line in maps if "eagleray-link" in line)
+    ring = int(link.split("-")[0], 16) + PAGE + (512 << 10)  # the second of the two
+
+    def ruin():
+        while True:
+            ctypes.memset(ring, 0xEE, 8)
+
+    threading.Thread(target=ruin, daemon=True).start()
+    yield from range(1_000_000_000)
+
+
+def test_a_ring_in_ruins_costs_its_worker_only(node):
+    with pytest.raises(ray.exceptions.WorkerCrashedError, match="nonsense"):
+        for ref in scribble.remote():
+            ray.get(ref, timeout=30)
+    # The lease has come back: both CPUs can be had.
+    wait_for(lambda: ray.available_resources().get("CPU") == 2)
+    assert ray.get([double.remote(i) for i in range(100)]) == [2 * i for i in range(100)]
