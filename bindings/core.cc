@@ -35,7 +35,7 @@ bool wait_for(const std::function<bool()>& done, Instant deadline, const Needs& 
   for (;;) {
     ClientShell::Waited waited;
     {
-      nb::gil_scoped_release release;
+      GilRelease release;
       waited = shell().wait(done, options);
     }
     switch (waited) {
@@ -122,7 +122,7 @@ ControlAnswer answer_to(RequestId request, Instant deadline) {
     ControlAnswer answer = Done{kNone, "the connection to the node ended"};
     ClientShell::Waited waited;
     {
-      nb::gil_scoped_release release;
+      GilRelease release;
       waited = shell().wait_for_answer(request, deadline, answer);
     }
     if (waited == ClientShell::Waited::kInterrupted) {
@@ -162,7 +162,7 @@ namespace {
 Client connect(ClientShell::Options options) {
   Result<std::unique_ptr<ClientShell>> opened = Error{ErrorCode::kUnavailable, ""};
   {
-    nb::gil_scoped_release release;
+    GilRelease release;
     opened = ClientShell::open(std::move(options));
   }
   if (!opened.ok()) {
@@ -232,7 +232,7 @@ void wait_through_signals(double seconds, const std::function<ClientShell::Waite
   for (;;) {
     ClientShell::Waited waited;
     {
-      nb::gil_scoped_release release;
+      GilRelease release;
       waited = wait(deadline);
     }
     if (waited != ClientShell::Waited::kInterrupted) return;
@@ -245,7 +245,7 @@ void bind_logs(nb::class_<Client>& client) {
       .def(
           "wait_for_log_lines",
           [](Client& c, std::optional<double> timeout) {
-            nb::gil_scoped_release release;
+            GilRelease release;
             return c.core->wait_for_logs(timeout ? static_cast<int>(*timeout * 1000) : -1);
           },
           nb::arg("timeout").none())
@@ -275,7 +275,7 @@ NB_MODULE(_core, m) {
                   })
       .def("close",
            [](Client& c) {
-             nb::gil_scoped_release release;
+             GilRelease release;
              c.core->close();
            })
       .def("after_fork",
@@ -300,6 +300,7 @@ NB_MODULE(_core, m) {
   bind_groups(client);
   bind_settings(m);
   bind_execution(m, client);
+  m.def("end_interpreter", &end_interpreter);
   m.def("set_parent_death_signal", [](int number) { ::prctl(PR_SET_PDEATHSIG, number); });
   m.def("become_subreaper", &become_subreaper);
   m.def("end_descendants",

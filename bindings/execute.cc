@@ -373,7 +373,7 @@ void run_worker(Client& client, nb::callable run_task, nb::callable start_actor,
   for (;;) {
     WorkerDuty duty;
     {
-      nb::gil_scoped_release release;
+      GilRelease release;
       duty = client.core->next_duty();
     }
     try {
@@ -399,7 +399,7 @@ void run_worker(Client& client, nb::callable run_task, nb::callable start_actor,
 nb::object next_task(Client& client, std::optional<std::vector<std::string>> groups) {
   ExecTask* task = nullptr;
   {
-    nb::gil_scoped_release release;
+    GilRelease release;
     task = client.core->next_task(groups.value_or(std::vector<std::string>{}));
   }
   return task ? wrap_task(task) : nb::none();
@@ -520,7 +520,7 @@ void bind_execution(nb::module_& m, nb::class_<Client>& client) {
       .def("is_cancelled", [](Client&, Task& task) { return task.exec->cancelled; })
       .def("flush",
            [](Client& c) {
-             nb::gil_scoped_release release;
+             GilRelease release;
              c.core->flush();
            })
       .def("leaving",

@@ -177,7 +177,7 @@ void bind_objects(nb::class_<Client>& client) {
            [](Client& c, int timeout_ms) {
              std::vector<Object*> objects;
              {
-               nb::gil_scoped_release release;
+               GilRelease release;
                objects = c.core->take_notifications(timeout_ms);
              }
              nb::list list;
@@ -204,7 +204,7 @@ void bind_objects(nb::class_<Client>& client) {
            })
       .def("wait_reason", [](Client& c, nb::handle ref) {
         Object* object = checked(ref);
-        nb::gil_scoped_release release;
+        GilRelease release;
         return c.core->wait_reason(object);
       });
 }

@@ -1,7 +1,6 @@
 #include "signal_watch.h"
 
 #include <fcntl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <utility>
@@ -10,11 +9,6 @@
 
 namespace eagleray::python {
 namespace {
-
-bool in_main_thread() {
-  thread_local const bool is = ::getpid() == static_cast<pid_t>(::syscall(SYS_gettid));
-  return is;
-}
 
 // Null when it cannot be made: then a signal is seen if it interrupts poll().
 Pipe* process_pipe() {

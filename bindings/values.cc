@@ -125,9 +125,10 @@ char* reserve(Value& value, size_t size) {
     PyGILState_Release(held);
     return raised;
   };
-  Py_BEGIN_ALLOW_THREADS;
-  room = runtime().shell->allocate(size, interrupted, watch.signals());
-  Py_END_ALLOW_THREADS;
+  {
+    GilRelease release;
+    room = runtime().shell->allocate(size, interrupted, watch.signals());
+  }
   if (!room.ok()) {
     if (PyErr_Occurred()) return nullptr;
     PyObject* record = PyObject_CallFunction(runtime().system_error, "ssy#", "store_full",
@@ -153,9 +154,10 @@ void copy_bytes(char* to, const void* from, size_t size) {
     std::memcpy(to, from, size);
     return;
   }
-  Py_BEGIN_ALLOW_THREADS;
-  std::memcpy(to, from, size);
-  Py_END_ALLOW_THREADS;
+  {
+    GilRelease release;
+    std::memcpy(to, from, size);
+  }
 }
 
 struct Buffers {
@@ -379,9 +381,10 @@ bool encode_value(PyObject* object, Value& value, std::vector<Object*>& nested) 
 PyObject* decode_value(const Value& value, Object* keep) {
   if (value.kind == ValueKind::kStored) {
     Result<ClientShell::View> view = Error{ErrorCode::kUnavailable, ""};
-    Py_BEGIN_ALLOW_THREADS;
-    view = runtime().shell->view(value.location);
-    Py_END_ALLOW_THREADS;
+    {
+      GilRelease release;
+      view = runtime().shell->view(value.location);
+    }
     if (!view.ok()) {
       Value lost;
       lost.kind = ValueKind::kSystemError;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "client/client_machine.h"
+#include "gil.h"
 #include "shell/client_shell.h"
 
 namespace eagleray::python {

@@ -221,6 +221,28 @@ def test_ctrl_c_interrupts_a_get_while_another_thread_waits():
     assert "interrupted" in out, err
 
 
+def test_a_program_ends_while_its_threads_wait():
+    code = """
+        import threading, eagleray as ray
+        ray.init(num_cpus=2)
+
+        @ray.remote
+        def number():
+            return 7
+
+        assert number.remote().future().result() == 7  # a thread of ours is in the core
+        forever = ray.remote(lambda: __import__("time").sleep(1000)).remote()
+        threads = [threading.Thread(target=ray.get, args=[forever], daemon=True) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        ray.get(number.remote())
+    """
+    for _ in range(3):
+        process = python(code, env={**os.environ, "PYTHONPATH": "python"})
+        _, err = process.communicate(timeout=60)
+        assert (process.returncode, err) == (0, "")
+
+
 def test_a_signal_at_any_moment_ends_a_wait():
     # Between the look for signals and the sleep, too: there one would be seen when the wait ends only.
     process = python(

@@ -361,13 +361,24 @@ def shutdown(_exiting_interpreter: bool = False) -> None:
         state.runtime_env = {}
         if core is not None:
             state.renew()
-            if monitor is not None:
-                interrupted = _exiting_interpreter and _ended_by_ctrl_c()
-                monitor.finish(node.stop if node is not None else None, interrupted)
-            else:
+
+            def end_node() -> None:
+                if _exiting_interpreter:
+                    from ._core import end_interpreter
+
+                    end_interpreter()
                 if node is not None:
                     node.stop()
-                core.close()
+
+            if monitor is not None:
+                monitor.finish(
+                    end_node,
+                    node_ends=node is not None,
+                    hurried=_exiting_interpreter and _ended_by_ctrl_c(),
+                )
+            else:
+                end_node()
+            core.close()
 
 
 def _ended_by_ctrl_c() -> bool:

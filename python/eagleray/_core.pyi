@@ -245,6 +245,9 @@ def actor_from_wire(
     actor_id: bytes, owner: int, weak: bool, ordered: bool, max_pending: int
 ) -> ActorCore: ...
 def on_interrupt(signal: int, frame: object | None) -> None: ...  # raises KeyboardInterrupt
+def end_interpreter() -> (
+    None
+): ...  # at exit, before close(): threads that wait in the core stay there
 def set_parent_death_signal(signal: int) -> None: ...
 def become_subreaper() -> None: ...
 def end_descendants(seconds: float) -> None: ...  # kills and reaps all, or gives up

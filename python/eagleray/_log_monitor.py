@@ -37,9 +37,9 @@ class LogMonitor:
             self._shell.events.register("post_run_cell", self._end_cell)
         self._thread.start()
 
-    def finish(self, end_node: Any, hurried: bool) -> None:
+    def finish(self, end_node: Any, *, node_ends: bool, hurried: bool) -> None:
         """Prints all that workers have printed, or, hurried, what can be printed at once; end_node() ends the
-        node, None: it is not ours to end."""
+        node, if it is ours to end."""
         self._stops = hurried
         try:
             if not hurried:
@@ -47,14 +47,11 @@ class LogMonitor:
         finally:
             if self._shell is not None:
                 self._shell.events.unregister("post_run_cell", self._end_cell)
-            if end_node is not None:
-                end_node()
+            end_node()
+            if node_ends:
                 self._core.wait_for_node_end(FLUSH_S)
             with self._lock:
                 self._print(everything=True)
-            self._core.close()
-            # It must not come back from the core while the interpreter ends.
-            self._thread.join(FLUSH_S)
 
     def _run(self) -> None:
         timeout: float | None = None

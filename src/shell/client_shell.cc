@@ -593,10 +593,8 @@ void ClientShell::sleep_as_waiter(Instant deadline, uint64_t seen_completions, i
   if (ready < 0 || fds[1].revents) ++interrupts_;
 }
 
-void ClientShell::leave_seat(std::unique_lock<std::mutex>& lock) {
-  seat_taken_ = false;
-  waiter_drives_.store(false, std::memory_order_release);
-  seat_changes_.fetch_add(1, std::memory_order_relaxed);
+// Nobody has the seat: somebody who waits for it is to take it, or else the background thread.
+void ClientShell::offer_seat(std::unique_lock<std::mutex>& lock) {
   const bool others = waiting_for_seat_ > 0;
   if (seat_bell_wanted_) ring_eventfd(seat_bell_.get());
   lock.unlock();
@@ -724,7 +722,14 @@ ClientShell::Waited ClientShell::wait(const std::function<bool()>& done, const W
     effects_.to_node.push_back(Unblocked{});
     apply();
   }
-  if (in_seat) leave_seat(lock);
+  if (in_seat) {
+    seat_taken_ = false;
+    waiter_drives_.store(false, std::memory_order_seq_cst);  // before background_parked_ is read
+    seat_changes_.fetch_add(1, std::memory_order_relaxed);
+  }
+  // Even if this thread never had it: the offer of whoever left it may have been to this thread,
+  // which has what it waited for.
+  if (!seat_taken_) offer_seat(lock);
   return result;
 }
 

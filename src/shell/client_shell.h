@@ -206,7 +206,7 @@ class ClientShell {
                      WaitProgress& progress);
   Waited ended(const Wait& options, const WaitProgress& progress);
   void sleep_as_waiter(Instant deadline, uint64_t seen_completions, int signal_fd);
-  void leave_seat(std::unique_lock<std::mutex>& lock);
+  void offer_seat(std::unique_lock<std::mutex>& lock);  // gives up the lock
   void run_background();
   void write_estate();
   void count_running(int32_t change);
