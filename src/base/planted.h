@@ -39,6 +39,7 @@ enum class Planted : uint8_t {
   kOrphanDroppedEarly,
   kActorEndMentioned,
   kStopForgetsPending,
+  kGroupAwaitedOnce,
   kPlacesTwice,
   kNothingSentAgain,
   kSubscriptionsForgotten,

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/planted.h"
+
 namespace eagleray {
 namespace {
 
@@ -118,7 +120,8 @@ void NodeMachine::on(ProcId from, const RequestLeases& request, Instant now, Nod
   Demand& demand = fresh ? demands_.emplace_back(Demand{from, request, 0, now, false}) : *found;
   demand.request.wanted = request.wanted;
   demand.since = now;
-  if (fresh) await_group(request.strategy, out);
+  // Not only the first time: what was refused may be asked for again.
+  if (fresh || !planted(Planted::kGroupAwaitedOnce)) await_group(request.strategy, out);
   if (demand.held == 0 &&
       is_refused(request.strategy, fit_here(request.resources, request.strategy))) {
     refuse(demand, FailureKind::kUnschedulable,

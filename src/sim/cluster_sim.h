@@ -80,6 +80,8 @@ class ClusterSim {
   struct Group {
     Strategy strategy;
     const TaskTemplate* form = nullptr;  // of tasks in it
+    RequestId request;                   // of control, and not answered
+    bool made = false;
     bool removed = false;
   };
   struct Process {
@@ -171,7 +173,7 @@ class ClusterSim {
   void deliver_link(uint64_t from, uint64_t to);
   void act(Process& driver);
   void act_on_actors(Process& driver);
-  void ask(Process& process, ControlCall call);
+  RequestId ask(Process& process, ControlCall call);
   void use_pair(Process& process);
   void on_control_says(Process& process, const ControlSays& message);
   void on_registered(Process& process, const Registered& message);
@@ -188,6 +190,8 @@ class ClusterSim {
   void use_groups(Process& process);
   void remove_group(Process& process, Group& group);
   bool remove_groups();
+  static const Group* some_group(const Process& process, uint64_t number);
+  static void on_group_answer(Process& process, const ControlSays& message);
   // generators.cc
   void call_generator(Process& process);
   bool read_item(Process& process, Reader& reader);

@@ -25,14 +25,33 @@ void ClusterSim::make_group(Process& process) {
   TaskTemplate form = *process.retried;
   form.key = process.machine->intern_key({{"CPU", kResourceUnit}}, group.strategy, "");
   group.form = process.machine->intern_template(form);
+  group.request = ask(process, CreateGroup{std::move(spec)});
   process.groups.push_back(group);
-  ask(process, CreateGroup{std::move(spec)});
+}
+
+// Control may refuse what its disk cannot keep: then there is no such group, or there still is.
+void ClusterSim::on_group_answer(Process& process, const ControlSays& message) {
+  const auto* done = std::get_if<Done>(&message.answer);
+  for (Group& group : process.groups) {
+    if (group.request != message.request) continue;
+    group.request = RequestId{};
+    const bool kept = done && done->error_code == 0;
+    (group.made ? group.removed : group.made) = kept;
+  }
+  std::erase_if(process.groups, [](const Group& group) { return !group.request && !group.made; });
+}
+
+// One that a program knows of: null when there is none.
+const ClusterSim::Group* ClusterSim::some_group(const Process& process, uint64_t number) {
+  if (process.groups.empty()) return nullptr;
+  const Group& group = process.groups[number % process.groups.size()];
+  return group.made ? &group : nullptr;
 }
 
 void ClusterSim::use_groups(Process& process) {
   if (process.groups.size() < 2) return make_group(process);
   Group& group = process.groups[random_.below(process.groups.size())];
-  if (!group.removed && random_.chance(30)) {
+  if (group.made && !group.request && !group.removed && random_.chance(30)) {
     remove_group(process, group);
   } else if (group.removed && random_.chance(50)) {  // its tasks stay; a new group takes its place
     group = std::move(process.groups.back());
@@ -42,8 +61,7 @@ void ClusterSim::use_groups(Process& process) {
 }
 
 void ClusterSim::remove_group(Process& process, Group& group) {
-  group.removed = true;
-  ask(process, RemoveGroup{group.strategy.group});
+  group.request = ask(process, RemoveGroup{group.strategy.group});
 }
 
 // What waits for room in a group, or for the group itself, may wait for ever; what waits for a
@@ -53,7 +71,7 @@ bool ClusterSim::remove_groups() {
   for (const auto& each : processes_) {
     if (!each->alive) continue;
     for (Group& group : each->groups) {
-      if (group.removed) continue;
+      if (group.removed || group.request) continue;
       remove_group(*each, group);
       any = true;
     }

@@ -71,6 +71,8 @@ inline constexpr std::array kPlantedBugs{
                "the end of an actor is said once, not until it is acknowledged"},
     PlantedBug{Planted::kStopForgetsPending, "stop_forgets_pending", "node/node_control.cc",
                "an actor that is stopped before it was placed is placed"},
+    PlantedBug{Planted::kGroupAwaitedOnce, "group_awaited_once", "node/node_machine.cc",
+               "control is asked only once about a group that tasks wait for"},
     PlantedBug{Planted::kPlacesTwice, "places_twice", "node/node_control.cc",
                "a repeated order places an actor a second time"},
     PlantedBug{Planted::kNothingSentAgain, "nothing_sent_again", "node/control_link.cc",

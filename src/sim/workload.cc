@@ -58,8 +58,8 @@ void ClusterSim::submit(Process& process, uint32_t depth) {
   Expected expected{script.number};
   ClientMachine::Call call;
   call.form = random_.chance(30) ? process.once : process.retried;
-  if (!process.running.task && !process.groups.empty() && random_.chance(20)) {
-    call.form = process.groups[random_.below(process.groups.size())].form;
+  if (!process.running.task && random_.chance(20)) {
+    if (const Group* group = some_group(process, random_.below(2))) call.form = group->form;
   }
   for (uint32_t position = 0; !held.empty() && random_.chance(40) && position < 3; ++position) {
     const Held& argument = held[random_.below(held.size())];
@@ -169,8 +169,9 @@ void ClusterSim::act_on_actors(Process& process) {
     spec.class_name = "Actor";
     spec.max_restarts = static_cast<int32_t>(random_.below(3));
     spec.placement_resources = {{"CPU", kResourceUnit}};
-    if (!process.groups.empty() && random_.chance(20)) {
-      spec.strategy = process.groups[random_.below(process.groups.size())].strategy;
+    const Group* group = random_.chance(20) ? some_group(process, random_.below(2)) : nullptr;
+    if (group) {
+      spec.strategy = group->strategy;
       if (random_.chance(50)) spec.resources = spec.placement_resources;
     }
     const auto made =
@@ -190,10 +191,11 @@ void ClusterSim::drop_actor(Process& process, size_t at) {
   process.handles.erase(process.handles.begin() + static_cast<long>(at));
 }
 
-void ClusterSim::ask(Process& process, ControlCall call) {
+RequestId ClusterSim::ask(Process& process, ControlCall call) {
   const RequestId request = process.machine->next_request();
   process.asked.insert(request);
   process.to_node.push_back(AskControl{request, std::move(call)});
+  return request;
 }
 
 // A key of its own: what it reads is what was last acknowledged.
