@@ -31,19 +31,23 @@ bool wait_for(const std::function<bool()>& done, Instant deadline, const Needs& 
   if (needs.objects && (in_task() || constructing)) options.objects = needs.objects;
   options.cycle = &cycle;
   SignalWatch watch;
-  options.signals = watch.signals();
   for (;;) {
+    options.signals = watch.signals();
     ClientShell::Waited waited;
     {
       GilRelease release;
       waited = shell().wait(done, options);
     }
+    options.has_spun = waited == ClientShell::Waited::kWatch;
     switch (waited) {
       case ClientShell::Waited::kTrue: return true;
       case ClientShell::Waited::kTimeout: return false;
       case ClientShell::Waited::kClosed:
         PyErr_SetString(PyExc_ConnectionError, "eagleray was shut down while something waited");
         throw nb::python_error();
+      case ClientShell::Waited::kWatch:
+        if (watch.begin()) throw nb::python_error();
+        break;
       case ClientShell::Waited::kInterrupted:
         if (watch.raised()) throw nb::python_error();
         break;
@@ -118,20 +122,33 @@ ControlAnswer ask_control(ControlCall call, Instant deadline) {
 
 ControlAnswer answer_to(RequestId request, Instant deadline) {
   constexpr uint8_t kNone = 255;
+  SignalWatch watch;
+  ClientShell::Wait options;
+  options.deadline = deadline;
+  const auto give_up = [&] {
+    shell().forget_answer(request);
+    throw nb::python_error();
+  };
   for (;;) {
     ControlAnswer answer = Done{kNone, "the connection to the node ended"};
+    options.signals = watch.signals();
     ClientShell::Waited waited;
     {
       GilRelease release;
-      waited = shell().wait_for_answer(request, deadline, answer);
+      waited = shell().wait_for_answer(request, options, answer);
+    }
+    options.has_spun = waited == ClientShell::Waited::kWatch;
+    if (waited == ClientShell::Waited::kWatch) {
+      if (watch.begin()) give_up();
+      continue;
     }
     if (waited == ClientShell::Waited::kInterrupted) {
-      if (PyErr_CheckSignals() != 0) throw nb::python_error();
+      if (watch.raised()) give_up();
       continue;
     }
     if (waited == ClientShell::Waited::kTimeout) {
       PyErr_SetString(PyExc_TimeoutError, "control did not answer in time");
-      throw nb::python_error();
+      give_up();
     }
     const auto* done = std::get_if<Done>(&answer);
     if (done && done->error_code == kNone) {

@@ -293,7 +293,10 @@ void on_interrupt(int, nb::handle) {
 void await_late_interrupt(const ExecTask* next) {
   if (!interrupt_on_its_way) return;
   for (int ms = 0; interrupt_on_its_way && ms < kLateInterruptMsMax; ++ms) {
-    if (PyErr_CheckSignals() != 0) PyErr_Clear();
+    if (PyErr_CheckSignals() != 0) {
+      if (!PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) throw nb::python_error();
+      PyErr_Clear();
+    }
     if (interrupt_on_its_way) ::poll(nullptr, 0, 1);
   }
   interrupt_on_its_way = false;

@@ -1,9 +1,11 @@
 #include "gil.h"
 
+#include <pthread.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdint>
 
 namespace eagleray::python {
 namespace {
@@ -14,8 +16,18 @@ std::atomic<bool> interpreter_ends{false};
 
 void end_interpreter() { interpreter_ends.store(true, std::memory_order_release); }
 
+// The thread that forks is its child's main one, so the answer is kept for one process only.
 bool in_main_thread() {
-  thread_local const bool is = ::getpid() == static_cast<pid_t>(::syscall(SYS_gettid));
+  static std::atomic<uint32_t> forks{0};
+  [[maybe_unused]] static const int registered =
+      ::pthread_atfork(nullptr, nullptr, [] { forks.fetch_add(1, std::memory_order_relaxed); });
+  thread_local uint32_t known_at = UINT32_MAX;
+  thread_local bool is = false;
+  const uint32_t now = forks.load(std::memory_order_relaxed);
+  if (known_at != now) {
+    known_at = now;
+    is = ::getpid() == static_cast<pid_t>(::syscall(SYS_gettid));
+  }
   return is;
 }
 

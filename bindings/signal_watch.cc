@@ -3,8 +3,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <utility>
-
 #include "common.h"
 
 namespace eagleray::python {
@@ -36,34 +34,33 @@ int set_wakeup_fd(int fd) {
 
 }  // namespace
 
-SignalWatch::SignalWatch() {
-  if (!in_main_thread()) return;
-  pipe_ = process_pipe();
-  if (!pipe_) return;
-  signals_.fd = pipe_->read.get();
-  signals_.watch = [this] {
-    nb::gil_scoped_acquire acquire;
-    if (!std::exchange(watching_, true)) before_ = set_wakeup_fd(pipe_->write.get());
-    return PyErr_CheckSignals() != 0;
-  };
-}
+SignalWatch::SignalWatch() : watches_(in_main_thread()) {}
 
 SignalWatch::~SignalWatch() {
-  if (!watching_) return;
+  if (!pipe_) return;
   nb::error_scope kept;  // the wait may be ending with an exception
   set_wakeup_fd(before_);
   drain();
 }
 
+bool SignalWatch::begin() {
+  watches_ = false;
+  pipe_ = process_pipe();
+  if (pipe_) before_ = set_wakeup_fd(pipe_->write.get());
+  return PyErr_CheckSignals() != 0;
+}
+
 bool SignalWatch::raised() {
   drain();
-  return PyErr_Occurred() || PyErr_CheckSignals() != 0;
+  return PyErr_CheckSignals() != 0;
 }
 
 void SignalWatch::drain() {
-  if (!watching_) return;
+  if (!pipe_) return;
   char numbers[64];
   for (ssize_t n; (n = ::read(pipe_->read.get(), numbers, sizeof numbers)) > 0;) {
+    // A wait inside a handler of another wait: that one looks at its signals when this has ended.
+    if (before_ == pipe_->write.get()) continue;
     if (before_ >= 0) (void)!::write(before_, numbers, static_cast<size_t>(n));
   }
 }

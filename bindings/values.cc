@@ -119,15 +119,17 @@ char* reserve(Value& value, size_t size) {
   }
   Result<ClientShell::Room> room = Error{ErrorCode::kUnavailable, ""};
   SignalWatch watch;
-  const auto interrupted = [&] {
+  const auto give_up = [&](ClientShell::Waited waited, ClientShell::Wait::Signals& signals) {
+    if (!in_main_thread()) return false;  // it has no signals, and does not come back if all ends
     const PyGILState_STATE held = PyGILState_Ensure();
-    const bool raised = watch.raised();
+    const bool raised = waited == ClientShell::Waited::kWatch ? watch.begin() : watch.raised();
     PyGILState_Release(held);
+    signals = watch.signals();
     return raised;
   };
   {
     GilRelease release;
-    room = runtime().shell->allocate(size, interrupted, watch.signals());
+    room = runtime().shell->allocate(size, watch.signals(), give_up);
   }
   if (!room.ok()) {
     if (PyErr_Occurred()) return nullptr;

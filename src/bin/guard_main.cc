@@ -37,6 +37,7 @@ int main(int argc, char** argv) {
                  "eagleray-guard: says what to start: eagleray-guard PROGRAM [ARGUMENT ...]\n");
     return 2;
   }
+  ::signal(SIGCHLD, SIG_DFL);  // ignored by a parent, it would be ignored here, and no end be seen
   eagleray::become_subreaper();
   sigset_t ours, before;
   sigemptyset(&ours);

@@ -651,7 +651,7 @@ void ClientShell::sleep_in_seat(std::unique_lock<std::mutex>& lock, const Wait& 
   apply();
   const Instant next = std::min(options.deadline, machine_.next_deadline());
   lock.unlock();
-  sleep_as_waiter(next, seen_completions, progress.signal_fd);
+  sleep_as_waiter(next, seen_completions, options.signals.fd);
   lock.lock();
   read_node();
   apply();
@@ -673,18 +673,9 @@ ClientShell::Waited ClientShell::wait(const std::function<bool()>& done, const W
   if (done()) return Waited::kTrue;
   WaitProgress progress;
   progress.interrupts = interrupts_;
-  // Whether it may sleep now; not before it has seen what happened while it asked.
-  const auto ready_to_sleep = [&] {
-    if (!options.signals || progress.signal_fd >= 0) return true;
-    progress.signal_fd = options.signals->fd;
-    lock.unlock();
-    const bool signalled = options.signals->watch();
-    lock.lock();
-    if (signalled) ++interrupts_;
-    return false;
-  };
   Waited result = Waited::kTrue;
   bool in_seat = false;
+  bool spun = options.has_spun;
   int drives = 0;
   do {
     if (closed()) {
@@ -699,7 +690,11 @@ ClientShell::Waited ClientShell::wait(const std::function<bool()>& done, const W
       doorbell().background_sleeps.store(0, std::memory_order_relaxed);
     }
     if (!in_seat) {
-      if (ready_to_sleep()) await_seat(lock, options.deadline, progress.signal_fd);
+      if (options.signals.wanted) {
+        result = Waited::kWatch;
+        break;
+      }
+      await_seat(lock, options.deadline, options.signals.fd);
     } else {
       const bool worked = drive((++drives % kSocketEveryDrives) == 0);
       if (done()) break;
@@ -708,11 +703,17 @@ ClientShell::Waited ClientShell::wait(const std::function<bool()>& done, const W
         result = Waited::kInterrupted;
         break;
       }
-      lock.unlock();
-      const bool arrived = spin();
-      lock.lock();
-      if (arrived || done()) continue;
-      if (ready_to_sleep()) sleep_in_seat(lock, options, progress);
+      if (!std::exchange(spun, false)) {
+        lock.unlock();
+        const bool arrived = spin();
+        lock.lock();
+        if (arrived || done()) continue;
+      }
+      if (options.signals.wanted) {
+        result = Waited::kWatch;
+        break;
+      }
+      sleep_in_seat(lock, options, progress);
     }
     if (done()) break;
     result = ended(options, progress);
@@ -801,7 +802,12 @@ void ClientShell::run_background() {
 
 // ---- questions ----
 
-ClientShell::Waited ClientShell::wait_for_answer(RequestId request, Instant deadline,
+void ClientShell::forget_answer(RequestId request) {
+  std::lock_guard lock(mutex_);
+  if (answers_.erase(request) == 0) unasked_.insert(request);
+}
+
+ClientShell::Waited ClientShell::wait_for_answer(RequestId request, const Wait& options,
                                                  ControlAnswer& answer) {
   const Waited waited = wait(
       [&] {
@@ -811,7 +817,7 @@ ClientShell::Waited ClientShell::wait_for_answer(RequestId request, Instant dead
         answers_.erase(it);
         return true;
       },
-      Wait{.deadline = deadline});
+      options);
   return waited;
 }
 

@@ -78,7 +78,7 @@ class ClientShell {
   Access access() { return Access(*this); }
   Instant now() const { return monotonic_now(); }
 
-  enum class Waited : uint8_t { kTrue, kTimeout, kInterrupted, kClosed, kDeadlock };
+  enum class Waited : uint8_t { kTrue, kTimeout, kInterrupted, kWatch, kClosed, kDeadlock };
   // Drives until `done` (called with the lock held) is true. kInterrupted: a signal arrived; the
   // caller looks at it and may wait again.
   struct Wait {
@@ -90,14 +90,15 @@ class ClientShell {
     const std::vector<Object*>* objects = nullptr;
     const ExecTask* task = nullptr;  // whose wait it is; null: an actor's constructor's
     std::string* cycle = nullptr;
-    // Given by the thread that handles the program's signals. `watch` is called once, without the
-    // lock, before that thread first sleeps; true: a signal waits to be handled. From then on one
-    // makes `fd` readable, whichever thread it came to. Either ends the wait with kInterrupted.
+    // Of the thread that handles the program's signals. Before it first sleeps the wait ends with
+    // kWatch, if `wanted`; the caller watches and waits again. A signal makes `fd` readable from
+    // then on, whichever thread it came to, and ends the wait with kInterrupted.
     struct Signals {
-      std::function<bool()> watch;
+      bool wanted = false;
       int fd = -1;
     };
-    const Signals* signals = nullptr;
+    Signals signals{};
+    bool has_spun = false;  // in the call that ended with kWatch
   };
   Waited wait(const std::function<bool()>& done, const Wait& options);
   // Why `object` has no value yet. Asks the process that knows, for 200 ms at most.
@@ -106,18 +107,19 @@ class ClientShell {
   // ---- node's answers ----
   RequestId ask_control(ControlCall call);
   // kTrue with `answer` as it was: the connection has ended.
-  Waited wait_for_answer(RequestId request, Instant deadline, ControlAnswer& answer);
+  Waited wait_for_answer(RequestId request, const Wait& options, ControlAnswer& answer);
+  void forget_answer(RequestId request);  // nobody waits for it any more
 
   // ---- values ----
   // Room of `bytes` in the store, to be filled by the caller. kLimit when the store stays full,
-  // kInvalid when it could never hold so much, kUnavailable when `give_up` (called without the lock
-  // after a signal) said so.
+  // kInvalid when it could never hold so much, kUnavailable when `give_up` said so: it is called
+  // without the lock after kWatch and kInterrupted, and says what the next wait is to watch.
   struct Room {
     StoreLocation location;
     char* data = nullptr;
   };
-  Result<Room> allocate(uint64_t bytes, const std::function<bool()>& give_up,
-                        const Wait::Signals* signals);
+  using GiveUp = std::function<bool(Waited, Wait::Signals&)>;
+  Result<Room> allocate(uint64_t bytes, Wait::Signals signals, const GiveUp& give_up);
   void free_room(const StoreLocation& location);
   // A mapping that stays while the returned pointer lives. kNotFound when the segment is gone.
   struct View {
@@ -178,9 +180,8 @@ class ClientShell {
   void handle_node(Frame&& frame);
   struct SegmentReply;
   Result<Ok> take_segment(SegmentReply& reply);  // lock held
-  Result<SegmentAllocator::Extent> wait_for_room(uint64_t bytes,
-                                                 const std::function<bool()>& give_up,
-                                                 const Wait::Signals* signals);
+  Result<SegmentAllocator::Extent> wait_for_room(uint64_t bytes, Wait::Signals signals,
+                                                 const GiveUp& give_up);
   void keep_logs(LogLines&& lines);
   void add_link(const PeerLinked& message, std::vector<Fd>&& fds);
   void lose_peer(const PeerLost& message);
@@ -196,7 +197,6 @@ class ClientShell {
   struct WaitProgress {
     uint64_t interrupts = 0;    // when it began
     bool told_blocked = false;  // the node
-    int signal_fd = -1;         // once it is watched
     bool begun = false;         // tried to
     uint64_t number = 0;        // the machine's, of this wait
   };

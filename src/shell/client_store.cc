@@ -16,9 +16,8 @@ Result<Ok> ClientShell::take_segment(SegmentReply& reply) {
 }
 
 // Asks for a segment and waits, until it comes or room is freed in a segment that is here already.
-Result<SegmentAllocator::Extent> ClientShell::wait_for_room(uint64_t bytes,
-                                                            const std::function<bool()>& give_up,
-                                                            const Wait::Signals* signals) {
+Result<SegmentAllocator::Extent> ClientShell::wait_for_room(uint64_t bytes, Wait::Signals signals,
+                                                            const GiveUp& give_up) {
   RequestId request;
   {
     Access machine = access();
@@ -47,11 +46,12 @@ Result<SegmentAllocator::Extent> ClientShell::wait_for_room(uint64_t bytes,
     }
     return true;
   };
-  Waited waited = Waited::kInterrupted;
   bool given_up = false;
-  while (waited == Waited::kInterrupted && !given_up) {
-    waited = wait(done, Wait{.signals = signals});
-    given_up = waited == Waited::kInterrupted && give_up();
+  for (;;) {
+    const Waited waited = wait(done, Wait{.signals = signals});
+    if (waited != Waited::kInterrupted && waited != Waited::kWatch) break;
+    given_up = give_up(waited, signals);
+    if (given_up) break;
   }
   std::lock_guard lock(mutex_);
   --waiting_for_room_;
@@ -64,9 +64,8 @@ Result<SegmentAllocator::Extent> ClientShell::wait_for_room(uint64_t bytes,
   return Error{ErrorCode::kUnavailable, "the node is gone"};
 }
 
-Result<ClientShell::Room> ClientShell::allocate(uint64_t bytes,
-                                                const std::function<bool()>& give_up,
-                                                const Wait::Signals* signals) {
+Result<ClientShell::Room> ClientShell::allocate(uint64_t bytes, Wait::Signals signals,
+                                                const GiveUp& give_up) {
   std::optional<SegmentAllocator::Extent> extent;
   ProcId self;
   {
@@ -75,7 +74,7 @@ Result<ClientShell::Room> ClientShell::allocate(uint64_t bytes,
     extent = allocator_.allocate(bytes);
   }
   if (!extent) {
-    Result<SegmentAllocator::Extent> waited = wait_for_room(bytes, give_up, signals);
+    Result<SegmentAllocator::Extent> waited = wait_for_room(bytes, signals, give_up);
     if (!waited.ok()) return waited.error();
     extent = waited.value();
   }

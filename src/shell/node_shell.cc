@@ -71,6 +71,7 @@ Result<std::unique_ptr<NodeShell>> NodeShell::open(Options options) {
 Result<Ok> NodeShell::start() {
   become_subreaper();
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGCHLD, SIG_DFL);  // it may have been ignored by whoever started this
   ::signal(SIGXFSZ, SIG_IGN);  // a log that may not grow is no reason to end
   sigset_t ours;
   sigemptyset(&ours);
