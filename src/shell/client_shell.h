@@ -79,8 +79,8 @@ class ClientShell {
   Instant now() const { return monotonic_now(); }
 
   enum class Waited : uint8_t { kTrue, kTimeout, kInterrupted, kWatch, kClosed, kDeadlock };
-  // Drives until `done` (called with the lock held) is true. kInterrupted: a signal arrived; the
-  // caller looks at it and may wait again.
+  // Drives until `done` (called with the lock held; not again once it was true, so it may take what
+  // it finds) is true. kInterrupted: a signal arrived; the caller looks at it and may wait again.
   struct Wait {
     Instant deadline = Instant::never();
     // A task of this worker waits, so its CPU and what is queued behind it are given back.
