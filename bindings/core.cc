@@ -292,8 +292,11 @@ NB_MODULE(_core, m) {
                   })
       .def("close",
            [](Client& c) {
-             GilRelease release;
-             c.core->close();
+             {
+               GilRelease release;
+               c.core->close();
+             }
+             await_threads();
            })
       .def("after_fork",
            [](Client&) {

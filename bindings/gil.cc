@@ -1,5 +1,6 @@
 #include "gil.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -11,6 +12,8 @@ namespace eagleray::python {
 namespace {
 
 std::atomic<bool> interpreter_ends{false};
+std::atomic<int> released{0};  // GilReleases in being
+constexpr int kAwaitMs = 1000;
 
 }  // namespace
 
@@ -31,11 +34,25 @@ bool in_main_thread() {
   return is;
 }
 
+void await_threads() {
+  if (interpreter_ends.load(std::memory_order_acquire)) return;
+  for (int ms = 0; released.load(std::memory_order_acquire) > 0 && ms < kAwaitMs; ++ms) {
+    Py_BEGIN_ALLOW_THREADS;
+    ::poll(nullptr, 0, 1);
+    Py_END_ALLOW_THREADS;
+  }
+}
+
+GilRelease::GilRelease() : state_(PyEval_SaveThread()) {
+  released.fetch_add(1, std::memory_order_relaxed);
+}
+
 GilRelease::~GilRelease() {
   if (interpreter_ends.load(std::memory_order_acquire) && !in_main_thread()) {
     for (;;) ::pause();
   }
   PyEval_RestoreThread(state_);
+  released.fetch_sub(1, std::memory_order_release);
 }
 
 }  // namespace eagleray::python

@@ -9,12 +9,15 @@ namespace eagleray::python {
 // cannot pass C++ frames. So the program says here, before it wakes who waits, that it ends: from
 // then on a thread other than the main one does not come back from a GilRelease.
 void end_interpreter();
+// After a close() that has woken them, with the lock: until the threads that were in the core are
+// back in Python, where the end of the interpreter does them no harm; for a second at most.
+void await_threads();
 bool in_main_thread();
 
 // Gives the lock up for its lifetime.
 class GilRelease {
  public:
-  GilRelease() : state_(PyEval_SaveThread()) {}
+  GilRelease();
   ~GilRelease();
   GilRelease(const GilRelease&) = delete;
   GilRelease& operator=(const GilRelease&) = delete;

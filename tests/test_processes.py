@@ -241,6 +241,12 @@ def test_a_program_ends_while_its_threads_wait():
         process = python(code, env={**os.environ, "PYTHONPATH": "python"})
         _, err = process.communicate(timeout=60)
         assert (process.returncode, err) == (0, "")
+    for _ in range(10):  # the same for those that shutdown() wakes
+        process = python(
+            code.rstrip() + "\n        ray.shutdown()\n", env={**os.environ, "PYTHONPATH": "python"}
+        )
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
 
 
 def test_a_signal_at_any_moment_ends_a_wait():
