@@ -53,8 +53,8 @@ JobId NodeMachine::family_of(JobId job) const {
 }
 
 void NodeMachine::acquaint(JobId a, JobId b) {
-  const auto [older, newer] = std::minmax(family_of(a), family_of(b));
-  if (older != newer) families_[newer] = older;
+  const std::pair<JobId, JobId> families = std::minmax({family_of(a), family_of(b)});
+  if (families.first != families.second) families_[families.second] = families.first;
 }
 
 bool NodeMachine::may_reach(ProcId client, JobId job) const {
