@@ -21,6 +21,29 @@ Instant deadline_of(std::optional<double> timeout) {
   return monotonic_now() + Duration{static_cast<int64_t>(std::min(*timeout, 1e12) * 1e6)};
 }
 
+namespace {
+
+// Calls `wait`, without the GIL, until it ends by something else than a signal; with the GIL in
+// between, signals are handled. Throws what a handler raises.
+template <class F>
+ClientShell::Waited wait_through_signals(ClientShell::Wait& options, F wait) {
+  SignalWatch watch;
+  for (;;) {
+    options.signals = watch.signals();
+    ClientShell::Waited waited;
+    {
+      GilRelease release;
+      waited = wait();
+    }
+    const bool begins = waited == ClientShell::Waited::kWatch;
+    if (!begins && waited != ClientShell::Waited::kInterrupted) return waited;
+    if (begins ? watch.begin() : watch.raised()) throw nb::python_error();
+    options.has_spun = begins;
+  }
+}
+
+}  // namespace
+
 // Waits without the GIL; signals are looked at in between. False: time is up.
 bool wait_for(const std::function<bool()>& done, Instant deadline, const Needs& needs) {
   ClientShell::Wait options;
@@ -30,35 +53,19 @@ bool wait_for(const std::function<bool()>& done, Instant deadline, const Needs& 
   options.task = executing;
   if (needs.objects && (in_task() || constructing)) options.objects = needs.objects;
   options.cycle = &cycle;
-  SignalWatch watch;
-  for (;;) {
-    options.signals = watch.signals();
-    ClientShell::Waited waited;
-    {
-      GilRelease release;
-      waited = shell().wait(done, options);
+  switch (wait_through_signals(options, [&] { return shell().wait(done, options); })) {
+    case ClientShell::Waited::kTrue: return true;
+    case ClientShell::Waited::kDeadlock: {
+      Value failure;
+      failure.kind = ValueKind::kSystemError;
+      failure.bytes = to_payload(FailureKind::kDeadlock, cycle);
+      raise_failure(failure, nullptr);
+      throw nb::python_error();
     }
-    options.has_spun = waited == ClientShell::Waited::kWatch;
-    switch (waited) {
-      case ClientShell::Waited::kTrue: return true;
-      case ClientShell::Waited::kTimeout: return false;
-      case ClientShell::Waited::kClosed:
-        PyErr_SetString(PyExc_ConnectionError, "eagleray was shut down while something waited");
-        throw nb::python_error();
-      case ClientShell::Waited::kWatch:
-        if (watch.begin()) throw nb::python_error();
-        break;
-      case ClientShell::Waited::kInterrupted:
-        if (watch.raised()) throw nb::python_error();
-        break;
-      case ClientShell::Waited::kDeadlock: {
-        Value failure;
-        failure.kind = ValueKind::kSystemError;
-        failure.bytes = to_payload(FailureKind::kDeadlock, cycle);
-        raise_failure(failure, nullptr);
-        throw nb::python_error();
-      }
-    }
+    case ClientShell::Waited::kClosed:
+      PyErr_SetString(PyExc_ConnectionError, "eagleray was shut down while something waited");
+      throw nb::python_error();
+    default: return false;  // time is up
   }
 }
 
@@ -122,44 +129,29 @@ ControlAnswer ask_control(ControlCall call, Instant deadline) {
 
 ControlAnswer answer_to(RequestId request, Instant deadline) {
   constexpr uint8_t kNone = 255;
-  SignalWatch watch;
+  ControlAnswer answer = Done{kNone, "the connection to the node ended"};
   ClientShell::Wait options;
   options.deadline = deadline;
-  const auto give_up = [&] {
-    shell().forget_answer(request);
-    throw nb::python_error();
-  };
-  for (;;) {
-    ControlAnswer answer = Done{kNone, "the connection to the node ended"};
-    options.signals = watch.signals();
-    ClientShell::Waited waited;
-    {
-      GilRelease release;
-      waited = shell().wait_for_answer(request, options, answer);
-    }
-    options.has_spun = waited == ClientShell::Waited::kWatch;
-    if (waited == ClientShell::Waited::kWatch) {
-      if (watch.begin()) give_up();
-      continue;
-    }
-    if (waited == ClientShell::Waited::kInterrupted) {
-      if (watch.raised()) give_up();
-      continue;
-    }
+  try {
+    const ClientShell::Waited waited = wait_through_signals(
+        options, [&] { return shell().wait_for_answer(request, options, answer); });
     if (waited == ClientShell::Waited::kTimeout) {
       PyErr_SetString(PyExc_TimeoutError, "control did not answer in time");
-      give_up();
-    }
-    const auto* done = std::get_if<Done>(&answer);
-    if (done && done->error_code == kNone) {
-      PyErr_SetString(PyExc_ConnectionError, done->message.c_str());
       throw nb::python_error();
     }
-    if (done && done->error_code == 1 + static_cast<uint8_t>(ErrorCode::kDiskFull)) {
-      raise_out_of_disk(done->message);
-    }
-    return answer;
+  } catch (nb::python_error&) {
+    if (runtime().shell) runtime().shell->forget_answer(request);
+    throw;
   }
+  const auto* done = std::get_if<Done>(&answer);
+  if (done && done->error_code == kNone) {
+    PyErr_SetString(PyExc_ConnectionError, done->message.c_str());
+    throw nb::python_error();
+  }
+  if (done && done->error_code == 1 + static_cast<uint8_t>(ErrorCode::kDiskFull)) {
+    raise_out_of_disk(done->message);
+  }
+  return answer;
 }
 
 Done ask_done(ControlCall call) {
@@ -243,20 +235,6 @@ nb::list take_log_lines(Client& c) {
   return list;
 }
 
-// Repeats a wait that signals interrupt, for `seconds` at most.
-void wait_through_signals(double seconds, const std::function<ClientShell::Waited(Instant)>& wait) {
-  const Instant deadline = deadline_of(seconds);
-  for (;;) {
-    ClientShell::Waited waited;
-    {
-      GilRelease release;
-      waited = wait(deadline);
-    }
-    if (waited != ClientShell::Waited::kInterrupted) return;
-    if (PyErr_CheckSignals() != 0) throw nb::python_error();
-  }
-}
-
 void bind_logs(nb::class_<Client>& client) {
   client
       .def(
@@ -269,13 +247,15 @@ void bind_logs(nb::class_<Client>& client) {
       .def("take_log_lines", &take_log_lines)
       .def("flush_log_lines",
            [](Client& c, bool open_lines, double timeout) {
-             wait_through_signals(timeout, [&](Instant deadline) {
-               return c.core->flush_logs(open_lines, deadline);
-             });
+             ClientShell::Wait options;
+             const Instant deadline = deadline_of(timeout);
+             wait_through_signals(options,
+                                  [&] { return c.core->flush_logs(open_lines, deadline); });
            })
       .def("wait_for_node_end", [](Client& c, double timeout) {
-        wait_through_signals(timeout,
-                             [&](Instant deadline) { return c.core->wait_for_node_end(deadline); });
+        ClientShell::Wait options;
+        const Instant deadline = deadline_of(timeout);
+        wait_through_signals(options, [&] { return c.core->wait_for_node_end(deadline); });
       });
 }
 

@@ -1,4 +1,5 @@
 #include "node/node_machine.h"
+#include "node/effects_in_tests.h"
 
 #include <gtest/gtest.h>
 
@@ -45,29 +46,15 @@ class NodeMachineTest : public testing::Test {
   }
   template <class M>
   std::vector<std::pair<ProcId, M>> sent() {
-    std::vector<std::pair<ProcId, M>> found;
-    for (const auto& effect : out_.list) {
-      const auto* to = std::get_if<NodeEffects::ToClient>(&effect);
-      if (!to) continue;
-      if (const auto* message = std::get_if<M>(&to->message)) found.emplace_back(to->to, *message);
-    }
-    return found;
+    return sent_in<M>(out_);
   }
   template <class M>
   std::vector<M> told() {  // to control
-    std::vector<M> found;
-    for (const auto& effect : out_.list) {
-      const auto* to = std::get_if<FromNode>(&effect);
-      if (!to) continue;
-      if (const auto* message = std::get_if<M>(&to->message)) found.push_back(*message);
-    }
-    return found;
+    return told_in<M>(out_);
   }
   template <class E>
   size_t count() {
-    size_t n = 0;
-    for (const auto& effect : out_.list) n += std::holds_alternative<E>(effect) ? 1 : 0;
-    return n;
+    return count_in<E>(out_);
   }
   void TearDown() override { node_.check_invariants(); }
 

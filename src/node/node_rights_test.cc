@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "node/effects_in_tests.h"
 #include "node/node_machine.h"
 
 namespace eagleray {
@@ -63,28 +64,16 @@ class RightsTest : public testing::Test {
   template <class M>
   std::vector<M> sent() {
     std::vector<M> found;
-    for (const auto& effect : out_.list) {
-      const auto* to = std::get_if<NodeEffects::ToClient>(&effect);
-      if (!to) continue;
-      if (const auto* message = std::get_if<M>(&to->message)) found.push_back(*message);
-    }
+    for (auto& [to, message] : sent_in<M>(out_)) found.push_back(std::move(message));
     return found;
   }
   template <class M>
-  std::vector<M> told() {
-    std::vector<M> found;
-    for (const auto& effect : out_.list) {
-      const auto* to = std::get_if<FromNode>(&effect);
-      if (!to) continue;
-      if (const auto* message = std::get_if<M>(&to->message)) found.push_back(*message);
-    }
-    return found;
+  std::vector<M> told() {  // to control
+    return told_in<M>(out_);
   }
   template <class E>
   size_t count() {
-    size_t n = 0;
-    for (const auto& effect : out_.list) n += std::holds_alternative<E>(effect) ? 1 : 0;
-    return n;
+    return count_in<E>(out_);
   }
   bool cut_off() { return count<NodeEffects::CutOff>() == 1; }
   void TearDown() override { node_.check_invariants(); }
