@@ -251,7 +251,8 @@ def test_what_a_module_prints_while_it_is_imported(tmp_path):
         ray.init(num_cpus=1)
         import talks
 
-        print(ray.get(ray.remote(talks.work).remote()))
+        # In one piece: print() writes its line's end by itself, and another thread may print between.
+        sys.stdout.write(f"{ray.get(ray.remote(talks.work).remote())}\\n")
         """,
         WHERE=str(tmp_path),
     )
