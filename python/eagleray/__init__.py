@@ -86,6 +86,7 @@ _SUBMODULES = {
     "internal",
     "job_config",
     "experimental",
+    "tune",
 }
 __all__ = [
     "LOCAL_MODE",

@@ -51,7 +51,6 @@ PLANNED: dict[str, tuple[str, str, str]] = {
     "rllib": ("eagleray.rllib", "", ""),
     "serve": ("eagleray.serve", "", ""),
     "train": ("eagleray.train", "", ""),
-    "tune": ("eagleray.tune", "", ""),
     "util": (
         "the debugger and the ray:// client",
         "",
@@ -104,7 +103,6 @@ WHOLE = {
     "rllib",
     "serve",
     "train",
-    "tune",
     "workflow",
     "widgets",
     "autoscaler",

@@ -1,0 +1,175 @@
+"""Checkpoints: directories that are there whole or not at all, with a manifest that finds damage.
+
+A checkpoint is written aside and renamed. `.manifest.json` in it holds the counters of the trainable and, of each
+file, its size and (up to 64 MiB) its CRC-32. Follows `ray.tune.Checkpoint` (`ray.train.Checkpoint`), and the
+dictionary form of `ray.air`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pickle
+import shutil
+import tempfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from eagleray import cloudpickle
+
+MANIFEST_FILE = ".manifest.json"
+DATA_FILE = "checkpoint.pkl"
+METADATA_FILE = ".metadata.json"
+CHECKED_BYTES_MAX = 64 << 20  # larger files are checked by their size only
+
+
+class CheckpointDamagedError(ValueError):
+    """A checkpoint's files are not those that were written."""
+
+
+class Checkpoint:
+    """A directory of files that a trial can go on from.
+
+    path: the directory. Two checkpoints of the same path are equal.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], filesystem: Any = None) -> None:
+        self.path = os.fspath(path)
+        self.filesystem = filesystem
+
+    @classmethod
+    def from_directory(cls, path: str | os.PathLike[str]) -> Checkpoint:
+        """A checkpoint that is this directory; nothing is copied."""
+        return cls(os.path.abspath(os.path.expanduser(os.fspath(path))))
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Checkpoint:
+        """A checkpoint in a new temporary directory that holds the dictionary (ray.air's form)."""
+        directory = Path(tempfile.mkdtemp(prefix="eagleray_checkpoint_"))
+        write_data(directory, data)
+        return cls(str(directory))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The dictionary that from_dict() or save_checkpoint() kept. ValueError: there is none."""
+        data = read_data(Path(self.path))
+        if data is None:
+            raise ValueError(f"{self.path} is a checkpoint of files, not of a dictionary")
+        return data
+
+    def to_directory(self, path: str | os.PathLike[str] | None = None) -> str:
+        """A copy, at `path` or in a new temporary directory."""
+        target = os.fspath(path) if path else tempfile.mkdtemp(prefix="eagleray_checkpoint_")
+        shutil.copytree(self.path, target, dirs_exist_ok=True)
+        return target
+
+    @contextlib.contextmanager
+    def as_directory(self) -> Iterator[str]:
+        """The directory itself, to read from."""
+        yield self.path
+
+    def get_metadata(self) -> dict[str, Any]:
+        """What set_metadata() kept, or {}."""
+        file = Path(self.path) / METADATA_FILE
+        return json.loads(file.read_text()) if file.exists() else {}
+
+    def set_metadata(self, metadata: dict[str, Any]) -> None:
+        """Keeps a dictionary of JSON values with the checkpoint."""
+        (Path(self.path) / METADATA_FILE).write_text(json.dumps(metadata))
+
+    def update_metadata(self, metadata: dict[str, Any]) -> None:
+        self.set_metadata({**self.get_metadata(), **metadata})
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Checkpoint) and self.path == other.path
+
+    def __hash__(self) -> int:
+        return hash(self.path)
+
+    def __repr__(self) -> str:
+        return f"Checkpoint(path={self.path})"
+
+    def __fspath__(self) -> str:
+        return self.path
+
+    def __str__(self) -> str:
+        return self.path
+
+
+@contextlib.contextmanager
+def write_aside(directory: Path) -> Iterator[Path]:
+    """A directory to fill, which takes the place of `directory` when the block ends without an exception."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+    try:
+        yield aside
+        os.chmod(aside, 0o755)
+        if directory.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{directory.name}.old.", dir=directory.parent))
+            directory.rename(old / directory.name)
+            aside.rename(directory)
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            aside.rename(directory)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def write_manifest(directory: Path, counters: dict[str, Any]) -> None:
+    files = {}
+    for file in sorted(directory.rglob("*")):
+        if file.is_file() and file.name not in (MANIFEST_FILE, METADATA_FILE):
+            files[str(file.relative_to(directory))] = _fingerprint(file)
+    (directory / MANIFEST_FILE).write_text(json.dumps({**counters, "files": files}))
+
+
+def read_manifest(directory: Path) -> dict[str, Any]:
+    """The counters, after all files have been looked at. {} for a directory that was not made here.
+
+    FileNotFoundError: no directory. CheckpointDamagedError: a file is missing or not as it was written.
+    """
+    if not directory.is_dir():
+        raise FileNotFoundError(f"there is no checkpoint at {directory}")
+    file = directory / MANIFEST_FILE
+    if not file.exists():
+        return {}
+    try:
+        manifest: dict[str, Any] = json.loads(file.read_text())
+        files = dict(manifest.get("files", {}))
+    except (ValueError, AttributeError, TypeError) as error:
+        raise CheckpointDamagedError(f"{file} is damaged: {error}") from None
+    for name, expected in files.items():
+        part = directory / name
+        if not part.is_file():
+            raise CheckpointDamagedError(
+                f"the checkpoint {directory} is damaged: {name} is missing"
+            )
+        if _fingerprint(part) != expected:
+            raise CheckpointDamagedError(
+                f"the checkpoint {directory} is damaged: {name} is not as it was written"
+            )
+    return manifest
+
+
+def _fingerprint(file: Path) -> list[int]:
+    size = file.stat().st_size
+    return [size, zlib.crc32(file.read_bytes()) if size <= CHECKED_BYTES_MAX else 0]
+
+
+def write_data(directory: Path, data: dict[str, Any]) -> None:
+    with open(directory / DATA_FILE, "wb") as file:
+        cloudpickle.dump(data, file)
+
+
+def read_data(directory: Path) -> dict[str, Any] | None:
+    """The dictionary in the checkpoint, or None."""
+    file = directory / DATA_FILE
+    if not file.exists():
+        return None
+    try:
+        with open(file, "rb") as stream:
+            return pickle.load(stream)
+    except (pickle.UnpicklingError, EOFError) as error:
+        raise CheckpointDamagedError(f"{file} is damaged: {error}") from None
