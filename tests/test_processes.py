@@ -158,6 +158,61 @@ def test_a_killed_zygote_is_started_again():
     assert "died" in out and "restarted" in out, err
 
 
+def test_a_zygote_that_dies_with_a_report_leaves_the_child_to_be_reaped():
+    process = python(
+        """
+        import os
+        from eagleray import _zygote
+
+        class Node:
+            def send(self, report):
+                raise OSError("the zygote dies here")
+
+        pid = os.fork()
+        if pid == 0:
+            os._exit(7)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        try:
+            _zygote._report_ends(Node())
+        except OSError:
+            print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        """,
+        env={**os.environ, "PYTHONPATH": "python"},
+    )
+    out, err = process.communicate(timeout=60)
+    assert out == "7\n", err
+
+
+def test_a_zygote_reports_ends_as_waitpid_codes_them():
+    process = python(
+        """
+        import os, signal
+        from eagleray import _zygote
+
+        class Node:
+            def send(self, report):
+                _, pid, status, kind = _zygote._REPORT.unpack(report)
+                print(chr(kind), pid == children[0], os.waitstatus_to_exitcode(status))
+                children.pop(0)
+
+        children = []
+        for end in (lambda: os._exit(7), lambda: os.kill(os.getpid(), signal.SIGKILL)):
+            children.append(os.fork())
+            if children[-1] == 0:
+                end()
+            os.waitid(os.P_PID, children[0], os.WEXITED | os.WNOWAIT)
+            _zygote._report_ends(Node())
+        try:
+            os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            print("all reaped")
+        """,
+        env={**os.environ, "PYTHONPATH": "python"},
+    )
+    out, err = process.communicate(timeout=60)
+    assert out.splitlines() == ["X True 7", "X True -9", "all reaped"], err
+
+
 def test_worker_output_reaches_the_terminal():
     process = python(
         """

@@ -14,7 +14,7 @@ import signal
 import socket
 import struct
 
-_REPORT = struct.Struct("<QIiI4x")  # as ZygoteReport in src/shell/node_shell.cc
+_REPORT = struct.Struct("<QIiI4x")  # as Report in src/shell/zygote_process.cc
 
 
 def _child(packet_socket: socket.socket, wake: tuple[int, int], fds: list[int], token: int) -> None:
@@ -86,6 +86,22 @@ def main() -> None:
     on_term()
 
 
+def _report_ends(node: socket.socket) -> None:
+    """Reports the children that have ended, and reaps each only after that: if this process dies in
+    between, the node adopts what is left of the child and learns of its end by reaping it."""
+    while True:
+        try:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return
+        if ended is None:
+            return
+        # As waitpid() codes it: a signal in the low bits, or a status above them.
+        status = ended.si_status << 8 if ended.si_code == os.CLD_EXITED else ended.si_status
+        node.send(_REPORT.pack(0, ended.si_pid, status, ord("X")))
+        os.waitpid(ended.si_pid, 0)
+
+
 def _serve(node: socket.socket, wake: tuple[int, int]) -> None:
     """Forks and reports until the node has ended."""
     import select
@@ -110,14 +126,7 @@ def _serve(node: socket.socket, wake: tuple[int, int]) -> None:
                     os.read(fd, 4096)
                 except BlockingIOError:
                     pass
-                while True:
-                    try:
-                        pid, status = os.waitpid(-1, os.WNOHANG)
-                    except ChildProcessError:
-                        break
-                    if pid == 0:
-                        break
-                    node.send(_REPORT.pack(0, pid, status, ord("X")))
+                _report_ends(node)
                 continue
             space = socket.CMSG_SPACE(3 * array.array("i").itemsize)
             data, ancillary, _flags, _address = node.recvmsg(8, space)

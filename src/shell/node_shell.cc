@@ -142,6 +142,7 @@ void NodeShell::run() {
     while (const pid_t pid = ::waitpid(-1, &status, WNOHANG)) {
       if (pid < 0) break;
       control_.on_exit(pid, status);
+      zygote_.hear();  // it may have said that it has forked this one
       zygote_.on_exit(pid, status);
       on_worker_exit(pid, status);  // one that outlived its zygote, for a moment
     }

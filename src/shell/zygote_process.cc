@@ -48,7 +48,7 @@ Result<Ok> ZygoteProcess::start() {
   pid_ = pid.value();
   answered_ = false;
   socket_ = std::move(ours);
-  return loop_.add(socket_.get(), EPOLLIN, [this](uint32_t) { on_ready(); });
+  return loop_.add(socket_.get(), EPOLLIN, [this](uint32_t) { hear(); });
 }
 
 Result<Ok> ZygoteProcess::fork_worker(uint64_t token, const int (&fds)[3]) {
@@ -71,7 +71,7 @@ Result<Ok> ZygoteProcess::fork_worker(uint64_t token, const int (&fds)[3]) {
   return Ok{};
 }
 
-void ZygoteProcess::on_ready() {
+void ZygoteProcess::hear() {
   while (socket_.valid()) {
     Report report;
     const ssize_t n = ::recv(socket_.get(), &report, sizeof report, MSG_DONTWAIT);

@@ -35,11 +35,12 @@ class ZygoteProcess {
   Result<Ok> fork_worker(uint64_t token, const int (&fds)[3]);
   // Starts it again when it is time. kUnavailable: it has died too often before it forked anything.
   Result<Ok> tick(Instant now);
+  // Takes what it has said, which may be of workers that the node is about to reap itself.
+  void hear();
   void on_exit(pid_t pid, int status);  // as waitpid() told; of any process
   Instant next_deadline() const { return restart_at_; }
 
  private:
-  void on_ready();
   void on_lost();
 
   EventLoop& loop_;
