@@ -4,6 +4,8 @@ docs/design/security.md; what needs no process is tested in src/*/*_test.cc."""
 import ctypes
 import mmap
 import os
+import re
+import select
 import signal
 import struct
 import threading
@@ -248,6 +250,11 @@ def control_pid(node):
     raise AssertionError("no control")
 
 
+def status_of(pid, field):
+    with open(f"/proc/{pid}/status") as status:
+        return int(next(line for line in status if line.startswith(field)).split()[1])
+
+
 def test_who_asks_faster_than_control_takes_waits(node, attacker):
     attacker.register()
     control = control_pid(node)
@@ -258,14 +265,66 @@ def test_who_asks_faster_than_control_takes_waits(node, attacker):
             for _ in range(60):
                 attacker.ask("KvPut", text(b"") + text(b"key") + text(b"x" * (16 << 20)) + b"\x01")
         assert ray.get(double.remote(2), timeout=20) == 4  # nobody else waits
-        with open(f"/proc/{node.process.pid}/status") as status:
-            peak = next(line for line in status if line.startswith("VmHWM"))
+        peak = status_of(node.process.pid, "VmHWM")
     finally:
         os.kill(control, signal.SIGCONT)
-    assert int(peak.split()[1]) < 700 << 10, peak
+    assert peak < 700 << 10
     attacker.socket.settimeout(20)
     attacker.answer("Done")
     assert control_pid(node) == control
+
+
+def is_deaf_to_somebody(pid):
+    """Whether it watches a descriptor, yet not for what there is to read (EPOLLIN)."""
+    for fd in os.listdir(f"/proc/{pid}/fdinfo"):
+        with open(f"/proc/{pid}/fdinfo/{fd}") as info:
+            watched = re.findall(r"tfd:\s*\d+ events:\s*(\w+)", info.read())
+        if any(int(events, 16) & select.EPOLLIN == 0 for events in watched):
+            return True
+    return False
+
+
+@ray.remote(max_retries=0)
+def ask_for_a_lot(pid_file):
+    from eagleray._state import client
+
+    put = ("", b"key", bytes(16 << 20), True)
+    askers = [threading.Thread(target=client().kv_put, args=put) for _ in range(8)]
+    for asker in askers:
+        asker.start()
+    with open(pid_file + ".new", "w") as file:
+        file.write(str(os.getpid()))
+    os.rename(pid_file + ".new", pid_file)
+    for asker in askers:
+        asker.join()
+
+
+def test_a_worker_that_ends_while_it_is_not_read(node, attacker, tmp_path):
+    """Between the end of its connection and the word that it has ended, control has room again."""
+    pid_file = tmp_path / "pid"
+    control, zygote = control_pid(node), None
+    os.kill(control, signal.SIGSTOP)
+    ended = ask_for_a_lot.remote(str(pid_file))
+    try:
+        wait_for(pid_file.exists)
+        worker = int(pid_file.read_text())
+        zygote = status_of(worker, "PPid")
+        wait_for(lambda: is_deaf_to_somebody(node.pid))
+        os.kill(zygote, signal.SIGSTOP)
+        os.kill(worker, signal.SIGKILL)
+        wait_for(lambda: not alive(worker))
+        for _ in range(5):  # it takes a turn or two to read what the worker has sent
+            with Attacker(node.socket_path) as other:
+                other.send_raw(b"\xff" * 8)
+                assert other.is_cut_off()
+        os.kill(control, signal.SIGCONT)
+        attacker.register()  # control answers again
+    finally:
+        for pid in (control, zygote):
+            if pid:
+                os.kill(pid, signal.SIGCONT)
+    with pytest.raises(ray.exceptions.WorkerCrashedError):
+        ray.get(ended, timeout=20)
 
 
 def test_answers_that_many_ask_for_do_not_end_control(node, attacker):

@@ -200,6 +200,7 @@ void NodeShell::add_connection(Fd socket, pid_t pid) {
                  {},
                  {},
                  false,
+                 false,
                  ""});
   connections_[fd] = std::move(connection);
   const Result<Ok> added =
@@ -237,7 +238,7 @@ void NodeShell::on_frame(int fd, Frame&& frame) {
       encode(NodeToClient{Refused{ErrorCode::kInvalid, "versions differ, or it registered twice"}},
              refused);
       (void)connection.socket.send(refused).ok();
-      return close_connection(fd);
+      return cut_off(fd, "its version differs, or it registered twice");
     }
     const Result<Ok> taken = take_descriptors(connection, frame.fds);
     if (!taken.ok()) return cut_off(fd, taken.error().message);
@@ -263,7 +264,8 @@ void NodeShell::on_frame(int fd, Frame&& frame) {
     node_.on_client(connection.proc, message.value(), monotonic_now(), effects);
     const bool for_control = std::holds_alternative<AskControl>(message.value()) ||
                              std::holds_alternative<ActorStarted>(message.value());
-    if (for_control && node_.control_is_behind() && !std::exchange(connection.paused, true)) {
+    if (for_control && node_.control_is_behind() && !connection.closed &&
+        !std::exchange(connection.paused, true)) {
       listen(connection);
     }
   }
@@ -330,6 +332,8 @@ void NodeShell::close_connection(int fd) {
   if (pid != 0) {
     // A worker without its node is of no use. Its death is what counts, and the zygote reports it.
     loop_.remove(fd);
+    it->second->closed = true;
+    it->second->paused = false;
     ::kill(-pid, SIGKILL);
     ::kill(pid, SIGKILL);
     return;
@@ -566,7 +570,8 @@ NodeShell::Connection* NodeShell::find(ProcId proc) {
   const auto it = by_proc_.find(proc);
   if (it == by_proc_.end()) return nullptr;
   const auto connection = connections_.find(it->second);
-  return connection == connections_.end() ? nullptr : connection->second.get();
+  const bool open = connection != connections_.end() && !connection->second->closed;
+  return open ? connection->second.get() : nullptr;
 }
 
 void NodeShell::send(ProcId to, const NodeToClient& message, const int* fds, size_t count) {

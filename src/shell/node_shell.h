@@ -49,6 +49,9 @@ class NodeShell {
     Fd estate;  // what it would leave behind; read after its death
     Mapping page;
     bool paused = false;  // not read: it asks control for more than control takes
+    // A worker's, which is dead or dying: neither watched nor written to, and kept until the
+    // worker's end is reported.
+    bool closed = false;
     std::string cut_off;  // why; then what it says does not count, and it is told nothing
   };
   struct WorkerProcess {
@@ -88,7 +91,7 @@ class NodeShell {
   void on_control(const ControlToNode& message);
   void make_link(ProcId a, ProcId b);
   void send(ProcId to, const NodeToClient& message, const int* fds = nullptr, size_t count = 0);
-  Connection* find(ProcId proc);
+  Connection* find(ProcId proc);  // nullptr if it is closed
   static std::vector<Bequest> read_bequests(const Connection& connection);
 
   Options options_;
