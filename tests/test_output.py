@@ -548,7 +548,7 @@ def test_a_driver_on_a_full_disk_can_be_ended(small_disk):
         + """
 import signal
 ray.init(num_cpus=1)
-node = ray._state.state.node.process.pid
+node = ray._state.state.node.pid
 with open(f"/proc/{node}/task/{node}/children") as file:
     for pid in file.read().split():
         with open(f"/proc/{pid}/comm") as comm:
