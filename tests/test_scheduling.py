@@ -291,6 +291,16 @@ def test_ready_and_wait_of_a_removed_group():
 
 
 @only_eagleray
+def test_polling_for_a_group_leaves_one_task():
+    group = ray.util.placement_group([{"CPU": 100}])
+    waiting = {group.ready() for _ in range(10) if not group.wait(0)}
+    assert len(waiting) == 1
+    ray.cancel(waiting.pop())
+    assert wait_for(lambda: not ray.wait([group.ready()], timeout=0)[0])  # a fresh one waits
+    ray.util.remove_placement_group(group)
+
+
+@only_eagleray
 def test_what_waits_for_a_removed_group_fails():
     group = ray.util.placement_group([{"CPU": 100}])
     strategy = InGroup(group)

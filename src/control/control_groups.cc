@@ -98,6 +98,12 @@ void ControlMachine::on(NodeIndex from, const GroupAwaited& awaited, ControlEffe
   }
 }
 
+void ControlMachine::on(NodeIndex from, const WaitWithdrawn& withdrawn, ControlEffects&) {
+  const auto it = groups_.find(withdrawn.group);
+  if (it == groups_.end()) return;
+  std::erase(it->second.waiting, Subscriber{from, withdrawn.client, withdrawn.request});
+}
+
 bool ControlMachine::name_is_taken(const GroupSpec& spec) const {
   return !spec.name.empty() && std::any_of(groups_.begin(), groups_.end(), [&](const auto& each) {
     return each.second.state != GroupState::kRemoved && each.second.spec.name == spec.name;
@@ -133,7 +139,12 @@ void ControlMachine::call(const Caller& caller, const RemoveGroup& remove, Contr
 void ControlMachine::call(const Caller& caller, const WaitGroup& wait, ControlEffects& out) {
   const auto it = groups_.find(wait.group);
   if (it != groups_.end() && it->second.state == GroupState::kPending) {
-    it->second.waiting.push_back({caller.node, caller.client, caller.request});
+    const Subscriber subscriber{caller.node, caller.client, caller.request};
+    std::vector<Subscriber>& waiting = it->second.waiting;
+    // A node that comes back to the same control asks again.
+    if (std::find(waiting.begin(), waiting.end(), subscriber) == waiting.end()) {
+      waiting.push_back(subscriber);
+    }
     return;
   }
   GroupStatus status;

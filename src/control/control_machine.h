@@ -107,6 +107,7 @@ class ControlMachine {
   void on(NodeIndex from, const NodeSynced& synced, ControlEffects& out);
   void on(NodeIndex from, const ActorRefused& refused, ControlEffects& out);
   void on(NodeIndex from, const GroupAwaited& awaited, ControlEffects& out);
+  void on(NodeIndex from, const WaitWithdrawn& withdrawn, ControlEffects& out);
   void answer_again(NodeIndex from, const NodeToControl& message, ControlEffects& out);
 
   // Clients' calls.

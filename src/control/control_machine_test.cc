@@ -95,6 +95,35 @@ TEST(Control, dead_actors_beyond_a_lower_limit_are_forgotten) {
   control.check_invariants();
 }
 
+TEST(Control, a_wait_that_is_withdrawn_or_asked_again_is_not_gathered) {
+  ControlMachine control(1);
+  ControlEffects effects;
+  const NodeIndex node = control.on_node_hello({}, effects);
+  GroupSpec group;
+  group.group.bytes[0] = 1;
+  group.bundles = {{{"CPU", kResourceUnit}}};  // of which there is none
+  answer_to(control, ProcId{1}, CreateGroup{group});
+  const auto wait = [&](uint64_t request) {
+    control.on_node(node, ClientAsks{ProcId{1}, RequestId{request}, WaitGroup{group.group}},
+                    effects);
+  };
+  for (uint64_t i = 1; i <= 100; ++i) {
+    wait(i);
+    control.on_node(node, WaitWithdrawn{ProcId{1}, RequestId{i}, group.group}, effects);
+  }
+  wait(101);
+  wait(101);  // its node has come back
+  effects.list.clear();
+  control.on_node(node, ClientAsks{ProcId{1}, RequestId{200}, RemoveGroup{group.group}}, effects);
+  std::vector<RequestId> answered;
+  for (const auto& out : effects.list) {
+    if (const auto* answer = std::get_if<AnswerClient>(&out.message)) {
+      answered.push_back(answer->request);
+    }
+  }
+  EXPECT_EQ(answered, (std::vector<RequestId>{RequestId{101}, RequestId{200}}));
+}
+
 class ControlOnAFullDisk : public testing::Test {
  protected:
   ControlOnAFullDisk() {

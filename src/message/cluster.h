@@ -13,7 +13,7 @@
 
 namespace eagleray {
 
-inline constexpr uint32_t kClusterVersion = 3;
+inline constexpr uint32_t kClusterVersion = 4;
 
 // ---- node to control ----
 
@@ -74,6 +74,12 @@ struct GroupAwaited {  // ReleaseBundles if it is gone, GroupHopeless if it can 
   PlacementGroupId group;
   EAGLERAY_FIELDS(GroupAwaited, group)
 };
+struct WaitWithdrawn {  // the client's WaitGroup needs no answer any more
+  ProcId client;
+  RequestId request;
+  PlacementGroupId group;
+  EAGLERAY_FIELDS(WaitWithdrawn, client, request, group)
+};
 struct BundlesPrepared {  // phase one: reserved, or not (then nothing is held)
   PlacementGroupId group;
   bool ok = false;
@@ -86,7 +92,7 @@ struct NodeLoad {  // at change, at most every 100 ms
 
 using NodeToControl =
     std::variant<NodeHello, NewJob, JobEnded, ClientAsks, ClientGone, ActorPlaced, ActorEnded,
-                 BundlesPrepared, NodeLoad, NodeSynced, ActorRefused, GroupAwaited>;
+                 BundlesPrepared, NodeLoad, NodeSynced, ActorRefused, GroupAwaited, WaitWithdrawn>;
 
 struct FromNode {
   uint64_t number = 0;  // 1, 2, ... in the node's life; 0: not numbered

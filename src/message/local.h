@@ -14,7 +14,7 @@
 
 namespace eagleray {
 
-inline constexpr uint32_t kLocalVersion = 5;
+inline constexpr uint32_t kLocalVersion = 6;
 
 enum class ClientKind : uint8_t { kDriver, kWorker };
 constexpr ClientKind last_of(ClientKind) { return ClientKind::kWorker; }
@@ -160,12 +160,18 @@ struct AskControl {
   ControlCall call;
   EAGLERAY_FIELDS(AskControl, request, call)
 };
+// Nobody waits for the answer to this question any more. The node answers it (Done) if it only
+// asks and control has not answered yet, so that every question has one answer.
+struct Unask {
+  RequestId request;
+  EAGLERAY_FIELDS(Unask, request)
+};
 
 using ClientToNode =
     std::variant<Register, RequestLeases, ReturnLease, ConnectPeer, Blocked, Unblocked,
                  RequestSegment, ReleaseSegment, OpenSegment, FreeOrphanExtents, EstateFile,
                  CustodyClaim, CustodyAdd, CustodyRelease, CustodyWant, ActorStarted, Leaving,
-                 AskControl, SearchActor, ExplainActor, FlushOutput, BrokenPeer>;
+                 AskControl, SearchActor, ExplainActor, FlushOutput, BrokenPeer, Unask>;
 
 // ---- node to client ----
 

@@ -54,6 +54,16 @@ void ControlLink::ask(ProcId client, RequestId request, ControlCall call, Out& o
   report(ClientAsks{client, request, std::move(call)}, out);
 }
 
+bool ControlLink::withdraw(ProcId client, RequestId request, Out& out) {
+  const auto it = questions_.find({client, request});
+  if (it == questions_.end() || !it->second.query || it->second.lasting) return false;
+  if (const auto* wait = std::get_if<WaitGroup>(&it->second.call)) {
+    mention(WaitWithdrawn{client, request, wait->group}, out);
+  }
+  questions_.erase(it);
+  return true;
+}
+
 void ControlLink::on_attached(const NodeInfo& info, Out& out) {
   attached_ = false;
   out.push_back(FromNode{0, NodeHello{kClusterVersion, info}});

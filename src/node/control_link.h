@@ -23,6 +23,8 @@ class ControlLink {
   void report(NodeToControl message, Out& out);
   // A client's call; numbered if it changes anything, repeated until answered if it only asks.
   void ask(ProcId client, RequestId request, ControlCall call, Out& out);
+  // True: the question, which only asks, was open and is forgotten; its answer will go nowhere.
+  bool withdraw(ProcId client, RequestId request, Out& out);
   // Of no use later: lost while detached.
   void mention(NodeToControl message, Out& out);
 

@@ -233,6 +233,13 @@ void NodeMachine::on(ProcId from, const AskControl& ask, Instant, NodeEffects& o
   for (FromNode& each : said) out.list.push_back(std::move(each));
 }
 
+void NodeMachine::on(ProcId from, const Unask& unask, Instant, NodeEffects& out) {
+  ControlLink::Out said;
+  const bool withdrawn = control_.withdraw(from, unask.request, said);
+  for (FromNode& each : said) out.list.push_back(std::move(each));
+  if (withdrawn) send(from, ControlSays{unask.request, Done{}}, out);
+}
+
 // The workers that a dead process had leased may be running its tasks.
 void NodeMachine::end_leased_by(ProcId gone, NodeEffects& out) {
   std::vector<LeaseId> leased;

@@ -212,6 +212,7 @@ class NodeMachine {
   void on(ProcId from, const ActorStarted&, Instant now, NodeEffects& out);
   void on(ProcId from, const Leaving&, Instant now, NodeEffects& out);
   void on(ProcId from, const AskControl&, Instant now, NodeEffects& out);
+  void on(ProcId from, const Unask&, Instant now, NodeEffects& out);
   void on(ProcId from, const SearchActor&, Instant now, NodeEffects& out);
   void on(ProcId from, const ExplainActor&, Instant now, NodeEffects& out);
   void on(ProcId from, const FlushOutput&, Instant now, NodeEffects& out);

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 namespace eagleray {
 namespace {
 
@@ -318,6 +320,37 @@ TEST_F(NodeMachineTest, bundles_hold_resources_until_released) {
   EXPECT_TRUE(sent<LeaseGranted>().empty());
   node_.on_control(ReleaseBundles{}, now_, out_);
   EXPECT_EQ(sent<LeaseGranted>().size(), 1u);
+}
+
+TEST_F(NodeMachineTest, a_question_that_nobody_waits_for_is_withdrawn_and_answered_once) {
+  const ProcId client = driver();
+  PlacementGroupId group;
+  const JobId job{1};
+  std::memcpy(group.bytes.data() + 14, &job.value, 4);
+  for (uint64_t i = 1; i <= 100; ++i) {
+    node_.on_client(client, AskControl{RequestId{i}, WaitGroup{group}}, now_, out_);
+    node_.on_client(client, Unask{RequestId{i}}, now_, out_);
+    node_.on_client(client, Unask{RequestId{i}}, now_, out_);  // it is gone by now
+    node_.on_control(AnswerClient{client, RequestId{i}, GroupStatus{}}, now_, out_);
+  }
+  EXPECT_EQ(sent<ControlSays>().size(), 100u);
+  ASSERT_EQ(told<WaitWithdrawn>().size(), 100u);
+  EXPECT_EQ(told<WaitWithdrawn>()[99].request, RequestId{100});
+  EXPECT_EQ(told<WaitWithdrawn>()[99].group, group);
+  out_.list.clear();
+  node_.on_control_lost();
+  node_.on_control_attached(out_);
+  node_.on_control(NodeAccepted{NodeIndex{1}, 2}, now_, out_);
+  EXPECT_TRUE(told<ClientAsks>().empty());  // none is kept to be asked again
+}
+
+TEST_F(NodeMachineTest, what_changes_tables_is_not_withdrawn) {
+  const ProcId client = driver();
+  node_.on_client(client, AskControl{RequestId{1}, KvPut{"", "key", "value", true}}, now_, out_);
+  node_.on_client(client, Unask{RequestId{1}}, now_, out_);
+  EXPECT_TRUE(sent<ControlSays>().empty());
+  node_.on_control(AnswerClient{client, RequestId{1}, Done{}}, now_, out_);
+  EXPECT_EQ(sent<ControlSays>().size(), 1u);
 }
 
 }  // namespace

@@ -524,8 +524,10 @@ void ClientShell::lose_peer(const PeerLost& message) {
 // ---- questions ----
 
 void ClientShell::forget_answer(RequestId request) {
-  std::lock_guard lock(mutex_);
-  if (answers_.erase(request) == 0) unasked_.insert(request);
+  Access machine = access();
+  if (answers_.erase(request) != 0) return;
+  unasked_.insert(request);
+  machine.effects().to_node.push_back(Unask{request});
 }
 
 ClientShell::Waited ClientShell::wait_for_answer(RequestId request, const Wait& options,

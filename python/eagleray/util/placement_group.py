@@ -20,6 +20,7 @@ class PlacementGroup:
     ) -> None:
         self.id = group_id
         self._bundles = bundles
+        self._pending: Any = None  # what ready() gave, until it is ready
 
     @property
     def bundle_specs(self) -> list[dict[str, float]]:
@@ -34,8 +35,12 @@ class PlacementGroup:
         return len(self.bundle_specs)
 
     def ready(self) -> Any:
-        """A reference whose value is this group, ready when the reservation is made."""
+        """A reference whose value is this group, ready when the reservation is made. As in Ray, except that
+        calls before that give the same one: a loop that polls leaves one task, not one a call."""
         import eagleray as ray
+
+        if self._pending is not None and not ray.wait([self._pending], timeout=0)[0]:
+            return self._pending
 
         from .scheduling_strategies import PlacementGroupSchedulingStrategy
 
@@ -44,11 +49,12 @@ class PlacementGroup:
         def is_ready() -> PlacementGroup:
             return group
 
-        return (
+        self._pending = (
             ray.remote(is_ready)
             .options(num_cpus=0, scheduling_strategy=PlacementGroupSchedulingStrategy(self))
             .remote()
         )
+        return self._pending
 
     def wait(self, timeout_seconds: float = 30) -> bool:
         """True when the reservation is made within the time. RaySystemError when the group has been removed."""
