@@ -46,8 +46,12 @@ LAYERS = [
     "store",
     "shell",
     "api",
+    "gym",
+    "learn",
     "bin",
 ]
+# Layers beside the runtime, and all that they may include: it knows nothing of them, nor they of it.
+ASIDE = {"gym": {"base", "gym"}, "learn": {"base", "gym", "learn"}}
 MACHINES = {"sched", "object", "control", "node", "client"}
 # No decisions of their own, but machines are made of them and simulated by them.
 PURE = MACHINES | {"base", "config", "message", "sim"}
@@ -141,7 +145,7 @@ def check_source(path: str, text: str, allowed: frozenset[str] = frozenset()) ->
     """Findings for one C++ file, given its path from the root; `allowed` holds "path: ban" items."""
     found = []
     parts = path.split("/")
-    layer = parts[1] if parts[0] == "src" else "api"
+    layer = parts[1] if parts[0] == "src" else "learn" if parts[1] == "rl" else "api"
     is_test = path.endswith(("_test.cc", "_bench.cc", "_fuzz.cc"))
     if parts[0] == "src" and layer not in LAYERS:
         found.append(f"{path}: {layer}/ is no layer: add it to LAYERS and to CMakeLists.txt")
@@ -152,6 +156,8 @@ def check_source(path: str, text: str, allowed: frozenset[str] = frozenset()) ->
             found.append(
                 f"{path}: includes {name}: {layer}/ stands above {other}/; turn the dependency round"
             )
+        elif other in LAYERS and other not in ASIDE.get(layer, set(LAYERS) - set(ASIDE)):
+            found.append(f"{path}: includes {name}: {layer}/ has nothing to do with {other}/")
         if layer in PURE and not is_test:
             if name in BANNED_HEADERS:
                 found.append(f"{path}: includes <{name}>: {BANNED_HEADERS[name]}")

@@ -1,0 +1,5 @@
+// The module eagleray._rl: native environments, nets, learner and rollouts. Converts, decides
+// nothing; python/eagleray/_rl.pyi describes it.
+#include "rl/common.h"
+
+NB_MODULE(_rl, module) { eagleray::rl::bind_envs(module); }
