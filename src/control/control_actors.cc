@@ -157,7 +157,7 @@ void ControlMachine::publish(const Actor& actor, ControlEffects& out) {
 void ControlMachine::call(const Caller& caller, const CreateActor& create, ControlEffects& out) {
   const ActorSpec& spec = create.spec;
   if (actors_.contains(spec.actor)) {
-    return fail(caller, ErrorCode::kExists, "there is an actor of that id", out);
+    return fail(caller, ErrorCode::kExists, kIdExists, out);
   }
   if (!spec.name.empty()) {
     const auto [it, fresh] = names_.try_emplace({spec.name_space, spec.name}, spec.actor);

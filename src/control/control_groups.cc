@@ -115,7 +115,7 @@ bool ControlMachine::name_is_taken(const GroupSpec& spec) const {
 void ControlMachine::call(const Caller& caller, const CreateGroup& create, ControlEffects& out) {
   const GroupSpec& spec = create.spec;
   if (groups_.contains(spec.group)) {
-    return fail(caller, ErrorCode::kExists, "there is a placement group of that id", out);
+    return fail(caller, ErrorCode::kExists, kIdExists, out);
   }
   if (name_is_taken(spec)) {
     return fail(caller, ErrorCode::kExists,

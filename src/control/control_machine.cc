@@ -81,6 +81,9 @@ void ControlMachine::answer_again(NodeIndex from, const NodeToControl& message,
     if (known == actors_.end()) {
       return fail(caller, ErrorCode::kExists, "the name '" + create->spec.name + "' is taken", out);
     }
+    if (known->second.spec.owner != create->spec.owner) {  // an earlier one, so this was refused
+      return fail(caller, ErrorCode::kExists, kIdExists, out);
+    }
   } else if (const auto* put = std::get_if<KvPut>(&asks->call)) {
     const auto it = pairs_.find({put->space, put->key});
     if (it == pairs_.end() || it->second != put->value) {
@@ -92,9 +95,13 @@ void ControlMachine::answer_again(NodeIndex from, const NodeToControl& message,
       return fail(caller, code, "the pair was not stored", out);
     }
   } else if (const auto* group = std::get_if<CreateGroup>(&asks->call)) {
-    if (!groups_.contains(group->spec.group)) {
+    const auto known = groups_.find(group->spec.group);
+    if (known == groups_.end()) {
       return fail(caller, name_is_taken(group->spec) ? ErrorCode::kExists : ErrorCode::kDiskFull,
                   "the placement group was not created", out);
+    }
+    if (known->second.spec.owner != group->spec.owner) {
+      return fail(caller, ErrorCode::kExists, kIdExists, out);
     }
   }
   answer(caller, Done{}, out);

@@ -74,6 +74,93 @@ TEST(Control, an_id_is_given_once_and_its_owner_counts_its_handles) {
   EXPECT_FALSE(is_done(answer_to(control, ProcId{2}, CreateGroup{group})));
 }
 
+// What is created twice under one id: by its own process again, or by another one.
+class ControlAskedTwice : public testing::Test {
+ protected:
+  ControlAskedTwice() { node_ = control_.on_node_hello({}, effects_); }
+
+  // The answer's code, 0 for done; what else was said and recorded is in effects_.
+  uint8_t says(uint64_t number, ProcId client, const ControlCall& call) {
+    effects_ = {};
+    control_.on_numbered(node_, FromNode{number, ClientAsks{client, RequestId{number}, call}},
+                         effects_);
+    control_.check_invariants();
+    for (const auto& out : effects_.list) {
+      const auto* answer = std::get_if<AnswerClient>(&out.message);
+      if (answer) return std::get<Done>(answer->answer).error_code;
+    }
+    ADD_FAILURE() << "no answer";
+    return 255;
+  }
+  template <class Message>
+  size_t count() const {
+    size_t found = 0;
+    for (const auto& out : effects_.list) found += std::holds_alternative<Message>(out.message);
+    return found;
+  }
+  static CreateActor actor_of(ProcId owner, std::string name) {
+    CreateActor create{spec_of(1, std::move(name)).spec};
+    create.spec.owner = owner;
+    return create;
+  }
+  static CreateGroup group_of(ProcId owner, std::string name) {
+    CreateGroup create;
+    create.spec.group.bytes[0] = 1;
+    create.spec.owner = owner;
+    create.spec.name = std::move(name);
+    create.spec.bundles = {{}};
+    return create;
+  }
+
+  static constexpr uint8_t kExists = 1 + static_cast<uint8_t>(ErrorCode::kExists);
+  ControlMachine control_{1};
+  ControlEffects effects_;
+  NodeIndex node_;
+};
+
+TEST_F(ControlAskedTwice, a_repeated_creation_is_answered_again_and_done_once) {
+  EXPECT_EQ(says(1, ProcId{1}, actor_of(ProcId{1}, "a")), 0);
+  EXPECT_EQ(count<PlaceActor>(), 1u);
+  EXPECT_EQ(says(1, ProcId{1}, actor_of(ProcId{1}, "a")), 0);
+  EXPECT_EQ(count<PlaceActor>(), 0u);
+  EXPECT_TRUE(effects_.durable.empty());
+  EXPECT_EQ(says(2, ProcId{1}, group_of(ProcId{1}, "g")), 0);
+  EXPECT_EQ(count<PrepareBundles>(), 1u);
+  EXPECT_EQ(says(2, ProcId{1}, group_of(ProcId{1}, "g")), 0);
+  EXPECT_EQ(count<PrepareBundles>(), 0u);
+  EXPECT_TRUE(effects_.durable.empty());
+}
+
+TEST_F(ControlAskedTwice, a_second_actor_under_a_living_id_is_refused_and_changes_nothing) {
+  says(1, ProcId{1}, actor_of(ProcId{1}, "a"));
+  for (int time = 0; time < 2; ++time) {  // and so is its repetition
+    EXPECT_EQ(says(2, ProcId{2}, actor_of(ProcId{2}, "b")), kExists);
+    EXPECT_EQ(count<PlaceActor>(), 0u);
+  }
+  EXPECT_EQ(says(3, ProcId{1}, actor_of(ProcId{1}, "a")), kExists);
+  const auto found = [&](std::string name) {
+    return std::get<FoundActor>(answer_to(control_, ProcId{1}, FindActor{std::move(name), ""}))
+        .found;
+  };
+  EXPECT_TRUE(found("a"));
+  EXPECT_FALSE(found("b"));
+  CreateActor other = actor_of(ProcId{2}, "b");
+  other.spec.actor = actor_id(2);
+  EXPECT_EQ(says(4, ProcId{2}, other), 0);  // the name is free
+  EXPECT_EQ(control_.actor_count(), 2u);
+}
+
+TEST_F(ControlAskedTwice, a_second_group_under_a_living_id_is_refused_and_changes_nothing) {
+  says(1, ProcId{1}, group_of(ProcId{1}, "g"));
+  for (int time = 0; time < 2; ++time) {
+    EXPECT_EQ(says(2, ProcId{2}, group_of(ProcId{2}, "h")), kExists);
+    EXPECT_EQ(count<PrepareBundles>(), 0u);
+  }
+  const ControlAnswer all = answer_to(control_, ProcId{1}, QueryGroups{});
+  ASSERT_EQ(std::get<GroupList>(all).groups.size(), 1u);
+  EXPECT_EQ(std::get<GroupList>(all).groups[0].spec.name, "g");
+}
+
 TEST(Control, a_key_has_a_length) {
   ControlMachine control(1);
   EXPECT_TRUE(is_done(answer_to(control, ProcId{1}, KvPut{"", "key", "value", true})));

@@ -1,4 +1,4 @@
-// Keys and tables of control's durable records; used by control's own files only.
+// What control's own files share: keys and tables of its durable records, texts.
 #pragma once
 
 #include <string>
@@ -9,6 +9,8 @@
 namespace eagleray {
 
 inline constexpr const char* kKilledForRestart = "it was killed by kill(no_restart=False)";
+
+inline constexpr const char* kIdExists = "there is one of that id";
 
 template <class Record, size_t I = 0>
 constexpr size_t table_of() {
