@@ -80,6 +80,38 @@ nb::list cluster(Client&) {
   return list;
 }
 
+// Under Ray's names: of a group as a whole and of each of its bundles.
+void add_in_group(ResourceMap& sum, const std::string& name, int64_t amount, size_t index,
+                  const std::string& group) {
+  if (amount == 0) return;
+  sum[name + "_group_" + group] += amount;
+  sum[name + "_group_" + std::to_string(index) + "_" + group] += amount;
+}
+
+// What all nodes and reserved bundles have in total, or have free.
+nb::dict resources(Client&, bool available) {
+  // Ray's, in ten-thousandths: what a bundle has of "bundle", and what each user takes of it.
+  constexpr int64_t kOfBundle = 1000 * kResourceUnit, kOfUser = kResourceUnit / 1000;
+  const auto view = ask<ClusterView>(QueryCluster{});
+  ResourceMap sum;
+  for (const ClusterNode& node : view.nodes) add(sum, available ? node.available : node.info.total);
+  for (const ReservedGroup& reserved : view.groups) {
+    const std::string group = reserved.group.hex();
+    std::vector<ResourceMap> amounts = reserved.bundles;
+    std::vector<int64_t> users(amounts.size());
+    for (const BundleLoad& load : reserved.loads) {
+      if (!available || load.index >= amounts.size()) continue;
+      amounts[load.index] = load.free;
+      users[load.index] = load.users;
+    }
+    for (size_t i = 0; i < amounts.size(); ++i) {
+      for (const auto& [name, amount] : amounts[i]) add_in_group(sum, name, amount, i, group);
+      add_in_group(sum, "bundle", kOfBundle - kOfUser * users[i], i, group);
+    }
+  }
+  return dict_of(sum);
+}
+
 nb::dict node_status() {
   const NodeStatus status = ask<NodeStatus>(QueryNode{});
   nb::list demands, processes;
@@ -161,6 +193,7 @@ void bind_control(nb::class_<Client>& client) {
 
 void bind_groups(nb::class_<Client>& client) {
   client.def("cluster", &cluster)
+      .def("resources", &resources, nb::arg("available"))
       .def("node_status", [](Client&) { return node_status(); })
       .def("create_group", &create_group)
       .def("remove_group",

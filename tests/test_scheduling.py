@@ -290,6 +290,62 @@ def test_ready_and_wait_of_a_removed_group():
         group.wait(1)
 
 
+def in_group(amounts, group):
+    """What is listed of a group, and of CPU."""
+    id = group.id.hex()
+    return {k.replace(id, "ID"): v for k, v in amounts.items() if k == "CPU" or id in k}
+
+
+def test_reserved_bundles_are_resources():
+    group = ray.util.placement_group([{"CPU": 1}, {"CPU": 1.5, "custom": 0.5}])
+    ray.get(group.ready(), timeout=30)
+    total = {
+        "CPU": 4.0,
+        "CPU_group_ID": 2.5,
+        "CPU_group_0_ID": 1.0,
+        "CPU_group_1_ID": 1.5,
+        "custom_group_ID": 0.5,
+        "custom_group_1_ID": 0.5,
+        "bundle_group_ID": 2000.0,
+        "bundle_group_0_ID": 1000.0,
+        "bundle_group_1_ID": 1000.0,
+    }
+
+    def have(amounts):
+        wait_for(lambda: in_group(ray.cluster_resources(), group) == total)
+        wait_for(lambda: in_group(ray.available_resources(), group) == {**total, **amounts})
+
+    have({"CPU": 1.5})
+    inside = Actor.options(num_cpus=0.5, scheduling_strategy=InGroup(group, 1)).remote()
+    ray.get(inside.one.remote())
+    used = {
+        "CPU": 1.5,
+        "CPU_group_ID": 2.0,
+        "CPU_group_1_ID": 1.0,
+        "bundle_group_ID": 1999.999,
+        "bundle_group_1_ID": 999.999,
+    }
+    have(used)
+    assert not any("group" in name for name in ray.nodes()[0]["Resources"])
+    ray.kill(inside)
+    have({"CPU": 1.5})
+    ray.util.remove_placement_group(group)
+    wait_for(lambda: in_group(ray.cluster_resources(), group) == {"CPU": 4.0})
+    wait_for(lambda: in_group(ray.available_resources(), group) == {"CPU": 4.0})
+
+
+def test_a_driver_holds_no_resources():
+    with pytest.raises(AssertionError, match="only available when the process is a"):
+        ray.get_runtime_context().get_assigned_resources()
+
+
+def test_a_group_that_waits_is_no_resource():
+    group = ray.util.placement_group([{"CPU": 100}])
+    assert not group.wait(SHORT_S)
+    assert in_group(ray.cluster_resources(), group) == {"CPU": 4.0}
+    ray.util.remove_placement_group(group)
+
+
 @only_eagleray
 def test_polling_for_a_group_leaves_one_task():
     group = ray.util.placement_group([{"CPU": 100}])

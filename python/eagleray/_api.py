@@ -610,22 +610,17 @@ def nodes() -> list[dict[str, Any]]:
     ]
 
 
-def _sum(key: str) -> dict[str, float]:
-    total: dict[str, float] = {}
-    for n in client().cluster():
-        for name, amount in _amounts(n[key]).items():
-            total[name] = total.get(name, 0) + amount
-    return total
-
-
 def cluster_resources() -> dict[str, float]:
-    """What all nodes offer in total."""
-    return _sum("total")
+    """What all nodes offer in total. As in Ray, a reserved placement group adds what its bundles hold:
+    `CPU_group_<id>` all of them, `CPU_group_<index>_<id>` one, and so on, and 1,000 `bundle_group_...` a
+    bundle."""
+    return _amounts(client().resources(False))
 
 
 def available_resources() -> dict[str, float]:
-    """What is free right now."""
-    return _sum("available")
+    """What is free right now, of nodes and in bundles; what is used up is not there. A task or actor takes
+    0.001 of its bundle's `bundle_group_...`."""
+    return _amounts(client().resources(True))
 
 
 def get_gpu_ids() -> list[int]:

@@ -209,6 +209,7 @@ class Client:
     ) -> list[
         dict[str, Any]
     ]: ...  # per node: node_id address host_name labels alive total{} available{} (ten-thousandths)
+    def resources(self, available: bool) -> dict[str, int]: ...  # of all nodes and bundles
     def node_status(self) -> dict[str, Any]: ...
     # of this process's node: demands (resources count what reason), processes (pid kind what job), store_used
     def create_group(

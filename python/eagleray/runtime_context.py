@@ -51,7 +51,11 @@ class RuntimeContext:
         return None if spec is None else spec["name"]
 
     def get_assigned_resources(self) -> dict[str, float]:
+        """What the calling task or actor holds. AssertionError in a driver, as in Ray."""
         from ._api import _amounts
+
+        if not state.is_worker:
+            raise AssertionError("This method is only available when the process is a worker.")
 
         return _amounts(state.resources)
 

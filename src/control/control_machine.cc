@@ -54,6 +54,12 @@ void ControlMachine::on(NodeIndex, const NodeHello&, ControlEffects&) {}  // onl
 
 void ControlMachine::on(NodeIndex from, const NodeLoad& load, ControlEffects& out) {
   nodes_[from].available = load.available;
+  for (const BundleLoad& bundle : load.bundles) {
+    const auto it = groups_.find(bundle.group);
+    if (it != groups_.end() && bundle.index < it->second.spec.bundles.size()) {
+      it->second.loads[bundle.index] = bundle;
+    }
+  }
   retry_groups(out);
 }
 
@@ -239,7 +245,7 @@ Result<Ok> ControlMachine::restore(const std::vector<DurableRecord>& records, Co
       actor.restart_wanted = life->restart_wanted;
     } else if (const auto* group = std::get_if<DurableGroup>(&record)) {
       groups_[group->spec.group] =
-          Group{group->spec, group->state, group->preparing, group->node, {}};
+          Group{group->spec, group->state, group->preparing, group->node, {}, {}};
     } else if (const auto* pair = std::get_if<DurablePair>(&record)) {
       pairs_[{pair->space, pair->key}] = pair->value;
     }

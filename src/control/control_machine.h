@@ -92,6 +92,7 @@ class ControlMachine {
     bool preparing = false;
     NodeIndex node;
     std::vector<Subscriber> waiting;
+    std::map<uint32_t, BundleLoad> loads;  // of bundles, as their nodes have told since they came
   };
 
   // Nodes' messages.

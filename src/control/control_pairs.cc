@@ -67,6 +67,12 @@ void ControlMachine::call(const Caller& caller, const QueryCluster&, ControlEffe
   for (const auto& [index, row] : nodes_) {
     view.nodes.push_back(ClusterNode{row.info, row.available});
   }
+  for (const auto& [id, group] : groups_) {
+    if (group.state != GroupState::kCreated) continue;
+    ReservedGroup reserved{group.spec.bundles, {}, id};
+    for (const auto& [index, load] : group.loads) reserved.loads.push_back(load);
+    view.groups.push_back(std::move(reserved));
+  }
   answer(caller, std::move(view), out);
 }
 

@@ -87,7 +87,8 @@ struct BundlesPrepared {  // phase one: reserved, or not (then nothing is held)
 };
 struct NodeLoad {  // at change, at most every 100 ms
   ResourceMap available;
-  EAGLERAY_FIELDS(NodeLoad, available)
+  std::vector<BundleLoad> bundles;  // those that have changed
+  EAGLERAY_FIELDS(NodeLoad, available, bundles)
 };
 
 using NodeToControl =

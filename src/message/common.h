@@ -103,6 +103,14 @@ struct GroupSpec {
                   detached)
 };
 
+struct BundleLoad {  // of a reserved bundle
+  PlacementGroupId group;
+  uint32_t index = 0;
+  ResourceMap free;
+  uint32_t users = 0;  // leases and actors in it
+  EAGLERAY_FIELDS(BundleLoad, group, index, free, users)
+};
+
 struct NodeInfo {
   NodeId node;
   NodeIndex index;

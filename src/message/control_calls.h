@@ -134,9 +134,16 @@ struct ClusterNode {
   ResourceMap available;
   EAGLERAY_FIELDS(ClusterNode, info, available)
 };
+struct ReservedGroup {
+  std::vector<ResourceMap> bundles;
+  std::vector<BundleLoad> loads;  // of those that are in use; all of another is free
+  PlacementGroupId group;
+  EAGLERAY_FIELDS(ReservedGroup, bundles, loads, group)
+};
 struct ClusterView {
   std::vector<ClusterNode> nodes;
-  EAGLERAY_FIELDS(ClusterView, nodes)
+  std::vector<ReservedGroup> groups;
+  EAGLERAY_FIELDS(ClusterView, nodes, groups)
 };
 
 struct NodeDemand {  // that waits

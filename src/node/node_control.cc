@@ -39,7 +39,7 @@ void NodeMachine::on_accepted(const NodeAccepted& accepted, NodeEffects& out) {
   synced.groups = bundles_.groups();
   for (const PlacementGroupId& group : awaited_groups()) synced.groups.push_back(group);
   control_.mention(std::move(synced), said);
-  control_.mention(NodeLoad{free_}, said);
+  control_.mention(NodeLoad{free_, bundles_.loads()}, said);
   for (FromNode& each : said) out.list.push_back(std::move(each));
 }
 

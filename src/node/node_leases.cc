@@ -30,14 +30,13 @@ void NodeMachine::take(const ResourceMap& want, Strategy& strategy, Worker& work
 
 void NodeMachine::give(const ResourceMap& held, const Strategy& strategy, Worker& worker) {
   ResourceMap back = held;
-  ResourceMap* pool = &free_;
   if (strategy.kind == StrategyKind::kGroup) {
-    pool = bundles_.free_of(strategy.group, static_cast<uint32_t>(strategy.bundle_index));
     if (worker.blocked) back.erase("CPU");
-  } else if (worker.blocked && !planted(Planted::kBlockedCpuGivenTwice)) {
-    back.erase("CPU");
+    bundles_.give(back, strategy.group, static_cast<uint32_t>(strategy.bundle_index));
+  } else {
+    if (worker.blocked && !planted(Planted::kBlockedCpuGivenTwice)) back.erase("CPU");
+    add(free_, back);
   }
-  if (pool) add(*pool, back);
   worker.blocked = false;
   gpus_.give(worker.gpus, worker.gpu_amount);
   worker.gpus.clear();
@@ -195,10 +194,11 @@ void NodeMachine::schedule(Instant now, NodeEffects& out) {
     starting_.insert(++last_token_);
     out.list.push_back(NodeEffects::StartWorker{last_token_});
   }
-  if (free_ != reported_) {
+  std::vector<BundleLoad> changes = bundles_.changes();
+  if (free_ != reported_ || !changes.empty()) {
     reported_ = free_;
     ControlLink::Out said;
-    control_.mention(NodeLoad{free_}, said);
+    control_.mention(NodeLoad{free_, std::move(changes)}, said);
     for (FromNode& each : said) out.list.push_back(std::move(each));
   }
 }

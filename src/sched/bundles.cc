@@ -1,5 +1,7 @@
 #include "sched/bundles.h"
 
+#include <utility>
+
 #include "base/check.h"
 
 namespace eagleray {
@@ -12,7 +14,7 @@ bool Bundles::meant(const Key& key, const Strategy& strategy) {
 void Bundles::reserve(const PlacementGroupId& group, const std::vector<uint32_t>& indexes,
                       const std::vector<ResourceMap>& amounts) {
   for (size_t i = 0; i < amounts.size(); ++i) {
-    rows_[{group, indexes[i]}] = Row{amounts[i], amounts[i], false};
+    rows_[{group, indexes[i]}] = Row{amounts[i], amounts[i]};
   }
 }
 
@@ -63,14 +65,44 @@ uint32_t Bundles::take(const ResourceMap& want, const Strategy& strategy) {
   for (auto& [key, row] : rows_) {
     if (!meant(key, strategy) || !row.committed || !covers(row.free, want)) continue;
     subtract(row.free, want);
+    ++row.users;
+    changed_.insert(key);
     return key.second;
   }
   EAGLERAY_CHECK(false, "nothing fits into the placement group");
 }
 
+void Bundles::give(const ResourceMap& back, const PlacementGroupId& group, uint32_t index) {
+  const auto it = rows_.find({group, index});
+  if (it == rows_.end()) return;
+  add(it->second.free, back);
+  --it->second.users;
+  changed_.insert(it->first);
+}
+
 ResourceMap* Bundles::free_of(const PlacementGroupId& group, uint32_t index) {
   const auto it = rows_.find({group, index});
-  return it == rows_.end() ? nullptr : &it->second.free;
+  if (it == rows_.end()) return nullptr;
+  changed_.insert(it->first);
+  return &it->second.free;
+}
+
+std::vector<BundleLoad> Bundles::loads() const {
+  std::vector<BundleLoad> loads;
+  for (const auto& [key, row] : rows_) {
+    loads.push_back(BundleLoad{key.first, key.second, row.free, row.users});
+  }
+  return loads;
+}
+
+std::vector<BundleLoad> Bundles::changes() {
+  std::vector<BundleLoad> loads;
+  for (const Key& key : std::exchange(changed_, {})) {
+    const auto it = rows_.find(key);
+    if (it == rows_.end()) continue;
+    loads.push_back(BundleLoad{key.first, key.second, it->second.free, it->second.users});
+  }
+  return loads;
 }
 
 }  // namespace eagleray

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -27,18 +28,25 @@ class Bundles {
   // In a bundle that `strategy` (kGroup) means. kLater: also where the group is not here yet.
   Fit fit(const ResourceMap& want, const Strategy& strategy) const;
   uint32_t take(const ResourceMap& want, const Strategy& strategy);  // fit is kNow; which bundle
-  // What is free in a bundle, to give to or take from; null when it is gone.
+  // What take() has taken, less what is lent. Nothing, if the bundle is gone.
+  void give(const ResourceMap& back, const PlacementGroupId& group, uint32_t index);
+  // What is free in a bundle, to lend to or take back from; null when it is gone.
   ResourceMap* free_of(const PlacementGroupId& group, uint32_t index);
+
+  std::vector<BundleLoad> loads() const;  // of all bundles
+  std::vector<BundleLoad> changes();      // since the last call
 
  private:
   struct Row {
     ResourceMap total, free;
     bool committed = false;
+    uint32_t users = 0;
   };
   using Key = std::pair<PlacementGroupId, uint32_t>;
   static bool meant(const Key& key, const Strategy& strategy);
 
   std::map<Key, Row> rows_;
+  std::set<Key> changed_;
 };
 
 }  // namespace eagleray

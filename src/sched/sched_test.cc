@@ -181,8 +181,27 @@ TEST_F(BundlesTest, what_is_taken_goes_back_where_it_was) {
   bundles_.commit(group_);
   EXPECT_EQ(bundles_.take(cpus(2), strategy_), 1u);
   EXPECT_EQ(bundles_.fit(cpus(2), strategy_), Fit::kLater);
-  add(*bundles_.free_of(group_, 1), cpus(2));
+  bundles_.give(cpus(2), group_, 1);
   EXPECT_EQ(bundles_.fit(cpus(2), strategy_), Fit::kNow);
+}
+
+TEST_F(BundlesTest, changes_are_told_once) {
+  bundles_.commit(group_);
+  EXPECT_TRUE(bundles_.changes().empty());
+  bundles_.take(cpus(2), strategy_);
+  std::vector<BundleLoad> changes = bundles_.changes();
+  ASSERT_EQ(changes.size(), 1u);
+  EXPECT_EQ(changes[0].index, 1u);
+  EXPECT_TRUE(changes[0].free.empty());
+  EXPECT_EQ(changes[0].users, 1u);
+  EXPECT_TRUE(bundles_.changes().empty());
+  add(*bundles_.free_of(group_, 1), cpus(1));  // lent
+  bundles_.give(cpus(1), group_, 1);
+  changes = bundles_.changes();
+  ASSERT_EQ(changes.size(), 1u);
+  EXPECT_EQ(changes[0].free, cpus(2));
+  EXPECT_EQ(changes[0].users, 0u);
+  EXPECT_EQ(bundles_.loads().size(), 2u);
 }
 
 TEST_F(BundlesTest, an_index_means_that_bundle) {
