@@ -36,6 +36,10 @@ std::string settings_text(nb::list pairs) {
   return to_text(settings.value());
 }
 
+nb::dict settings_of_text(const std::string& text) {
+  return dict_of(settings_from_text(text).value());
+}
+
 }  // namespace
 
 nb::dict dict_of(const Settings& settings) {
@@ -49,6 +53,7 @@ nb::dict dict_of(const Settings& settings) {
 void bind_settings(nb::module_& m) {
   m.def("settings_table", &settings_table);
   m.def("settings_text", &settings_text);
+  m.def("settings_of_text", &settings_of_text);
 }
 
 }  // namespace eagleray::python

@@ -311,6 +311,97 @@ def test_old_sessions_are_removed(tmp_path):
     assert len(left) == 11 and alive.name in left
 
 
+def sizes_of(directory, pattern):
+    return {
+        name: os.path.getsize(os.path.join(directory, name))
+        for name in os.listdir(directory)
+        if re.fullmatch(pattern, name)
+    }
+
+
+def test_limits_of_files_and_of_what_is_shown_are_settings(tmp_path):
+    out, err = run(
+        """
+        ray.init(num_cpus=1, _system_config={
+            "log_file_bytes_max": 100_000,
+            "log_old_parts_max": 2,
+            "log_shown_bytes_per_s": 256 << 10,
+        })
+
+        @ray.remote
+        def flood():
+            for number in range(1000):
+                print(f"{number:999}")
+
+        ray.get(flood.remote())
+        """,
+        EAGLERAY_TMPDIR=str(tmp_path),
+        RAY_DEDUP_LOGS="0",
+    )
+    logs = tmp_path / "session_latest" / "logs"
+    files = sizes_of(logs, r"worker-\d+\.out.*")
+    assert len(files) == 3  # the current one and two old parts
+    assert all(size <= 100_000 for size in files.values())
+    assert len(out.splitlines()) < 1000 and "are not shown" in err
+
+
+def test_limits_of_a_session_are_settings(tmp_path):
+    run(
+        """
+        ray.init(num_cpus=1, _system_config={
+            "log_file_bytes_max": 50_000,
+            "log_old_parts_max": 1000,
+            "log_session_bytes_max": 200_000,
+        })
+
+        @ray.remote(max_calls=1)
+        def flood():
+            for number in range(100):
+                print(f"{number:999}")
+
+        for _ in range(5):
+            ray.get(flood.remote())
+        """,
+        EAGLERAY_TMPDIR=str(tmp_path),
+    )
+    files = sizes_of(tmp_path / "session_latest" / "logs", r"worker-.*")
+    assert 100_000 < sum(files.values()) <= 200_000
+
+
+def test_limits_of_ended_sessions_are_settings(tmp_path):
+    for number in range(5):
+        (tmp_path / f"session_2020-01-01_00-00-{number:02}_4000000").mkdir()
+    large = tmp_path / "session_2020-01-01_00-00-03_4000000" / "file"
+    large.write_bytes(bytes(9 << 20))
+
+    def left(**environment):
+        run("ray.init(num_cpus=1)", EAGLERAY_TMPDIR=str(tmp_path), **environment)
+        return sorted(n[25:27] for n in os.listdir(tmp_path) if n.startswith("session_2020"))
+
+    assert left(EAGLERAY_SESSIONS_MAX="4") == ["01", "02", "03", "04"]
+    assert left(EAGLERAY_SESSIONS_BYTES_MAX=str(8 << 20)) == ["04"]  # the older ones go with it
+
+
+def test_limits_of_the_programs_logs_are_settings(tmp_path):
+    run(
+        """
+        import socket
+        ray.init(num_cpus=1, _system_config={
+            "program_log_bytes_max": 1024,
+            "program_log_old_files_max": 2,
+        })
+        for _ in range(100):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(ray._state.state.node.socket_path)
+                client.sendall(bytes(8) + b"junk")  # the node says that it cuts it off
+                client.recv(1)
+        """,
+        EAGLERAY_TMPDIR=str(tmp_path),
+    )
+    files = sizes_of(tmp_path / "session_latest" / "logs", r"node.*\.log")
+    assert len(files) == 3 and all(size <= 1024 for size in files.values()), files
+
+
 def test_nothing_wakes_while_nothing_is_printed():
     """The driver's log thread sleeps until there is something."""
     out, _ = run(

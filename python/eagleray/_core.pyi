@@ -255,5 +255,6 @@ def end_descendants(seconds: float) -> None: ...  # kills and reaps all, or give
 def settings_table() -> list[tuple[str, float, float, float, str, str, str]]: ...
 
 # name, default, least, most, unit, meaning, Ray's name or ""
+def settings_of_text(text: str) -> dict[str, float]: ...  # of what settings_text() gave
 def settings_text(given: list[tuple[str, str]]) -> str: ...  # ValueError: unknown, out of range
 def in_serialization() -> bool: ...  # true while the core pickles a value on this thread

@@ -14,12 +14,11 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-# Of sessions that have ended; beyond either the oldest are removed when a new one starts.
-SESSIONS_KEPT = 10
-SESSION_BYTES_KEPT = 4 << 30
+from . import _core
+
 START_TIMEOUT_S = 30.0
 ADDRESS_CHARS_MAX = 4096
 
@@ -58,17 +57,17 @@ def make_session_dir(temp_dir: str | None) -> str:
         os.replace(link, os.path.join(root, "session_latest"))
     except OSError:
         pass
-    _remove_old_sessions(root, path)
     return path
 
 
-def _remove_old_sessions(root: str, current: str) -> None:
+def _remove_old_sessions(current: str, settings: Mapping[str, float]) -> None:
+    root = os.path.dirname(current)
     names = sorted((n for n in os.listdir(root) if n.startswith("session_2")), reverse=True)
     ended = [path for n in names if (path := os.path.join(root, n)) != current and _has_ended(path)]
-    room = SESSION_BYTES_KEPT
+    room = settings["sessions_bytes_max"]
     for number, path in enumerate(ended):
         room -= _bytes_in(path)
-        if number >= SESSIONS_KEPT or room < 0:
+        if number >= settings["sessions_max"] or room < 0:
             shutil.rmtree(path, ignore_errors=True)
 
 
@@ -136,6 +135,7 @@ class LocalNode:
     ) -> None:
         self.address = address or node_ip()
         self.session_dir = make_session_dir(temp_dir)
+        _remove_old_sessions(self.session_dir, _core.settings_of_text(settings))
         self.socket_path = os.path.join(self.session_dir, "node.sock")
         ready_read, ready_write = os.pipe()
         arguments = [

@@ -19,18 +19,21 @@ int main(int argc, char** argv) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // without its node it has nobody to serve
   ::fcntl(3, F_SETFD, FD_CLOEXEC);
   ControlShell::Options options;
+  std::string log_path;
   for (int i = 1; i < argc; ++i) {
     const std::string_view argument(argv[i]);
     if (argument.starts_with("--store=")) options.store_path = argument.substr(8);
-    if (argument.starts_with("--log=")) {
-      open_log("eagleray-control", std::string(argument.substr(6)));
-    }
+    if (argument.starts_with("--log=")) log_path = argument.substr(6);
     if (argument.starts_with("--settings=")) {
       const Result<Settings> settings = settings_from_text(argument.substr(11));
       if (settings.ok()) options.settings = settings.value();
     }
     if (argument.starts_with("--disk-trouble=")) options.disk_trouble = argument.substr(15);
     if (argument == "--sync=disk") options.sync = RecordStore::Sync::kDisk;
+  }
+  if (!log_path.empty()) {
+    open_log("eagleray-control", log_path,
+             {options.settings.program_log_bytes_max, options.settings.program_log_old_files_max});
   }
   if (options.store_path.empty()) {
     std::fprintf(stderr, "eagleray-control: --store=FILE is missing; nodes start it\n");

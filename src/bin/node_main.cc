@@ -71,7 +71,9 @@ int main(int argc, char** argv) {
     options.info.labels[std::move(name)] = std::move(value);
   });
   options.info.index = eagleray::NodeIndex{1};  // control is its child
-  eagleray::open_log("eagleray-node", options.log_dir + "/node.log");
+  eagleray::open_log(
+      "eagleray-node", options.log_dir + "/node.log",
+      {options.settings.program_log_bytes_max, options.settings.program_log_old_files_max});
   if (::getrandom(options.info.node.bytes.data(), options.info.node.kSize, 0) < 0) {
     return usage("the kernel gave no random bytes");
   }

@@ -54,6 +54,17 @@ struct Settings {
   Duration worker_idle_max = Duration::from_s(1);
   Duration lease_explain_after = Duration::from_s(1);
 
+  // Logs.
+  uint64_t log_file_bytes_max = 64u << 20;
+  uint32_t log_old_parts_max = 3;
+  uint64_t log_session_bytes_max = 2ull << 30;
+  uint32_t log_finished_files_max = 1'000;
+  int64_t log_shown_bytes_per_s = 4 << 20;
+  uint64_t program_log_bytes_max = 16u << 20;
+  uint32_t program_log_old_files_max = 3;
+  uint32_t sessions_max = 10;
+  uint64_t sessions_bytes_max = 4ull << 30;
+
   // Control.
   uint32_t dead_actors_max = 1'000;
   uint32_t keys_max = 1'000'000;

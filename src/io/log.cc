@@ -19,10 +19,10 @@ std::shared_ptr<spdlog::logger>& logger() {
 
 }  // namespace
 
-void open_log(const std::string& program, const std::string& path) {
+void open_log(const std::string& program, const std::string& path, const LogLimits& limits) {
   try {
-    auto file =
-        std::make_shared<spdlog::sinks::rotating_file_sink_mt>(path, kLogBytesMax, kLogFilesMax);
+    auto file = std::make_shared<spdlog::sinks::rotating_file_sink_mt>(path, limits.bytes,
+                                                                       limits.old_files);
     logger() = std::make_shared<spdlog::logger>(program, std::move(file));
   } catch (const spdlog::spdlog_ex&) {
     // stderr it is

@@ -55,7 +55,7 @@ NodeShell::NodeShell(Options options)
                [this](pid_t pid, int status) { on_worker_exit(pid, status); },
                [this] { on_zygote_lost(); }}),
       kernel_kills_seen_(memory_.kernel_kills()),
-      output_room_({}, [this](const std::string& text) {
+      output_room_(OutputLimits::of(options_.settings), [this](const std::string& text) {
         NodeEffects effects;
         node_.tell_drivers(text, effects);
         apply(effects);
@@ -509,7 +509,9 @@ std::vector<Bequest> NodeShell::read_bequests(const Connection& connection) {
 
 void NodeShell::watch_output(pid_t pid, WorkerProcess& process, WorkerOutput::Pipes pipes) {
   process.output = std::make_unique<WorkerOutput>(
-      std::move(pipes), output_room_, options_.log_dir + "/worker-" + std::to_string(pid),
+      std::move(pipes), output_room_,
+      WorkerOutput::Options{options_.log_dir + "/worker-" + std::to_string(pid),
+                            options_.settings.log_shown_bytes_per_s},
       [this, pid](bool error, const std::string& name, std::string_view lines) {
         return show(pid, error, name, lines);
       });

@@ -12,15 +12,21 @@
 #include <string_view>
 
 #include "base/time.h"
+#include "config/settings.h"
 #include "io/fd.h"
 
 namespace eagleray {
 
 struct OutputLimits {
-  uint64_t file_bytes = 64ull << 20;    // then the file's next part begins
-  uint32_t old_parts = 3;               // of one stream, beside the current; older ones go
-  uint64_t session_bytes = 2ull << 30;  // then what was finished first goes
-  uint32_t finished_files = 1'000;      // old parts and files of ended workers; likewise
+  uint64_t file_bytes;      // then the file's next part begins
+  uint32_t old_parts;       // of one stream, beside the current; older ones go
+  uint64_t session_bytes;   // then what was finished first goes
+  uint32_t finished_files;  // old parts and files of ended workers; likewise
+
+  static OutputLimits of(const Settings& settings) {
+    return {settings.log_file_bytes_max, settings.log_old_parts_max, settings.log_session_bytes_max,
+            settings.log_finished_files_max};
+  }
 };
 
 class OutputRoom {

@@ -10,11 +10,11 @@ namespace eagleray {
 bool ShownShare::take(size_t bytes, Instant now) {
   const int64_t us = std::min<int64_t>((now - filled_at_).us, 1'000'000);
   if (us > 1'000) {  // more often would lose what is less than a byte
-    bytes_ = std::min(kShownBytesPerS, bytes_ + us * kShownBytesPerS / 1'000'000);
+    bytes_ = std::min(bytes_max_, bytes_ + us * bytes_max_ / 1'000'000);
     filled_at_ = now;
   }
   const auto wanted = static_cast<int64_t>(bytes);
-  if (bytes_ < (empty_ ? std::max(wanted, kShownBytesPerS / 2) : wanted)) {
+  if (bytes_ < (empty_ ? std::max(wanted, bytes_max_ / 2) : wanted)) {
     empty_ = true;
     return false;
   }
@@ -23,11 +23,12 @@ bool ShownShare::take(size_t bytes, Instant now) {
   return true;
 }
 
-WorkerOutput::WorkerOutput(Pipes pipes, OutputRoom& room, const std::string& path, Show show)
-    : out_{std::move(pipes.out), {}, {room, path + ".out"}},
-      err_{std::move(pipes.err), {}, {room, path + ".err"}},
+WorkerOutput::WorkerOutput(Pipes pipes, OutputRoom& room, const Options& options, Show show)
+    : out_{std::move(pipes.out), {}, {room, options.path + ".out"}},
+      err_{std::move(pipes.err), {}, {room, options.path + ".err"}},
       show_(std::move(show)),
-      path_(path) {}
+      path_(options.path),
+      share_(options.shown_bytes_per_s) {}
 
 bool WorkerOutput::read(bool error) {
   Stream& from = stream(error);

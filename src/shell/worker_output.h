@@ -15,19 +15,20 @@ namespace eagleray {
 
 // Read at once before others have their turn; a worker that prints without end gets more later.
 inline constexpr size_t kOutputReadBytesMax = 1u << 20;
-// What a worker prints beyond this goes only to its files; the driver is told how much that was.
-inline constexpr int64_t kShownBytesPerS = 4 << 20;
 // Of stderr, for the error of a worker that dies.
 inline constexpr size_t kOutputTailBytes = 4096;
 
 // How much of a worker's output is shown: a bucket that fills with time. Once it is empty nothing
-// is shown until it is half full, so that what is shown has few gaps.
+// is shown until it is half full, so that what is shown has few gaps. The rest goes only to the
+// worker's files; the driver is told how much that was.
 class ShownShare {
  public:
+  explicit ShownShare(int64_t bytes_per_s) : bytes_max_(bytes_per_s), bytes_(bytes_per_s) {}
   bool take(size_t bytes, Instant now);
 
  private:
-  int64_t bytes_ = kShownBytesPerS;
+  const int64_t bytes_max_;  // filled in a second
+  int64_t bytes_;
   bool empty_ = false;
   Instant filled_at_;
 };
@@ -40,7 +41,12 @@ class WorkerOutput {
   // Shows lines to whom it concerns; false: it cannot take them now.
   using Show = std::function<bool(bool error, const std::string& name, std::string_view lines)>;
 
-  WorkerOutput(Pipes pipes, OutputRoom& room, const std::string& path, Show show);
+  struct Options {
+    std::string path;  // of its files, without what tells them apart
+    int64_t shown_bytes_per_s;
+  };
+
+  WorkerOutput(Pipes pipes, OutputRoom& room, const Options& options, Show show);
 
   int fd(bool error) const { return stream(error).pipe.get(); }
   // Reads what is there, up to kOutputReadBytesMax. False: the pipe has ended.

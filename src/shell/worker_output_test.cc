@@ -16,6 +16,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr int64_t kShownBytesPerS = 1 << 20;
+
 class WorkerOutputTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -27,7 +29,7 @@ class WorkerOutputTest : public ::testing::Test {
     out_ = std::move(out.write);
     err_ = std::move(err.write);
     output_.emplace(WorkerOutput::Pipes{std::move(out.read), std::move(err.read)}, room_,
-                    name + "/worker-1",
+                    WorkerOutput::Options{name + "/worker-1", kShownBytesPerS},
                     [this](bool error, const std::string& who, std::string_view lines) {
                       if (!takes_) return false;
                       shown_ += (error ? "2" : "1") + who + ":" + std::string(lines);
@@ -45,7 +47,7 @@ class WorkerOutputTest : public ::testing::Test {
   }
 
   fs::path directory_;
-  OutputRoom room_{OutputLimits{}, [](const std::string&) {}};
+  OutputRoom room_{OutputLimits::of({}), [](const std::string&) {}};
   Fd out_, err_;
   bool takes_ = true;
   std::string shown_;
@@ -112,7 +114,7 @@ TEST_F(WorkerOutputTest, ADriverThatCannotTakeMoreIsToldLater) {
 }
 
 TEST(ShownShare, EmptiesAndFillsWithTime) {
-  ShownShare share;
+  ShownShare share(kShownBytesPerS);
   const Instant start{1'000'000'000};
   EXPECT_TRUE(share.take(kShownBytesPerS, start));
   EXPECT_FALSE(share.take(1, start));
