@@ -30,6 +30,11 @@ using RequestId = StrongInt<struct RequestTag, uint64_t>;    // pairs an answer 
 using JobId = StrongInt<struct JobTag, uint32_t>;
 using NodeIndex = StrongInt<struct NodeIndexTag, uint32_t>;
 
+// A process's number tells its node.
+constexpr NodeIndex node_of(ProcId proc) {
+  return NodeIndex{static_cast<uint32_t>(proc.value >> 32)};
+}
+
 // Lower-case hexadecimal of `bytes`.
 std::string to_hex(std::string_view bytes);
 

@@ -37,17 +37,47 @@ void ControlMachine::on(NodeIndex, const ActorEnded& gone, ControlEffects& out) 
   ended(it->second, gone.exit, out);
 }
 
+void ControlMachine::send_to(NodeIndex node, Actor& actor, ControlEffects& out) {
+  actor.node = node;
+  out.list.push_back({node, PlaceActor{actor.spec, actor.status.incarnation, actor.job}});
+}
+
 void ControlMachine::place(Actor& actor, ControlEffects& out) {
-  const std::vector<NodeView> nodes = views();
+  const std::vector<NodeView> nodes = views(actor.spec.owner);
   const ActorSpec& spec = actor.spec;
+  const Group* group =
+      spec.strategy.kind == StrategyKind::kGroup ? living_group(spec.strategy.group) : nullptr;
+  if (group && group->state == GroupState::kCreated) return send_to(group->node, actor, out);
   const Choice choice = choose(nodes, spec.placement_resources, spec.strategy, placed_++);
   if (is_refused(spec.strategy, choice.fit)) {
     return refuse(actor, FailureKind::kActorUnschedulable,
                   std::string("The actor is not schedulable: ") + kRefusedText, out);
   }
   // Where no node can run it now it waits at one of them, which says so to those who ask.
-  actor.node = choice.node || nodes.empty() ? choice.node : nodes.front().index;
-  out.list.push_back({actor.node, PlaceActor{spec, actor.status.incarnation}});
+  send_to(choice.node || nodes.empty() ? choice.node : nodes.front().index, actor, out);
+}
+
+// Only from a node that can never run it, where it cannot have begun.
+void ControlMachine::place_elsewhere(Actor& actor, ControlEffects& out) {
+  out.list.push_back({actor.node, StopActor{actor.spec.actor, actor.status.incarnation, true,
+                                            "it is placed at another node"}});
+  place(actor, out);
+  persist(actor, out);
+}
+
+// What has no node, or one that can never run it, may find its place at one that joins.
+void ControlMachine::place_homeless(NodeIndex newcomer, ControlEffects& out) {
+  const auto fits = [&](NodeIndex index, const ActorSpec& spec) {
+    const auto node = nodes_.find(index);
+    return node != nodes_.end() && fit(NodeView{index, &node->second.info, &node->second.available},
+                                       spec.placement_resources, spec.strategy) != Fit::kNever;
+  };
+  for (auto& [id, actor] : actors_) {
+    const bool waits =
+        actor.status.state == ActorState::kPending || actor.status.state == ActorState::kRestarting;
+    if (!waits || fits(actor.node, actor.spec)) continue;
+    if (!nodes_.contains(actor.node) || fits(newcomer, actor.spec)) place_elsewhere(actor, out);
+  }
 }
 
 void ControlMachine::refuse(Actor& actor, FailureKind failure, const std::string& reason,
@@ -112,6 +142,7 @@ void ControlMachine::die(Actor& actor, ControlEffects& out) {
   actor.subscribers.clear();
   actor.spec.class_blob.clear();
   actor.spec.arguments.clear();
+  actor.job = JobInfo{};
   persist_spec(actor, out);
   persist(actor, out);
   dead_.push_back(actor.spec.actor);
@@ -171,6 +202,8 @@ void ControlMachine::call(const Caller& caller, const CreateActor& create, Contr
   }
   Actor& actor = actors_[spec.actor];
   actor.spec = spec;
+  const auto job = jobs_.find(spec.job);
+  if (job != jobs_.end()) actor.job = job->second.info;
   actor.status.actor = spec.actor;
   actor.restarts_left = spec.max_restarts;
   if (!disk_trouble_.empty()) {

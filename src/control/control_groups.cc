@@ -19,7 +19,7 @@ const ControlMachine::Group* ControlMachine::living_group(const PlacementGroupId
 void ControlMachine::retry_groups(ControlEffects& out) {
   for (auto& [id, group] : groups_) {
     if (group.state != GroupState::kPending || group.preparing) continue;
-    const Choice choice = choose(views(), group.spec);
+    const Choice choice = choose(views(group.spec.owner), group.spec);
     if (choice.fit != Fit::kNow || !nodes_.at(choice.node).here) continue;
     prepare(group, choice.node, out);
     persist(group, out);
@@ -38,23 +38,41 @@ void ControlMachine::prepare(Group& group, NodeIndex node, ControlEffects& out) 
 
 void ControlMachine::on(NodeIndex from, const BundlesPrepared& prepared, ControlEffects& out) {
   const auto it = groups_.find(prepared.group);
-  if (it == groups_.end() || it->second.state == GroupState::kRemoved) {
+  const bool here = it != groups_.end() && it->second.node == from;
+  if (here && prepared.ok && it->second.state == GroupState::kCreated) {  // an order repeated
+    out.list.push_back({from, CommitBundles{prepared.group}});
+    return;
+  }
+  if (!here || !it->second.preparing) {  // removed meanwhile, or asked of another node
     out.list.push_back({from, ReleaseBundles{prepared.group}});
     return;
   }
   Group& group = it->second;
   group.preparing = false;
-  if (!prepared.ok) {  // tried again when a node says that something is free
+  if (!prepared.ok) {  // tried again when a node says what is free: this one says it next
     group.node = NodeIndex{};
     persist(group, out);
     return;
   }
   group.state = GroupState::kCreated;
-  group.node = from;
   persist(group, out);
   out.list.push_back({from, CommitBundles{prepared.group}});
+  move_into(group, out);
   for (const Subscriber& s : std::exchange(group.waiting, {})) {
     answer(Caller{s.node, s.client, s.request}, status_of(group), out);
+  }
+}
+
+// Its actors wait at the node that they were sent to; now it is known which one can run them.
+void ControlMachine::move_into(const Group& group, ControlEffects& out) {
+  for (auto& [id, actor] : actors_) {
+    const Strategy& strategy = actor.spec.strategy;
+    if (strategy.kind != StrategyKind::kGroup || strategy.group != group.spec.group) continue;
+    const ActorState state = actor.status.state;
+    if (actor.node == group.node || state == ActorState::kAlive || state == ActorState::kDead) {
+      continue;
+    }
+    place_elsewhere(actor, out);
   }
 }
 

@@ -8,23 +8,37 @@
 #include "control/records.h"
 
 namespace eagleray {
+namespace {
+
+constexpr uint32_t kHeadNumber = 1;  // bin/node_main.cc: control is its child
+
+}  // namespace
 
 // ---- nodes ----
+
+// That of a node which is not the head's comes from its id: a control that has lost the record of
+// it, for want of room on its disk, gives the same one again, and no other node has it.
+NodeIndex ControlMachine::number_of(const NodeId& node) const {
+  for (const auto& [index, row] : nodes_) {
+    if (row.info.node == node) return index;
+  }
+  uint32_t number = 2'166'136'261u;
+  for (uint8_t byte : node.bytes) number = (number ^ byte) * 16'777'619u;
+  while (number <= kHeadNumber || nodes_.contains(NodeIndex{number})) ++number;
+  return NodeIndex{number};
+}
 
 NodeIndex ControlMachine::on_node_hello(const NodeHello& message, ControlEffects& out) {
   NodeIndex index = message.info.index;
   // The answer to its first NodeHello may have been lost: it still has no number, but we know it.
-  for (const auto& [known, row] : nodes_) {
-    if (!index && row.info.node == message.info.node) index = known;
-  }
-  if (!index) index = NodeIndex{last_node_ + 1};
-  last_node_ = std::max(last_node_, index.value);
+  if (!index) index = number_of(message.info.node);
+  // What was to be said on an earlier connection is said again behind NodeSynced.
+  std::erase_if(out.list, [&](const ControlEffects::ToNode& each) { return each.node == index; });
   Node& node = nodes_[index];
   node.info = message.info;
   node.info.index = index;
   node.available = message.info.total;
   node.here = true;
-  persist_counters(out);
   persist(node, out);
   out.list.push_back({index, NodeAccepted{index, epoch_}});
   return index;
@@ -115,12 +129,13 @@ void ControlMachine::answer_again(NodeIndex from, const NodeToControl& message,
 
 // The node has told all it knew; now it hears what may have been lost on the way to it.
 void ControlMachine::on(NodeIndex from, const NodeSynced& synced, ControlEffects& out) {
+  place_homeless(from, out);
   for (auto& [id, actor] : actors_) {
     if (planted(Planted::kSyncedSaysNothing)) break;
     if (actor.node != from || actor.status.state == ActorState::kDead) continue;
     const uint32_t incarnation = actor.status.incarnation;
     if (actor.status.state != ActorState::kAlive) {
-      out.list.push_back({from, PlaceActor{actor.spec, incarnation}});
+      send_to(from, actor, out);
     } else if (actor.killed) {
       out.list.push_back(
           {from, StopActor{id, incarnation, actor.forced, actor.status.exit.reason}});
@@ -136,20 +151,51 @@ void ControlMachine::on(NodeIndex from, const NodeSynced& synced, ControlEffects
   for (const PlacementGroupId& id : synced.groups) on(from, GroupAwaited{id}, out);
 }
 
-void ControlMachine::on_node_lost(NodeIndex node, ControlEffects& out) {
-  nodes_.erase(node);
-  out.durable.push_back({kTableOf<DurableNode>, key_of(node.value), {}});
+void ControlMachine::on_node_lost(NodeIndex lost, ControlEffects& out) {
+  if (nodes_.erase(lost) == 0) return;
+  out.durable.push_back({kTableOf<DurableNode>, key_of(lost.value), {}});
+  const auto theirs = [&](const Subscriber& s) { return s.node == lost; };
+  for (auto& [id, actor] : actors_) {
+    std::erase_if(actor.subscribers, theirs);
+    if (node_of(actor.spec.owner) == lost && !actor.spec.detached) {
+      stop(actor, true, "the process that created it has died with its node", out);
+    }
+  }
+  std::vector<JobId> jobs;
+  for (const auto& [id, job] : jobs_) {
+    if (job.node == lost) jobs.push_back(id);
+  }
+  for (JobId job : jobs) on(lost, JobEnded{job}, out);
+  for (auto& [id, group] : groups_) {
+    std::erase_if(group.waiting, theirs);
+    if (group.node != lost || group.state == GroupState::kRemoved) continue;
+    group.state = GroupState::kPending;  // it is reserved again, elsewhere
+    group.preparing = false;
+    group.node = NodeIndex{};
+    group.loads.clear();
+    persist(group, out);
+  }
   ExitInfo exit;
   exit.reason = "its node has died";
   for (auto& [id, actor] : actors_) {
-    if (actor.node == node) ended(actor, exit, out);
+    if (actor.node != lost || actor.status.state == ActorState::kDead) continue;
+    if (actor.status.state == ActorState::kAlive) {
+      ended(actor, exit, out);
+    } else {  // it waited there, or its constructor ran: no life of it has been lost
+      ++actor.status.incarnation;
+      place(actor, out);
+      persist(actor, out);
+    }
   }
+  retry_groups(out);
 }
 
-std::vector<NodeView> ControlMachine::views() const {
+// Its owner's own node comes first: there, where the choice is free, it is near its callers.
+std::vector<NodeView> ControlMachine::views(ProcId owner) const {
   std::vector<NodeView> views;
   for (const auto& [index, node] : nodes_) {
-    views.push_back(NodeView{index, &node.info, &node.available});
+    const NodeView view{index, &node.info, &node.available};
+    views.insert(index == node_of(owner) ? views.begin() : views.end(), view);
   }
   return views;
 }
@@ -226,7 +272,6 @@ Result<Ok> ControlMachine::restore(const std::vector<DurableRecord>& records, Co
   for (const DurableRecord& record : records) {
     if (const auto* counters = std::get_if<DurableCounters>(&record)) {
       epoch_ = counters->epoch;
-      last_node_ = counters->last_node;
       last_job_ = counters->last_job;
     } else if (const auto* node = std::get_if<DurableNode>(&record)) {
       nodes_[node->info.index] =
@@ -235,6 +280,7 @@ Result<Ok> ControlMachine::restore(const std::vector<DurableRecord>& records, Co
       jobs_[job->info.job] = Job{job->info, job->node, job->request};
     } else if (const auto* spec = std::get_if<DurableActorSpec>(&record)) {
       actors_[spec->spec.actor].spec = spec->spec;
+      actors_[spec->spec.actor].job = spec->job;
     } else if (const auto* life = std::get_if<DurableActorLife>(&record)) {
       Actor& actor = actors_[life->status.actor];
       actor.status = life->status;
@@ -271,8 +317,8 @@ Result<Ok> ControlMachine::restore(const std::vector<DurableRecord>& records, Co
 }
 
 void ControlMachine::persist_counters(ControlEffects& out) const {
-  out.durable.push_back({kTableOf<DurableCounters>, "",
-                         DurableRecord{DurableCounters{epoch_, last_node_, last_job_}}});
+  out.durable.push_back(
+      {kTableOf<DurableCounters>, "", DurableRecord{DurableCounters{epoch_, last_job_}}});
 }
 
 void ControlMachine::persist(const Node& node, ControlEffects& out) const {
@@ -287,7 +333,7 @@ void ControlMachine::persist(const Job& job, ControlEffects& out) const {
 
 void ControlMachine::persist_spec(const Actor& actor, ControlEffects& out) const {
   out.durable.push_back({kTableOf<DurableActorSpec>, key_of(actor.spec.actor),
-                         DurableRecord{DurableActorSpec{actor.spec}}});
+                         DurableRecord{DurableActorSpec{actor.spec, actor.job}}});
 }
 
 void ControlMachine::persist_pair(const std::string& space, const std::string& key,

@@ -46,6 +46,7 @@ class ControlMachine {
   // Applies a numbered message at most once and acknowledges it.
   void on_numbered(NodeIndex from, const FromNode& message, ControlEffects& out);
   void on_node(NodeIndex from, const NodeToControl& message, ControlEffects& out);
+  // The node is dead, and what was there with it: its processes, its actors' lives, its bundles.
   void on_node_lost(NodeIndex node, ControlEffects& out);
   // Records cannot be written, and why; empty: they can. Until then new jobs, actors, groups and
   // pairs are refused (kDiskFull); all else is applied, and kept by the node until it is durable.
@@ -77,6 +78,7 @@ class ControlMachine {
   };
   struct Actor {
     ActorSpec spec;
+    JobInfo job;
     ActorStatus status;
     NodeIndex node;
     int32_t restarts_left = 0;
@@ -134,7 +136,12 @@ class ControlMachine {
   void call(const Caller& caller, const QueryCluster& query, ControlEffects& out);
   void call(const Caller& caller, const QueryNode& query, ControlEffects& out);
 
+  NodeIndex number_of(const NodeId& node) const;
   void place(Actor& actor, ControlEffects& out);
+  void send_to(NodeIndex node, Actor& actor, ControlEffects& out);
+  void place_elsewhere(Actor& actor, ControlEffects& out);
+  void place_homeless(NodeIndex newcomer, ControlEffects& out);
+  void move_into(const Group& group, ControlEffects& out);
   void stop(Actor& actor, bool force, const std::string& reason, ControlEffects& out);
   void refuse(Actor& actor, FailureKind failure, const std::string& reason, ControlEffects& out);
   void ended(Actor& actor, const ExitInfo& exit, ControlEffects& out);
@@ -150,7 +157,7 @@ class ControlMachine {
   void remove_group(const PlacementGroupId& id, ControlEffects& out);
   bool name_is_taken(const GroupSpec& spec) const;
   GroupStatus status_of(const Group& group) const;
-  std::vector<NodeView> views() const;
+  std::vector<NodeView> views(ProcId owner = {}) const;
   const Group* living_group(const PlacementGroupId& id) const;
 
   void persist_counters(ControlEffects& out) const;
@@ -165,7 +172,6 @@ class ControlMachine {
   const uint64_t seed_;
   std::string disk_trouble_;
   uint64_t epoch_ = 0;
-  uint32_t last_node_ = 0;
   uint32_t last_job_ = 0;
   std::map<NodeIndex, Node> nodes_;
   std::map<JobId, Job> jobs_;

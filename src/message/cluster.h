@@ -13,7 +13,7 @@
 
 namespace eagleray {
 
-inline constexpr uint32_t kClusterVersion = 4;
+inline constexpr uint32_t kClusterVersion = 5;
 
 // ---- node to control ----
 
@@ -131,7 +131,8 @@ struct AnswerClient {
 struct PlaceActor {  // ActorPlaced, later ActorEnded
   ActorSpec spec;
   uint32_t incarnation = 0;
-  EAGLERAY_FIELDS(PlaceActor, spec, incarnation)
+  JobInfo job;  // the actor's, whose driver may be at another node or gone
+  EAGLERAY_FIELDS(PlaceActor, spec, incarnation, job)
 };
 struct StopActor {  // force: SIGKILL; else after its queued calls
   ActorId actor;

@@ -12,9 +12,8 @@ namespace eagleray {
 
 struct DurableCounters {
   uint64_t epoch = 0;
-  uint32_t last_node = 0;
   uint32_t last_job = 0;
-  EAGLERAY_FIELDS(DurableCounters, epoch, last_node, last_job)
+  EAGLERAY_FIELDS(DurableCounters, epoch, last_job)
 };
 struct DurableNode {
   NodeInfo info;
@@ -30,7 +29,8 @@ struct DurableJob {
 // An actor lies in two records: the large one is written once.
 struct DurableActorSpec {
   ActorSpec spec;
-  EAGLERAY_FIELDS(DurableActorSpec, spec)
+  JobInfo job;  // a detached actor outlives the job's own record
+  EAGLERAY_FIELDS(DurableActorSpec, spec, job)
 };
 struct DurableActorLife {
   ActorStatus status;

@@ -33,13 +33,23 @@ void NodeMachine::on_given_up(const Error& why, NodeEffects& out) {
 void NodeMachine::on_accepted(const NodeAccepted& accepted, NodeEffects& out) {
   info_.index = accepted.index;
   name_custodian();
+  // Control says again which of them are still to be placed here.
+  pending_actors_.clear();
   ControlLink::Out said;
   control_.on_accepted(accepted, said);
   NodeSynced synced;
   synced.groups = bundles_.groups();
   for (const PlacementGroupId& group : awaited_groups()) synced.groups.push_back(group);
   control_.mention(std::move(synced), said);
-  control_.mention(NodeLoad{free_, bundles_.loads()}, said);
+  for (FromNode& each : said) out.list.push_back(std::move(each));
+  bundles_.changes();
+  tell_load(bundles_.loads(), out);
+}
+
+void NodeMachine::tell_load(std::vector<BundleLoad> bundles, NodeEffects& out) {
+  reported_ = free_;
+  ControlLink::Out said;
+  control_.mention(NodeLoad{free_, std::move(bundles)}, said);
   for (FromNode& each : said) out.list.push_back(std::move(each));
 }
 
@@ -99,6 +109,7 @@ void NodeMachine::on_control(const ControlToNode& message, Instant now, NodeEffe
 // Control may say it again after it has died and come back.
 void NodeMachine::place_actor(const PlaceActor& wanted, Instant now, NodeEffects& out) {
   const ActorId& actor = wanted.spec.actor;
+  jobs_.try_emplace(wanted.spec.job, wanted.job);
   // Said before control has heard how that life ended: it would begin a second time.
   if (control_.reports_end_of(actor, wanted.incarnation)) return;
   for (const PendingActor& pending : pending_actors_) {
@@ -138,6 +149,7 @@ void NodeMachine::prepare(const PrepareBundles& wanted, NodeEffects& out) {
     bundles_.reserve(wanted.group, wanted.indexes, wanted.bundles);
   }
   report(BundlesPrepared{wanted.group, ok}, out);
+  if (!ok) tell_load(bundles_.changes(), out);  // control knew something else
 }
 
 void NodeMachine::release(const ReleaseBundles& gone, NodeEffects& out) {

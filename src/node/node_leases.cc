@@ -195,12 +195,7 @@ void NodeMachine::schedule(Instant now, NodeEffects& out) {
     out.list.push_back(NodeEffects::StartWorker{last_token_});
   }
   std::vector<BundleLoad> changes = bundles_.changes();
-  if (free_ != reported_ || !changes.empty()) {
-    reported_ = free_;
-    ControlLink::Out said;
-    control_.mention(NodeLoad{free_, std::move(changes)}, said);
-    for (FromNode& each : said) out.list.push_back(std::move(each));
-  }
+  if (free_ != reported_ || !changes.empty()) tell_load(std::move(changes), out);
 }
 
 // Somebody waits with nothing: the request that holds most gives one back when it can.

@@ -34,6 +34,7 @@ void NodeMachine::send(ProcId to, NodeToClient message, NodeEffects& out) {
 }
 
 ProcId NodeMachine::on_register(const Register& message, Instant now, NodeEffects& out) {
+  EAGLERAY_CHECK(info_.index, "a process registers at a node without a number");
   const ProcId proc{(static_cast<uint64_t>(info_.index.value) << 32) | ++last_proc_};
   Client& client = clients_[proc];
   client.proc = proc;

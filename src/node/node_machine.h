@@ -95,7 +95,9 @@ class NodeMachine {
   void on_control_attached(NodeEffects& out);
   void on_control_lost() { control_.on_detached(); }
   void on_given_up(const Error& why, NodeEffects& out);  // the node ends
-  // A process registered on a connection; its id comes back in Registered.
+  // A process registered on a connection; its id comes back in Registered. Not before the node has
+  // the number that tells its processes from those of other nodes: the head's has it at once, any
+  // other from control.
   ProcId on_register(const Register& message, Instant now, NodeEffects& out);
   void on_client(ProcId from, const ClientToNode& message, Instant now, NodeEffects& out);
   // `bequests`: what it left of its objects (store/estate.h).
@@ -123,6 +125,7 @@ class NodeMachine {
   ProcId driver_of(JobId job) const;
   JobId job_of_proc(ProcId proc) const;
   uint32_t pid_of(ProcId proc) const;
+  const ResourceMap& free() const { return free_; }
   uint64_t store_used() const { return store_used_; }  // bytes of the store given out
   size_t estates() const { return custodian_.estates(); }
   // Nothing is leased, reserved or held by an actor.
@@ -235,6 +238,7 @@ class NodeMachine {
   void prepare(const PrepareBundles& prepare, NodeEffects& out);
   void release(const ReleaseBundles& release, NodeEffects& out);
   void report(NodeToControl message, NodeEffects& out);
+  void tell_load(std::vector<BundleLoad> bundles, NodeEffects& out);
   void schedule(Instant now, NodeEffects& out);
   bool grant(Demand& demand, ResourceMap& tentative, uint32_t& workers_wanted, NodeEffects& out);
   bool place(const PendingActor& pending, ResourceMap& tentative, uint32_t& workers_wanted,

@@ -353,5 +353,42 @@ TEST_F(NodeMachineTest, what_changes_tables_is_not_withdrawn) {
   EXPECT_EQ(sent<ControlSays>().size(), 1u);
 }
 
+TEST_F(NodeMachineTest, control_hears_what_is_free) {
+  driver();
+  PrepareBundles prepare;
+  prepare.indexes = {0};
+  prepare.bundles = {{{"CPU", 3 * kResourceUnit}}};
+  out_.list.clear();
+  node_.on_control(prepare, now_, out_);
+  EXPECT_FALSE(told<BundlesPrepared>().at(0).ok);
+  EXPECT_EQ(told<NodeLoad>().size(), 1u);  // it believed otherwise
+  prepare.bundles = {{{"CPU", 2 * kResourceUnit}}};
+  node_.on_control(prepare, now_, out_);
+  node_.on_control_lost();
+  node_.on_control_attached(out_);
+  node_.on_control(NodeAccepted{NodeIndex{1}, 2}, now_, out_);
+  EXPECT_TRUE(told<NodeLoad>().back().available.empty() ||
+              told<NodeLoad>().back().available.at("CPU") == 0);
+  out_.list.clear();
+  node_.on_control(ReleaseBundles{}, now_, out_);
+  ASSERT_EQ(told<NodeLoad>().size(), 1u);
+  EXPECT_EQ(told<NodeLoad>()[0].available.at("CPU"), 2 * kResourceUnit);
+}
+
+TEST_F(NodeMachineTest, an_actor_that_waits_is_placed_if_control_says_so_again) {
+  driver();
+  PlaceActor place;
+  place.spec.actor.bytes[0] = 1;
+  place.spec.job = JobId{9};  // of another node's driver
+  place.job = JobInfo{JobId{9}, "space", "config", 1};
+  node_.on_control(place, now_, out_);
+  accept();  // control has come back, and does not want it here any more
+  worker();
+  EXPECT_TRUE(sent<StartActor>().empty());
+  node_.on_control(place, now_, out_);
+  ASSERT_EQ(sent<StartActor>().size(), 1u);
+  EXPECT_EQ(sent<AssignJob>().at(0).second.job.config, "config");
+}
+
 }  // namespace
 }  // namespace eagleray

@@ -22,7 +22,9 @@ void ClusterSim::check(bool condition, const std::string& what) {
 }
 
 void ClusterSim::check_machines() const {
-  node_.check_invariants();
+  for (const auto& node : nodes_) {
+    if (node->alive) node->machine.check_invariants();
+  }
   for (const auto& each : processes_) {
     if (each->alive && each->registered) each->machine->check_invariants();
   }
@@ -95,18 +97,26 @@ void ClusterSim::check_nothing_is_left() {
   if (options_.print_trace) {
     for (const auto& [offset, segment] : live_extents_) {
       std::printf("extent %llu of segment %llu is left\n", static_cast<unsigned long long>(offset),
-                  static_cast<unsigned long long>(segment.value));
+                  static_cast<unsigned long long>(segment.second.value));
     }
   }
   check(live_extents_.empty(), "extents of the store were leaked");
-  check(node_.estates() == 0, "estates of dead owners were leaked");
-  uint64_t segments = 0;
-  for (const auto& each : processes_) segments += each->alive && each->segment ? 1 : 0;
-  check(node_.store_used() == segments * kSegmentBytes, "room of the store was leaked");
-  check(node_.all_free(), "resources are held at rest");
+  for (const auto& node : nodes_) {
+    if (node->alive) check_nothing_is_left(*node);
+  }
   for (const auto& each : processes_) {
     check(!each->alive || !each->is_actor, "an actor outlives its last handle");
   }
+}
+
+void ClusterSim::check_nothing_is_left(const Node& node) {
+  check(node.machine.estates() == 0, "estates of dead owners were leaked");
+  uint64_t segments = 0;
+  for (const auto& each : processes_) {
+    segments += each->node == &node && each->alive && each->segment ? 1 : 0;
+  }
+  check(node.machine.store_used() == segments * kSegmentBytes, "room of the store was leaked");
+  check(node.machine.all_free(), "resources are held at rest");
 }
 
 }  // namespace eagleray

@@ -14,10 +14,13 @@ constexpr uint32_t kIdleRoundsOfWaits = 700;  // ... that of searches for cycles
 constexpr Duration kIdleStep = Duration::from_ms(2);
 constexpr Duration kIdleStepOfWaits = Duration::from_s(1);
 
-NodeInfo sim_node() {
+// The first is the head's, which has its number without asking.
+NodeInfo sim_node(size_t number) {
   NodeInfo info;
-  info.node.bytes[0] = 1;
-  info.total = {{"CPU", 3 * kResourceUnit}};
+  info.node.bytes[0] = static_cast<uint8_t>(1 + number);
+  info.index = NodeIndex{number == 0 ? 1u : 0u};
+  info.labels = {{"node", std::to_string(number)}};
+  info.total = {{"CPU", (number == 0 ? 3 : 2) * kResourceUnit}};
   return info;
 }
 
@@ -41,18 +44,42 @@ Settings ClusterSim::node_settings(uint64_t seed) {
   return settings;
 }
 
+uint64_t ClusterSim::node_count(uint64_t seed) {
+  Random random(seed * 3);
+  const uint64_t choice = random.below(10);
+  return choice < 6 ? 1 : choice < 9 ? 2 : 3;
+}
+
 ClusterSim::ClusterSim(const Options& options)
-    : options_(options),
-      random_(options.seed),
-      node_(node_settings(options.seed), sim_node()),
-      control_(options.seed) {}
+    : options_(options), random_(options.seed), control_(options.seed, node_count(options.seed)) {
+  const uint64_t nodes = node_count(options.seed);
+  for (uint64_t i = 0; i < nodes; ++i) {
+    add_node(nodes == 1 ? 1 + static_cast<uint32_t>(random_.below(2)) : 1);
+  }
+  if (random_.chance(nodes == 1 ? 4 : 20)) {
+    node_dies_at_ = 1 + static_cast<uint32_t>(random_.below(kStepsOfFaults));
+  }
+}
 
 ClusterSim::~ClusterSim() = default;
 
+void ClusterSim::add_node(uint32_t drivers) {
+  const size_t number = nodes_.size();
+  nodes_.push_back(std::make_unique<Node>(
+      Node{number,
+           NodeMachine(node_settings(options_.seed + number), sim_node(number)),
+           true,
+           drivers,
+           {}}));
+}
+
 void ClusterSim::tick_all() {
-  NodeEffects effects;
-  node_.tick(now_, effects);
-  apply(effects);
+  for (const auto& node : nodes_) {
+    if (!node->alive) continue;
+    NodeEffects effects;
+    node->machine.tick(now_, effects);
+    apply(*node, effects);
+  }
   for (size_t i = 0; i < processes_.size(); ++i) {
     Process& process = *processes_[i];
     if (!process.alive || !process.registered || now_ < process.paused_until) continue;
@@ -86,32 +113,31 @@ void ClusterSim::offer(Process& process, std::vector<Choice>& choices) const {
   }
 }
 
+void ClusterSim::offer(Node& node, std::vector<Choice>& choices) const {
+  const auto can = [&](Choice::Kind kind) { choices.push_back({kind, nullptr, {}, &node}); };
+  if (node.alive && node.machine.info().index) {
+    if (!node.starting.empty()) can(Choice::kStartWorker);
+    if (node.drivers > 0) can(Choice::kStartDriver);
+  }
+  if (control_.can_connect(node.number)) can(Choice::kControlConnects);
+  if (control_.can_read(node.number)) can(Choice::kControlReads);
+  if (control_.can_miss(node.number)) can(Choice::kControlMissesNode);
+  if (control_.node_can_read(node.number)) can(Choice::kNodeHearsControl);
+  if (control_.node_can_notice(node.number)) can(Choice::kNodeLosesControl);
+}
+
 void ClusterSim::offer_control(std::vector<Choice>& choices) const {
   if (control_.can_start()) choices.push_back({Choice::kControlStarts});
-  if (control_.can_connect()) choices.push_back({Choice::kControlConnects});
-  if (control_.can_read()) choices.push_back({Choice::kControlReads});
   if (control_.can_commit()) choices.push_back({Choice::kControlCommits});
   if (control_.can_answer()) choices.push_back({Choice::kControlAnswers});
   if (control_.can_find_room()) choices.push_back({Choice::kControlFindsRoom});
-  if (control_.node_can_read()) choices.push_back({Choice::kNodeHearsControl});
-  if (control_.node_can_notice()) choices.push_back({Choice::kNodeLosesControl});
 }
 
 void ClusterSim::perform_on_control(Choice::Kind kind) {
-  NodeEffects effects;
   switch (kind) {
     case Choice::kControlStarts:
       note("control starts", 0, 0);
       control_.start();
-      break;
-    case Choice::kControlConnects:
-      note("control connects", 0, 0);
-      control_.connect();
-      node_.on_control_attached(effects);
-      break;
-    case Choice::kControlReads:
-      note("to control", control_.next_up(), 0);
-      control_.read();
       break;
     case Choice::kControlCommits:
       note("control commits", 0, 0);
@@ -121,20 +147,37 @@ void ClusterSim::perform_on_control(Choice::Kind kind) {
       note("control answers", 0, 0);
       control_.answer();
       break;
-    case Choice::kControlFindsRoom:
-      note("control has room", 0, 0);
-      control_.find_room();
+    default: note("control has room", 0, 0); control_.find_room();
+  }
+}
+
+void ClusterSim::perform_on_line(Choice::Kind kind, Node& node) {
+  const size_t line = node.number;
+  NodeEffects effects;
+  switch (kind) {
+    case Choice::kControlConnects:
+      note("control connects", line, 0);
+      control_.connect(line);
+      node.machine.on_control_attached(effects);
+      break;
+    case Choice::kControlReads:
+      note("to control", line, control_.next_up(line));
+      control_.read(line);
+      break;
+    case Choice::kControlMissesNode:
+      note("control misses node", line, 0);
+      control_.miss(line);
       break;
     case Choice::kNodeHearsControl:
-      note("from control", control_.next_down(), 0);
-      node_.on_control(control_.node_reads(), now_, effects);
+      note("from control", line, control_.next_down(line));
+      node.machine.on_control(control_.node_reads(line), now_, effects);
       break;
     default:
-      note("control is gone", 0, 0);
-      control_.node_notices();
-      node_.on_control_lost();
+      note("control is gone", line, 0);
+      control_.node_notices(line);
+      node.machine.on_control_lost();
   }
-  apply(effects);
+  apply(node, effects);
 }
 
 void ClusterSim::perform(const Choice& choice) {
@@ -150,12 +193,18 @@ void ClusterSim::perform(const Choice& choice) {
     case Choice::kWake: wake(*choice.process); break;
     case Choice::kLink: deliver_link(choice.link.first, choice.link.second); break;
     case Choice::kStartWorker: {
-      const uint64_t token = starting_.front();
-      starting_.erase(starting_.begin());
-      spawn(true, token);
+      const uint64_t token = choice.node->starting.front();
+      choice.node->starting.erase(choice.node->starting.begin());
+      spawn(*choice.node, ClientKind::kWorker, token);
       break;
     }
-    default: perform_on_control(choice.kind);
+    case Choice::kStartDriver:
+      --choice.node->drivers;
+      spawn(*choice.node, ClientKind::kDriver, 0);
+      break;
+    default:
+      if (choice.node) return perform_on_line(choice.kind, *choice.node);
+      perform_on_control(choice.kind);
   }
 }
 
@@ -171,7 +220,7 @@ bool ClusterSim::step() {
     if (!find(ProcId{ends.first})) continue;
     choices.push_back({Choice::kLink, nullptr, ends});
   }
-  if (!starting_.empty()) choices.push_back({Choice::kStartWorker});
+  for (const auto& each : nodes_) offer(*each, choices);
   offer_control(choices);
   if (choices.empty()) return false;
   perform(choices[random_.below(choices.size())]);
@@ -181,6 +230,7 @@ bool ClusterSim::step() {
 bool ClusterSim::faulty() const { return steps_ < kStepsOfFaults; }
 
 void ClusterSim::pause_some_process() {
+  if (processes_.empty()) return;
   Process& process = *processes_[random_.below(processes_.size())];
   if (!process.alive) return;
   note("pause", process.id.value, 0);
@@ -197,14 +247,19 @@ void ClusterSim::make_faults() {
     note("clock jumps", 0, 0);
     fault(Fault::kClockJumped);
   }
+  make_faults_of_control();
+}
+
+void ClusterSim::make_faults_of_control() {
   if (random_.below(300) == 0 && !control_.can_start()) {
     note("control killed", 0, 0);
     control_.kill(random_);
     fault(Fault::kControlKilled);
   }
-  if (random_.below(600) == 0 && !control_.can_start() && !control_.can_connect()) {
-    note("control connection lost", 0, 0);
-    control_.lose_connection(random_);
+  const size_t line = random_.below(nodes_.size());
+  if (random_.below(600) == 0 && control_.is_connected(line)) {
+    note("control connection lost", line, 0);
+    control_.lose_connection(line, random_);
     fault(Fault::kControlConnectionLost);
   }
   if (random_.below(50) == 0 && control_.can_commit() && !control_.disk_is_full()) {
@@ -212,7 +267,9 @@ void ClusterSim::make_faults() {
     control_.fail_commit(random_);
     fault(Fault::kDiskFull);
   }
-  if (random_.below(50) == 0 && control_.duplicate(random_)) fault(Fault::kMessageRepeated);
+  if (random_.below(50) == 0 && control_.duplicate(line, random_)) {
+    fault(Fault::kMessageRepeated);
+  }
 }
 
 // Nothing moves any more: true when this was the end.
@@ -242,14 +299,11 @@ SimOutcome ClusterSim::run() {
 }
 
 void ClusterSim::run_to_the_end() {
-  const uint64_t drivers = 1 + random_.below(2);
-  for (uint64_t i = 0; i < drivers; ++i) spawn(false, 0);
-  if (random_.chance(4)) node_dies_at_ = 1 + static_cast<uint32_t>(random_.below(kStepsOfFaults));
   uint32_t idle_rounds = 0;
   while (outcome_.failure.empty()) {
     now_.us += static_cast<int64_t>(random_.below(5));
     ++steps_;
-    if (steps_ == node_dies_at_) return kill_node();
+    if (steps_ == node_dies_at_) kill_node(*nodes_[random_.below(nodes_.size())]);
     if (faulty()) make_faults();
     follow_waits();
     const bool moved = step();
@@ -266,7 +320,11 @@ void ClusterSim::run_to_the_end() {
     now_ = now_ + (idle_rounds < kIdleRoundsOfRest ? kIdleStep : kIdleStepOfWaits);
     tick_all();
     // What waits for room in a group holds others up, and searches for cycles do not let that rest.
-    if (idle_rounds == kIdleRoundsOfRest - 1 && remove_groups()) idle_rounds = 0;
+    if (idle_rounds == kIdleRoundsOfRest - 1) {
+      check_groups();
+      check_waiting_actors();
+      if (remove_groups()) idle_rounds = 0;
+    }
     if (++idle_rounds < (somebody_waits() ? kIdleRoundsOfWaits : kIdleRoundsOfRest)) continue;
     idle_rounds = 0;
     if (come_to_rest()) break;

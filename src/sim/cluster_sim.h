@@ -1,4 +1,4 @@
-// ClusterSim: a whole cluster on one thread in virtual time. The real NodeMachine, ControlMachine
+// ClusterSim: a whole cluster on one thread in virtual time. The real NodeMachines, ControlMachine
 // and ClientMachines run a random program; a seed decides the program, the interleaving of every
 // message and which processes die when. After each step the machines check themselves; at the end,
 // with no more faults, everything must come to rest: each reference has the right value or a typed
@@ -20,6 +20,7 @@
 
 #include "base/random.h"
 #include "client/client_machine.h"
+#include "message/cluster.h"
 #include "node/node_machine.h"
 #include "sim/control_process.h"
 #include "sim/faults.h"
@@ -81,11 +82,25 @@ class ClusterSim {
     Strategy strategy;
     const TaskTemplate* form = nullptr;  // of tasks in it
     RequestId request;                   // of control, and not answered
+    bool near = true;                    // it is at the node of who made it, if anywhere
     bool made = false;
     bool removed = false;
   };
+  struct Node {
+    size_t number = 0;  // its line to control
+    NodeMachine machine;
+    bool alive = true;
+    uint32_t drivers = 0;            // that will come
+    std::vector<uint64_t> starting;  // workers: their tokens
+  };
+  struct Actor {
+    ActorPeer* peer = nullptr;
+    Object* handle = nullptr;
+    bool callable = true;  // it is at the node of those who hold the handle
+  };
   struct Process {
     ProcId id;
+    Node* node = nullptr;
     uint64_t token = 0;  // worker: of its start
     bool worker = false;
     bool alive = true;
@@ -106,8 +121,7 @@ class ClusterSim {
     std::vector<Held> held;
     std::vector<Reader> readers;
     std::vector<Group> groups;
-    std::vector<ActorPeer*> actors;
-    std::vector<Object*> handles;  // of `actors`
+    std::vector<Actor> actors;
     Running running;
     std::map<uint64_t, uint64_t> running_token;  // by caller
     std::set<uint64_t> linked;                   // peers whose link it has been given, and itself
@@ -128,10 +142,12 @@ class ClusterSim {
   static constexpr uint64_t kSegmentBytes = 1u << 20;
   static Settings sim_settings();
   static Settings node_settings(uint64_t seed);
-  Process& spawn(bool worker, uint64_t token);
+  static uint64_t node_count(uint64_t seed);
+  void add_node(uint32_t drivers);
+  Process& spawn(Node& node, ClientKind kind, uint64_t token);
   void kill(Process& process);
   void apply(Process& process);
-  void apply(NodeEffects& effects);
+  void apply(Node& node, NodeEffects& effects);
   struct Choice {
     enum Kind {
       kEnd,
@@ -145,9 +161,11 @@ class ClusterSim {
       kWake,
       kLink,
       kStartWorker,
+      kStartDriver,
       kControlStarts,
       kControlConnects,
       kControlReads,
+      kControlMissesNode,
       kControlCommits,
       kControlAnswers,
       kControlFindsRoom,
@@ -156,13 +174,17 @@ class ClusterSim {
     } kind;
     Process* process = nullptr;
     std::pair<uint64_t, uint64_t> link{};
+    Node* node = nullptr;
   };
   void offer(Process& process, std::vector<Choice>& choices) const;
+  void offer(Node& node, std::vector<Choice>& choices) const;
   void offer_control(std::vector<Choice>& choices) const;
   void perform(const Choice& choice);
   void perform_on_control(Choice::Kind kind);
+  void perform_on_line(Choice::Kind kind, Node& node);
   bool step();
   void make_faults();
+  void make_faults_of_control();
   void pause_some_process();
   bool faulty() const;
   void fault(Fault kind) { ++outcome_.faults[static_cast<size_t>(kind)]; }
@@ -180,7 +202,9 @@ class ClusterSim {
   void drop_actor(Process& process, size_t at);
   void release_empty_segment(Process& process);
   void submit(Process& process, uint32_t depth);
-  void call_actor(Process& process);
+  void call_actor(Process& process, const Actor& actor);
+  void create_actor(Process& process);
+  static const Actor* some_callable(const Process& process, uint64_t number);
   void pass_on(Process& process, const std::vector<ActorId>& via);
   void submit_call(Process& process, ActorPeer* actor, ClientMachine::Call call,
                    const Expected& expected);
@@ -190,6 +214,9 @@ class ClusterSim {
   void use_groups(Process& process);
   void remove_group(Process& process, Group& group);
   bool remove_groups();
+  void check_groups();
+  void check_waiting_actors();
+  bool one_node() const { return nodes_.size() == 1; }
   static const Group* some_group(const Process& process, uint64_t number);
   static void on_group_answer(Process& process, const ControlSays& message);
   // generators.cc
@@ -223,8 +250,10 @@ class ClusterSim {
   void check_value(const Held& held);
   void kill_some_worker();
   void kill_some_driver();
-  void kill_node();
+  void kill_node(Node& node);
+  void lose_node(Process& driver);
   void check_nothing_is_left();
+  void check_nothing_is_left(const Node& node);
   void tick_all();
   void drop_all(Process& process);
   void check(bool condition, const std::string& what);
@@ -239,20 +268,20 @@ class ClusterSim {
   const Options options_;
   Random random_;
   Instant now_;
-  NodeMachine node_;
   ControlProcess control_;
+  std::vector<std::unique_ptr<Node>> nodes_;
   std::vector<std::unique_ptr<Process>> processes_;
   std::map<uint64_t, Process*> by_id_;
   std::map<std::pair<uint64_t, uint64_t>, std::deque<PeerMessage>> links_;
-  std::vector<uint64_t> starting_;
-  std::map<std::string, uint32_t> starts_;        // tasks without retries: how often begun
-  std::map<uint64_t, SegmentId> live_extents_;    // by offset
+  std::map<std::string, uint32_t> starts_;  // tasks without retries: how often begun
+  using Segment = std::pair<const Node*, SegmentId>;
+  std::map<uint64_t, Segment> live_extents_;      // by offset
   std::map<ObjectId, Expected> truth_;            // what any object must be that anybody reads
   std::set<std::pair<ActorId, uint32_t>> lives_;  // of actors, begun
   uint64_t last_extent_ = 0;
   uint64_t last_group_ = 0;
   bool dropped_ = false;
-  uint32_t node_dies_at_ = 0;  // step; 0: it does not
+  uint32_t node_dies_at_ = 0;  // step; 0: none does
   uint32_t steps_ = 0;
   SimOutcome outcome_;
 };

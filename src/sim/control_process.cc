@@ -40,41 +40,108 @@ void ControlProcess::keep(const std::vector<DurableChange>& changes) {
   }
 }
 
-void ControlProcess::connect() {
-  up_.clear();
-  down_.clear();
-  index_ = NodeIndex{};
-  node_open_ = control_open_ = true;
+// ---- what it can do ----
+
+bool ControlProcess::can_connect(size_t node) const {
+  return machine_ && !lines_[node].node_open && !lines_[node].dead;
 }
 
-void ControlProcess::read() {
-  const FromNode message = std::move(up_.front());
-  up_.pop_front();
+bool ControlProcess::can_read(size_t node) const {
+  return machine_ && lines_[node].control_open && !committed_ && !lines_[node].up.empty();
+}
+
+bool ControlProcess::can_miss(size_t node) const {
+  const Line& line = lines_[node];
+  const bool known = line.missing || line.missed;
+  return machine_ && !committed_ && line.dead && !known && (!line.control_open || line.up.empty());
+}
+
+bool ControlProcess::can_find_room() const {
+  return full_ && machine_ && !staged_ &&
+         (std::any_of(lines_.begin(), lines_.end(),
+                      [](const Line& line) { return line.control_open && line.index; }) ||
+          std::all_of(lines_.begin(), lines_.end(), [](const Line& line) { return line.dead; }));
+}
+
+bool ControlProcess::node_can_read(size_t node) const {
+  return lines_[node].node_open && !lines_[node].down.empty();
+}
+
+bool ControlProcess::node_can_notice(size_t node) const {
+  return lines_[node].node_open && !lines_[node].control_open && lines_[node].down.empty();
+}
+
+bool ControlProcess::at_rest() const {
+  return machine_ && !staged_ && !full_ &&
+         std::all_of(lines_.begin(), lines_.end(), [](const Line& line) {
+           if (line.dead) return line.missed;
+           return line.node_open && line.control_open && line.up.empty() && line.down.empty();
+         });
+}
+
+ControlProcess::Line* ControlProcess::line_of(NodeIndex index) {
+  const auto it = std::find_if(lines_.begin(), lines_.end(), [&](const Line& line) {
+    return line.control_open && line.index == index;
+  });
+  return it == lines_.end() ? nullptr : &*it;
+}
+
+// ---- what it does ----
+
+void ControlProcess::connect(size_t node) {
+  Line& line = lines_[node];
+  line.up.clear();
+  line.down.clear();
+  line.index = NodeIndex{};
+  line.unacknowledged = 0;
+  line.node_open = line.control_open = true;
+}
+
+void ControlProcess::read(size_t node) {
+  Line& line = lines_[node];
+  const FromNode message = std::move(line.up.front());
+  line.up.pop_front();
   if (const auto* hello = std::get_if<NodeHello>(&message.message)) {
-    index_ = machine_->on_node_hello(*hello, effects_);
+    line.index = machine_->on_node_hello(*hello, effects_);
   } else if (message.number != 0) {
-    machine_->on_numbered(index_, message, effects_);
+    machine_->on_numbered(line.index, message, effects_);
   } else {
-    machine_->on_node(index_, message.message, effects_);
+    machine_->on_node(line.index, message.message, effects_);
   }
+  machine_->check_invariants();
+  staged_ = true;
+}
+
+void ControlProcess::miss(size_t node) {
+  Line& line = lines_[node];
+  line.control_open = false;
+  line.missing = true;
+  machine_->on_node_lost(line.known, effects_);
   machine_->check_invariants();
   staged_ = true;
 }
 
 void ControlProcess::commit() {
   keep(effects_.durable);
+  for (Line& line : lines_) {
+    if (line.index) line.known = line.index;
+  }
   committed_ = true;
 }
 
 void ControlProcess::answer() {
   for (ControlEffects::ToNode& out : effects_.list) {
-    if (!control_open_ || out.node != index_) continue;
+    Line* line = line_of(out.node);
+    if (!line) continue;
     const auto* known = std::get_if<Acknowledged>(&out.message);
     if (known && full_) {
-      unacknowledged_ = std::max(unacknowledged_, known->number);
+      line->unacknowledged = std::max(line->unacknowledged, known->number);
     } else {
-      down_.push_back(std::move(out.message));
+      line->down.push_back(std::move(out.message));
     }
+  }
+  for (Line& line : lines_) {
+    if (std::exchange(line.missing, false)) line.missed = true;
   }
   effects_ = ControlEffects{};
   staged_ = committed_ = false;
@@ -89,45 +156,85 @@ void ControlProcess::find_room() {
   full_ = false;
   apply(std::exchange(unkept_, {}), records_);
   machine_->on_disk("");
-  const uint64_t number = std::exchange(unacknowledged_, 0);
-  if (control_open_ && number > 0) down_.push_back(Acknowledged{number});
+  for (Line& line : lines_) {
+    const uint64_t number = std::exchange(line.unacknowledged, 0);
+    if (line.control_open && number > 0) line.down.push_back(Acknowledged{number});
+  }
 }
 
 void ControlProcess::kill(Random& random) {
   machine_.reset();
   unkept_.clear();
-  unacknowledged_ = 0;
   effects_ = ControlEffects{};
   staged_ = committed_ = false;
-  lose_connection(random);
+  for (size_t node = 0; node < lines_.size(); ++node) {
+    lines_[node].unacknowledged = 0;
+    lines_[node].missing = false;
+    if (full_) lines_[node].missed = false;  // what it had applied was in no record
+    lose_connection(node, random);
+  }
 }
 
-void ControlProcess::lose_connection(Random& random) {
-  control_open_ = false;
-  up_.clear();
-  down_.resize(random.below(down_.size() + 1));
-  effects_.list.clear();  // the answers of a batch have nowhere to go; its records are kept
+void ControlProcess::lose_connection(size_t node, Random& random) {
+  Line& line = lines_[node];
+  line.control_open = false;
+  line.up.clear();
+  if (line.node_open) line.down.resize(random.below(line.down.size() + 1));
 }
 
-bool ControlProcess::duplicate(Random& random) {
+void ControlProcess::node_dies(size_t node, Random& random) {
+  Line& line = lines_[node];
+  line.dead = true;
+  line.node_open = false;
+  line.down.clear();
+  line.up.resize(random.below(line.up.size() + 1));
+}
+
+bool ControlProcess::duplicate(size_t node, Random& random) {
+  Line& line = lines_[node];
   if (random.chance(50)) {
-    if (up_.empty() || std::holds_alternative<NodeHello>(up_.front().message)) return false;
-    up_.push_front(up_.front());
+    if (line.up.empty() || std::holds_alternative<NodeHello>(line.up.front().message)) return false;
+    line.up.push_front(line.up.front());
   } else {
-    if (down_.empty() || std::holds_alternative<NodeAccepted>(down_.front())) return false;
-    down_.push_front(down_.front());
+    if (line.down.empty() || std::holds_alternative<NodeAccepted>(line.down.front())) return false;
+    line.down.push_front(line.down.front());
   }
   return true;
 }
 
-void ControlProcess::node_says(const FromNode& message) {
-  if (control_open_) up_.push_back(message);
+void ControlProcess::node_says(size_t node, const FromNode& message) {
+  if (lines_[node].control_open) lines_[node].up.push_back(message);
 }
 
-ControlToNode ControlProcess::node_reads() {
-  ControlToNode message = std::move(down_.front());
-  down_.pop_front();
+ControlToNode ControlProcess::node_reads(size_t node) {
+  ControlToNode message = std::move(lines_[node].down.front());
+  lines_[node].down.pop_front();
   return message;
+}
+
+// ---- what it knows ----
+
+std::vector<ControlProcess::WaitingActor> ControlProcess::waiting_actors() const {
+  std::vector<WaitingActor> waiting;
+  for (const auto& [key, record] : records_) {
+    const auto* life = std::get_if<DurableActorLife>(&record);
+    if (!life || life->status.state == ActorState::kDead) continue;
+    if (life->status.state == ActorState::kAlive) continue;
+    const auto spec = records_.find({kTableOf<DurableActorSpec>, key.second});
+    waiting.push_back({std::get<DurableActorSpec>(spec->second).spec, life->node});
+  }
+  return waiting;
+}
+
+std::vector<GroupSpec> ControlProcess::waiting_groups() const {
+  std::vector<GroupSpec> waiting;
+  for (const auto& [key, record] : records_) {
+    const auto* group = std::get_if<DurableGroup>(&record);
+    if (group && group->state == GroupState::kPending && !group->preparing) {
+      waiting.push_back(group->spec);
+    }
+  }
+  return waiting;
 }
 
 size_t ControlProcess::job_count() const {

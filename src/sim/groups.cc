@@ -1,6 +1,7 @@
 // Placement groups of the program: made, used by tasks and actors, and removed while they are.
 #include "sim/cluster_sim.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -17,6 +18,10 @@ void ClusterSim::make_group(Process& process) {
   spec.strategy = random_.chance(50) ? GroupStrategy::kPack : GroupStrategy::kSpread;
   spec.bundles.assign(1 + random_.below(2), ResourceMap{{"CPU", kResourceUnit}});
   Group group;
+  group.near = one_node() || random_.chance(70);
+  if (!one_node() && group.near) {
+    spec.selectors.assign(spec.bundles.size(), process.node->machine.info().labels);
+  }
   group.strategy.kind = StrategyKind::kGroup;
   group.strategy.group = spec.group;
   if (random_.chance(50)) {
@@ -62,6 +67,33 @@ void ClusterSim::use_groups(Process& process) {
 
 void ClusterSim::remove_group(Process& process, Group& group) {
   group.request = ask(process, RemoveGroup{group.strategy.group});
+}
+
+// At rest: none waits that a node has room for.
+void ClusterSim::check_groups() {
+  for (const GroupSpec& spec : control_.waiting_groups()) {
+    for (const auto& node : nodes_) {
+      const NodeView view{NodeIndex{}, &node->machine.info(), &node->machine.free()};
+      check(!node->alive || fit(view, spec) != Fit::kNow,
+            "a placement group waits for a node that has room for it");
+    }
+  }
+}
+
+// At rest: an actor waits at a living node that has no room for it, or for its group.
+void ClusterSim::check_waiting_actors() {
+  const bool all_dead =
+      std::none_of(nodes_.begin(), nodes_.end(), [](const auto& node) { return node->alive; });
+  for (const auto& [spec, index] : control_.waiting_actors()) {
+    const auto at = std::find_if(nodes_.begin(), nodes_.end(), [&](const auto& node) {
+      return node->alive && node->machine.info().index == index;
+    });
+    check(at != nodes_.end() || all_dead, "an actor waits at no living node");
+    if (at == nodes_.end() || spec.strategy.kind == StrategyKind::kGroup) continue;
+    const NodeView view{index, &(*at)->machine.info(), &(*at)->machine.free()};
+    check(fit(view, spec.placement_resources, spec.strategy) != Fit::kNow,
+          "an actor waits at a node that has room for it");
+  }
 }
 
 // What waits for room in a group, or for the group itself, may wait for ever; what waits for a

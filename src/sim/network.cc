@@ -10,8 +10,8 @@ void ClusterSim::deliver_to_node(Process& process) {
   process.to_node.pop_front();
   note("to node", process.id.value, message.index());
   NodeEffects effects;
-  node_.on_client(process.id, message, now_, effects);
-  apply(effects);
+  process.node->machine.on_client(process.id, message, now_, effects);
+  apply(*process.node, effects);
 }
 
 void ClusterSim::deliver_from_node(Process& process) {
@@ -80,7 +80,7 @@ void ClusterSim::on_registered(Process& process, const Registered& message) {
 
 void ClusterSim::release_empty_segment(Process& process) {
   for (const auto& [offset, segment] : live_extents_) {
-    if (segment == process.segment) return;
+    if (segment == Segment{process.node, process.segment}) return;
   }
   if (!process.segment) return;
   process.to_node.push_back(ReleaseSegment{std::exchange(process.segment, SegmentId{})});

@@ -10,23 +10,25 @@ ClusterSim::Process* ClusterSim::find(ProcId id) const {
   return it == by_id_.end() ? nullptr : it->second;
 }
 
-ClusterSim::Process& ClusterSim::spawn(bool worker, uint64_t token) {
+ClusterSim::Process& ClusterSim::spawn(Node& node, ClientKind kind, uint64_t token) {
   processes_.push_back(std::make_unique<Process>());
   Process& process = *processes_.back();
+  const bool worker = kind == ClientKind::kWorker;
+  process.node = &node;
   process.worker = worker;
   process.token = token;
   process.machine = std::make_unique<ClientMachine>(sim_settings());
   process.calls_left = 10 + static_cast<uint32_t>(random_.below(60));
   Register hello;
-  hello.kind = worker ? ClientKind::kWorker : ClientKind::kDriver;
+  hello.kind = kind;
   hello.startup_token = token;
   hello.pid = static_cast<uint32_t>(processes_.size());
   NodeEffects effects;
-  process.id = node_.on_register(hello, now_, effects);
+  process.id = node.machine.on_register(hello, now_, effects);
   by_id_[process.id.value] = &process;
   process.linked.insert(process.id.value);
   note(worker ? "worker" : "driver", process.id.value, token);
-  apply(effects);
+  apply(node, effects);
   return process;
 }
 
@@ -38,17 +40,18 @@ void ClusterSim::kill(Process& process) {
   ExitInfo exit;
   exit.signal = 9;
   exit.out_of_memory = random_.chance(25);
+  Node& node = *process.node;
   NodeEffects effects;
   // What it had told its node counts; messages to it are lost.
   while (!process.to_node.empty()) {
-    node_.on_client(process.id, process.to_node.front(), now_, effects);
+    node.machine.on_client(process.id, process.to_node.front(), now_, effects);
     process.to_node.pop_front();
   }
-  apply(effects);
+  apply(node, effects);
   std::vector<Bequest> bequests;
   for (const auto& [object, value] : process.estate) bequests.push_back(Bequest{object, value});
-  node_.on_client_gone(process.id, exit, bequests, now_, effects);
-  apply(effects);
+  node.machine.on_client_gone(process.id, exit, bequests, now_, effects);
+  apply(node, effects);
 }
 
 void ClusterSim::apply(Process& process) {
@@ -76,7 +79,7 @@ void ClusterSim::apply(Process& process) {
   }
 }
 
-void ClusterSim::apply(NodeEffects& effects) {
+void ClusterSim::apply(Node& node, NodeEffects& effects) {
   for (size_t i = 0; i < effects.list.size(); ++i) {
     NodeEffects::Effect effect = std::move(effects.list[i]);
     if (auto* out = std::get_if<NodeEffects::ToClient>(&effect)) {
@@ -87,24 +90,25 @@ void ClusterSim::apply(NodeEffects& effects) {
       a->from_node.push_back(PeerLinked{link->b, true, b->worker});
       b->from_node.push_back(PeerLinked{link->a, false, a->worker});
     } else if (auto* start = std::get_if<NodeEffects::StartWorker>(&effect)) {
-      starting_.push_back(start->token);
+      node.starting.push_back(start->token);
     } else if (auto* end = std::get_if<NodeEffects::Kill>(&effect)) {
       // The zygote reports the end later: the process is only marked here.
       processes_[end->pid - 1]->ending = true;
     } else if (auto* segment = std::get_if<NodeEffects::MakeSegment>(&effect)) {
       if (faulty() && random_.chance(3)) {
         fault(Fault::kSegmentFailed);
-        node_.on_segment_failed(*segment, "there is no memory", effects);
+        node.machine.on_segment_failed(*segment, "there is no memory", effects);
       } else if (Process* writer = find(segment->to)) {
         writer->segment = segment->segment;
       }
     } else if (auto* drop = std::get_if<NodeEffects::DropSegment>(&effect)) {
-      std::erase_if(live_extents_,
-                    [&](const auto& extent) { return extent.second == drop->segment; });
+      std::erase_if(live_extents_, [&](const auto& extent) {
+        return extent.second == Segment{&node, drop->segment};
+      });
     } else if (auto* cut = std::get_if<NodeEffects::CutOff>(&effect)) {
       check(false, std::string("an honest process was cut off: ") + cut->why);
     } else if (auto* message = std::get_if<FromNode>(&effect)) {
-      control_.node_says(*message);
+      control_.node_says(node.number, *message);
     }
   }
   effects.list.clear();
@@ -124,29 +128,40 @@ void ClusterSim::kill_some_worker() {
 
 // Its workers die with it. A driver is left with its own objects, and an error for all that was to
 // come, then and later.
-void ClusterSim::kill_node() {
-  note("node killed", 0, 0);
+void ClusterSim::kill_node(Node& node) {
+  note("node killed", node.number, 0);
   fault(Fault::kNodeKilled);
-  for (const auto& each : processes_) {
-    if (each->worker) each->alive = false;
-    if (!each->alive || !each->registered) continue;
-    if (each->calls_left > 0) act(*each);
-    each->machine->on_node_lost(each->effects);
-    apply(*each);
-    submit(*each, 0);
-    for (const Held& held : each->held) {
-      check(!held.object->pending(), "a reference waits for a node that has died");
-      if (!held.object->pending() && !held.object->failed()) check_value(held);
-    }
-    for (const Reader& reader : each->readers) {
-      check(reader.stream->ended, "a generator outlives the node");
-    }
-    drop_all(*each);
-    check(each->machine->task_count() == 0, "tasks were leaked");
+  node.alive = false;
+  node.drivers = 0;
+  control_.node_dies(node.number, random_);
+  for (size_t i = 0; i < processes_.size(); ++i) {
+    Process& process = *processes_[i];
+    if (process.node != &node || !process.alive) continue;
+    if (!process.worker && process.registered) lose_node(process);
+    process.alive = false;
+    by_id_.erase(process.id.value);
   }
+  std::erase_if(live_extents_, [&](const auto& each) { return each.second.first == &node; });
+}
+
+void ClusterSim::lose_node(Process& driver) {
+  if (driver.calls_left > 0) act(driver);
+  driver.machine->on_node_lost(driver.effects);
+  apply(driver);
+  submit(driver, 0);
+  for (const Held& held : driver.held) {
+    check(!held.object->pending(), "a reference waits for a node that has died");
+    if (!held.object->pending() && !held.object->failed()) check_value(held);
+  }
+  for (const Reader& reader : driver.readers) {
+    check(reader.stream->ended, "a generator outlives the node");
+  }
+  drop_all(driver);
+  check(driver.machine->task_count() == 0, "tasks were leaked");
 }
 
 void ClusterSim::kill_some_driver() {
+  if (processes_.empty()) return;
   Process& process = *processes_[random_.below(processes_.size())];
   if (!process.alive || process.worker || !process.registered) return;
   fault(Fault::kDriverKilled);

@@ -25,7 +25,7 @@ Value ClusterSim::make_value(Process& process, int64_t number, bool stored) {
   value.location.offset = ++last_extent_;
   value.location.size = static_cast<uint64_t>(number);  // stands for the contents
   value.location.writer = process.id;
-  live_extents_[last_extent_] = process.segment;
+  live_extents_[last_extent_] = {process.node, process.segment};
   note("store", process.id.value, last_extent_);
   return value;
 }
@@ -48,7 +48,8 @@ void ClusterSim::submit_call(Process& process, ActorPeer* actor, ClientMachine::
 // One call with random arguments: earlier results, and references inside.
 void ClusterSim::submit(Process& process, uint32_t depth) {
   if (!process.running.task && !process.actors.empty() && random_.chance(30)) {
-    return call_actor(process);
+    const Actor* actor = some_callable(process, random_.below(process.actors.size()));
+    if (actor) return call_actor(process, *actor);
   }
   const std::vector<Held>& held = process.running.task ? process.running.children : process.held;
   Script script;
@@ -76,19 +77,26 @@ void ClusterSim::submit(Process& process, uint32_t depth) {
   submit_call(process, nullptr, std::move(call), expected);
 }
 
+// One that can be called: it is at this node. Null when there is none.
+const ClusterSim::Actor* ClusterSim::some_callable(const Process& process, uint64_t number) {
+  if (process.actors.empty()) return nullptr;
+  const Actor& actor = process.actors[number % process.actors.size()];
+  return actor.callable ? &actor : nullptr;
+}
+
 // A driver's call of an actor, which may call others and wait for them, or for what it is lent.
-void ClusterSim::call_actor(Process& process) {
-  const size_t first = random_.below(process.actors.size());
+void ClusterSim::call_actor(Process& process, const Actor& actor) {
   Script script;
   script.number = ++process.next_sequence;
   Expected expected{script.number};
   ClientMachine::Call call;
   call.form = random_.chance(30) ? process.retried_method : process.method;
   while (random_.chance(40) && script.via.size() < 3) {
-    const size_t next = random_.below(process.actors.size());
-    script.via.push_back(process.actors[next]->actor);
-    process.machine->pin(process.handles[next]);
-    call.nested.push_back(process.handles[next]);
+    const Actor* next = some_callable(process, random_.below(process.actors.size()));
+    if (!next) break;
+    script.via.push_back(next->peer->actor);
+    process.machine->pin(next->handle);
+    call.nested.push_back(next->handle);
   }
   // What the methods on the way return is known: each says how often its process has called.
   if (script.via.empty() && !process.held.empty() && random_.chance(30)) {
@@ -99,7 +107,7 @@ void ClusterSim::call_actor(Process& process) {
     expected.number += lent.expected.number;
   }
   call.arguments = script.encoded();
-  submit_call(process, process.actors[first], std::move(call), expected);
+  submit_call(process, actor.peer, std::move(call), expected);
 }
 
 // A method calls the next actor on its way and waits for it; the result is its own all the same.
@@ -164,31 +172,42 @@ void ClusterSim::act(Process& process) {
 }
 
 void ClusterSim::act_on_actors(Process& process) {
-  if (process.actors.size() < 3) {
-    ActorSpec spec;
-    spec.class_name = "Actor";
-    spec.max_restarts = static_cast<int32_t>(random_.below(3));
-    spec.placement_resources = {{"CPU", kResourceUnit}};
-    const Group* group = random_.chance(20) ? some_group(process, random_.below(2)) : nullptr;
-    if (group) {
-      spec.strategy = group->strategy;
-      if (random_.chance(50)) spec.resources = spec.placement_resources;
-    }
-    const auto made =
-        process.machine->create_actor(std::move(spec), Payload(), {}, {}, process.effects);
-    process.actors.push_back(made.actor);
-    process.handles.push_back(made.handle);
-    return;
-  }
+  if (process.actors.size() < 3) return create_actor(process);
   const size_t at = random_.below(process.actors.size());
   if (random_.chance(50)) return drop_actor(process, at);
-  ask(process, KillActor{process.actors[at]->actor, random_.chance(50)});
+  ask(process, KillActor{process.actors[at].peer->actor, random_.chance(50)});
+}
+
+// Where there are several nodes it has an affinity for its creator's, or is wherever control puts
+// it; then nobody calls it.
+void ClusterSim::create_actor(Process& process) {
+  ActorSpec spec;
+  spec.class_name = "Actor";
+  spec.max_restarts = static_cast<int32_t>(random_.below(3));
+  spec.placement_resources = {{"CPU", kResourceUnit}};
+  const Group* group = random_.chance(20) ? some_group(process, random_.below(2)) : nullptr;
+  Actor actor;
+  if (group) {
+    spec.strategy = group->strategy;
+    if (random_.chance(50)) spec.resources = spec.placement_resources;
+    actor.callable = group->near;
+  } else if (!one_node() && random_.chance(70)) {
+    spec.strategy.kind = StrategyKind::kNodeAffinity;
+    spec.strategy.node = process.node->machine.info().node;
+  } else {
+    if (random_.chance(30)) spec.strategy.kind = StrategyKind::kSpread;
+    actor.callable = one_node();
+  }
+  const auto made =
+      process.machine->create_actor(std::move(spec), Payload(), {}, {}, process.effects);
+  actor.peer = made.actor;
+  actor.handle = made.handle;
+  process.actors.push_back(actor);
 }
 
 void ClusterSim::drop_actor(Process& process, size_t at) {
-  process.machine->unpin(process.handles[at], process.effects);
+  process.machine->unpin(process.actors[at].handle, process.effects);
   process.actors.erase(process.actors.begin() + static_cast<long>(at));
-  process.handles.erase(process.handles.begin() + static_cast<long>(at));
 }
 
 RequestId ClusterSim::ask(Process& process, ControlCall call) {
@@ -248,10 +267,9 @@ void ClusterSim::drop_all(Process& process) {
   for (const Held& held : std::exchange(process.held, {})) {
     process.machine->unpin(held.object, process.effects);
   }
-  for (Object* handle : std::exchange(process.handles, {})) {
-    process.machine->unpin(handle, process.effects);
+  for (const Actor& actor : std::exchange(process.actors, {})) {
+    process.machine->unpin(actor.handle, process.effects);
   }
-  process.actors.clear();
   for (Reader& reader : process.readers) drop_reader(process, reader);
   process.readers.clear();
   apply(process);

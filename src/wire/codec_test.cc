@@ -34,7 +34,7 @@ TEST(Codec, every_cut_is_refused) {
   ActorSpec spec;
   spec.name = "a";
   spec.class_blob = "blob";
-  const ControlToNode message = PlaceActor{spec, 2};
+  const ControlToNode message = PlaceActor{spec, 2, {}};
   std::string bytes;
   encode(message, bytes);
   for (size_t size = 0; size < bytes.size(); ++size) {
