@@ -122,6 +122,7 @@ class NodeMachine {
   // ---- views ----
   const NodeInfo& info() const { return info_; }
   bool control_is_behind() const { return control_.is_behind(); }
+  bool awaits_job() const { return !job_requests_.empty(); }  // a driver, of control
   ProcId driver_of(JobId job) const;
   JobId job_of_proc(ProcId proc) const;
   uint32_t pid_of(ProcId proc) const;

@@ -60,7 +60,7 @@ void ControlProcess::on_ready(uint32_t events) {
     if (const auto* trouble = std::get_if<ControlTrouble>(&message.value())) {
       trouble_ = trouble->text;
     } else {
-      answered_ = true;
+      answered_ = ever_answered_ = true;
     }
     handlers_.said(std::move(message).value());
     if (!socket_) return;
@@ -85,6 +85,11 @@ void ControlProcess::on_lost() {
 void ControlProcess::on_exit(pid_t pid, int status) {
   if (pid != pid_ || !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) return;
   if (!answered_ && failed_starts_ > 0) --failed_starts_;
+}
+
+Result<Ok> ControlProcess::room_to_begin() const {
+  if (ever_answered_ || trouble_.empty()) return Ok{};
+  return Error{ErrorCode::kDiskFull, trouble_};
 }
 
 Result<Ok> ControlProcess::tick(Instant now) {

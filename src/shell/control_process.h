@@ -41,6 +41,9 @@ class ControlProcess {
   // Starts control again when it is time. kUnavailable, or kDiskFull if that is why: it has failed
   // too often without answering.
   Result<Ok> tick(Instant now);
+  // kDiskFull: none could begin yet, for want of room. A later start may find some, but who waits
+  // for the first one is better told at once.
+  Result<Ok> room_to_begin() const;
   void on_exit(pid_t pid, int status);  // as waitpid() told; of any process
   Instant next_deadline() const { return restart_at_; }
 
@@ -54,6 +57,7 @@ class ControlProcess {
   std::unique_ptr<FrameSocket> socket_;
   pid_t pid_ = 0;
   bool answered_ = false;       // this process of it has said something, beside trouble
+  bool ever_answered_ = false;  // any process of it has
   std::string trouble_;         // its last word on the disk
   uint32_t failed_starts_ = 0;  // in a row
   Instant restart_at_ = Instant::never();

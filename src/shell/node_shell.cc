@@ -146,7 +146,8 @@ void NodeShell::run() {
       zygote_.on_exit(pid, status);
       on_worker_exit(pid, status);  // one that outlived its zygote, for a moment
     }
-    const Result<Ok> control = control_.tick(monotonic_now());
+    Result<Ok> control = control_.tick(monotonic_now());
+    if (control.ok() && node_.awaits_job()) control = control_.room_to_begin();
     const Result<Ok> zygote = zygote_.tick(monotonic_now());
     if (!control.ok() || !zygote.ok()) {
       NodeEffects effects;
