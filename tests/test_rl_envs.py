@@ -196,7 +196,7 @@ def test_the_limit_may_be_another():
         (lambda rl: rl.VectorEnv("CartPole-v1", 0), "num_envs"),
         (lambda rl: rl.VectorEnv("CartPole-v1", 1, max_episode_steps=0), "max_episode_steps"),
         (lambda rl: rl.env_spec("x"), "no native environment"),
-        (lambda rl: rl.VectorEnv("CartPole-v1", 2).step([0, 2]), "action 2 of environment 1"),
+        (lambda rl: rl.VectorEnv("CartPole-v1", 2).step([0, 2]), "action 2 in row 1"),
         (lambda rl: rl.VectorEnv("CartPole-v1", 2).step([0, -1]), "action -1"),
         (lambda rl: rl.VectorEnv("CartPole-v1", 2).step([0]), r"shape \(2,\), not \(1,\)"),
         (lambda rl: rl.VectorEnv("CartPole-v1", 2).step([0.0, 1.0]), "int64, not float64"),

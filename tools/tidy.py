@@ -109,7 +109,7 @@ BANS = [
         "thread",
         r"\bstd::(thread|jthread|async)\b|\bpthread_create\b",
         "threads are the shell's: emit an effect or poll from a loop",
-        free="shell io bin",
+        free="shell io bin learn",
         in_tests=False,
     ),
     ban("getenv", r"\b(secure_)?getenv\s*\(", "pass the setting in", free="shell io bin"),

@@ -40,6 +40,14 @@ nb::ndarray<const uint8_t, nb::c_contig> in_flags(nb::handle value, const char* 
 // As in_floats, and every number is finite.
 nb::ndarray<const float, nb::c_contig> in_finite(nb::handle value, const char* name, Shape shape);
 
+// Actions of `rows` decisions, as the space has them: the first num_actions integers, or a box.
+// Only the one of the two is set. ValueError where one is not in the space.
+struct GivenActions {
+  nb::ndarray<const int64_t, nb::c_contig> discrete;
+  nb::ndarray<const float, nb::c_contig> box;
+};
+GivenActions in_actions(nb::handle actions, size_t num_actions, size_t action_dim, int64_t rows);
+
 // A fresh array whose memory Python owns.
 template <class T, class Element = T>
 struct Fresh {
@@ -52,5 +60,8 @@ Fresh<uint8_t, bool> fresh_flags(std::initializer_list<size_t> shape);
 Fresh<double> fresh_doubles(std::initializer_list<size_t> shape);
 
 void bind_envs(nb::module_& module);
+void bind_policy(nb::module_& module);
+void bind_learner(nb::module_& module);
+void bind_rollout(nb::module_& module);
 
 }  // namespace eagleray::rl

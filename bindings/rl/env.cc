@@ -77,30 +77,14 @@ nb::object PyVectorEnv::observations() const {
 }
 
 nb::tuple PyVectorEnv::step(nb::handle actions) {
-  const auto n = static_cast<int64_t>(size());
-  gym::Actions given;
-  nb::ndarray<const int64_t, nb::c_contig> discrete;
-  nb::ndarray<const float, nb::c_contig> box;
-  if (spec().num_actions > 0) {
-    discrete = in_integers(actions, "actions", {n});
-    for (size_t i = 0; i < size(); ++i) {
-      const int64_t a = discrete.data()[i];
-      if (a < 0 || a >= static_cast<int64_t>(spec().num_actions)) {
-        refuse("action " + std::to_string(a) + " of environment " + std::to_string(i) +
-               " is not below " + std::to_string(spec().num_actions));
-      }
-    }
-    given.discrete = discrete.data();
-  } else {
-    box = in_finite(actions, "actions", {n, static_cast<int64_t>(spec().action_dim)});
-    given.box = box.data();
-  }
+  const GivenActions given =
+      in_actions(actions, spec().num_actions, spec().action_dim, static_cast<int64_t>(size()));
   auto obs = fresh_floats({size(), spec().obs_dim}), rewards = fresh_floats({size()});
   auto terminated = fresh_flags({size()}), truncated = fresh_flags({size()});
   auto final_obs = fresh_floats({size(), spec().obs_dim});
   {
     nb::gil_scoped_release unlocked;
-    env_->step(0, size(), given,
+    env_->step(0, size(), {given.discrete.data(), given.box.data()},
                {.obs = obs.data,
                 .rewards = rewards.data,
                 .terminated = terminated.data,
@@ -109,6 +93,23 @@ nb::tuple PyVectorEnv::step(nb::handle actions) {
   }
   return nb::make_tuple(obs.array, rewards.array, terminated.array, truncated.array,
                         final_obs.array);
+}
+
+GivenActions in_actions(nb::handle actions, size_t num_actions, size_t action_dim, int64_t rows) {
+  GivenActions given;
+  if (num_actions == 0) {
+    given.box = in_finite(actions, "actions", {rows, static_cast<int64_t>(action_dim)});
+    return given;
+  }
+  given.discrete = in_integers(actions, "actions", {rows});
+  for (size_t i = 0; i < given.discrete.size(); ++i) {
+    const int64_t a = given.discrete.data()[i];
+    if (a < 0 || a >= static_cast<int64_t>(num_actions)) {
+      refuse("action " + std::to_string(a) + " in row " + std::to_string(i) + " is not below " +
+             std::to_string(num_actions));
+    }
+  }
+  return given;
 }
 
 size_t PyVectorEnv::checked(int64_t index) const {
