@@ -197,7 +197,18 @@ nb::object wrap_task(ExecTask* exec) {
 
 namespace {
 
-nb::dict creation_of(const StartActor& start, nb::object& args, nb::object& kwargs) {
+// The arguments are decoded when Python asks for them: after the driver's paths and the environment
+// of the actor are set, which the modules of their classes may need.
+nb::tuple decoded(const CreationArguments& arguments) {
+  PyObject *args = nullptr, *kwargs = nullptr;
+  if (!decode_arguments(arguments.arguments.view(), arguments.refs, args, kwargs)) {
+    throw nb::python_error();
+  }
+  return nb::make_tuple(nb::steal(args), kwargs ? nb::steal(kwargs) : nb::object(nb::dict()));
+}
+
+// `arguments` outlives what is made here: start_actor takes them out of it.
+nb::dict creation_of(const StartActor& start, const CreationArguments& arguments) {
   const ActorSpec& spec = start.spec;
   nb::dict dict;
   dict["actor_id"] = nb::bytes(spec.actor.view().data(), spec.actor.view().size());
@@ -214,8 +225,7 @@ nb::dict creation_of(const StartActor& start, nb::object& args, nb::object& kwar
   dict["capture"] = grouped && spec.strategy.capture;
   dict["runtime_env"] = spec.runtime_env;
   dict["gpus"] = start.gpus;
-  dict["args"] = args;
-  dict["kwargs"] = kwargs;
+  dict["arguments"] = nb::cpp_function([&arguments] { return decoded(arguments); });
   return dict;
 }
 
@@ -245,13 +255,6 @@ bool run_creation(const StartActor& start, nb::callable start_actor, nb::callabl
         }
       }
     }
-    PyObject *args = nullptr, *kwargs = nullptr;
-    if (!decode_arguments(arguments.value().arguments.view(), arguments.value().refs, args,
-                          kwargs)) {
-      throw nb::python_error();
-    }
-    nb::object owned_args = nb::steal(args);
-    nb::object owned_kwargs = kwargs ? nb::steal(kwargs) : nb::dict();
     {
       ClientShell::Access machine = shell().access();
       machine->set_actor_worker(start.spec.class_name);
@@ -262,7 +265,7 @@ bool run_creation(const StartActor& start, nb::callable start_actor, nb::callabl
     struct Reset {
       ~Reset() { constructing = false; }
     } reset;
-    nb::tuple made = nb::cast<nb::tuple>(start_actor(creation_of(start, owned_args, owned_kwargs)));
+    nb::tuple made = nb::cast<nb::tuple>(start_actor(creation_of(start, arguments.value())));
     actor_instance = nb::object(made[0]).release().ptr();
     loop = made[1];
   } catch (nb::python_error& error) {

@@ -423,3 +423,21 @@ def test_arguments_that_an_actor_keeps_stay_as_they_were():
     assert ray.get([keeper.size.remote(b"\xff" * 8200) for _ in range(300)]) == [8200] * 300
     for kept, value in zip(ray.get(keeper.kept_values.remote()), values, strict=True):
         assert repr(kept) == repr(value)
+
+
+class OfThisModule:
+    value = 7
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_arguments_of_a_constructor_may_come_from_the_driver_s_modules(stored):
+    @ray.remote
+    class Holder:
+        def __init__(self, kind):
+            self.kind = kind
+
+        def value(self):
+            return self.kind.value
+
+    argument = ray.put(OfThisModule) if stored else OfThisModule
+    assert ray.get(Holder.remote(argument).value.remote()) == 7

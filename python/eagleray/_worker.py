@@ -246,12 +246,12 @@ def start_actor(core: Any, spec: dict[str, Any]) -> tuple[Any, Any]:
     spec["meta"] = meta
     _output.name_actor(spec["class_name"])
     cls = pickle.loads(spec["class_blob"])
+    args, kwargs = spec.pop("arguments")()
     instance = cls.__new__(cls)
     state.actor = instance
     if cls.__init__ is not object.__init__:
-        instance.__init__(*spec["args"], **spec["kwargs"])
-    spec.pop("args")
-    spec.pop("kwargs")
+        instance.__init__(*args, **kwargs)
+    del args, kwargs
     custom = _actor_repr()
     if custom:
         _output.name_actor(custom)
