@@ -234,13 +234,23 @@ def python_functions(text: str) -> dict[str, int]:
             if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
                 name = f"{prefix}{child.name}"
                 if not isinstance(child, ast.ClassDef):
-                    length = (child.end_lineno or child.lineno) - child.lineno + 1
+                    length = (child.end_lineno or child.lineno) - _first_line(child) + 1
                     lengths[name] = max(lengths.get(name, 0), length)
                 name += "."
             visit(child, name)
 
     visit(ast.parse(text), "")
     return lengths
+
+
+def _first_line(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Where it begins to do something: behind its parameters and its docstring, which are there to be long."""
+    body = (
+        function.body[1:]
+        if ast.get_docstring(function) and len(function.body) > 1
+        else function.body
+    )
+    return body[0].lineno
 
 
 def too_long(path: str, text: str) -> dict[str, int]:

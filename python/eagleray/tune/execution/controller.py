@@ -1,0 +1,477 @@
+"""The controller of an experiment: which trials there are, which run, what becomes of each result.
+
+It decides; `actors` (TrialActors, or a fake in tests) starts, asks and stops processes, the journal keeps what has
+been decided, callbacks are told. A turn of the loop: make and start trials, wait for events, handle each, commit.
+A result costs: one call to its process, one row of the journal, one line in each logger's file; nothing in it grows
+with the number of trials, except in schedulers that look at all of them.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import time
+import traceback
+from collections.abc import Iterable
+from typing import Any
+
+from ..callback import CallbackList
+from ..checkpoint import Checkpoint, CheckpointDamagedError
+from ..experiment.checkpoints import remove_files
+from ..experiment.trial import Trial
+from ..result import AUTO_FIELDS, DONE, TRAINING_ITERATION
+from ..schedulers.trial_scheduler import TrialScheduler
+from ..utils.flatten import lookup
+from .experiment_state import ExperimentState
+from .resources import Resources
+from .trial_actors import Event
+from .trial_process import RestoreFailedError
+from .trial_source import TrialSource
+
+_logger = logging.getLogger("eagleray.tune")
+
+
+class TuneController:
+    """One experiment, from its first trial to its last. Used by one thread.
+
+    max_failures: how often a trial is tried again, -1: always. fail_fast: the first failure ends all; "raise":
+    and is raised.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: TrialSource,
+        scheduler: TrialScheduler,
+        stopper: Any,
+        actors: Any,
+        state: ExperimentState,
+        callbacks: CallbackList,
+        resources: Resources,
+        max_failures: int = 0,
+        fail_fast: Any = False,
+        checkpoint_at_end: bool = False,
+        max_concurrent: int = 0,
+        metric: str | None = None,
+    ) -> None:
+        self._source, self._scheduler, self._stopper = source, scheduler, stopper
+        self._actors, self._state, self._callbacks, self.resources = (
+            actors,
+            state,
+            callbacks,
+            resources,
+        )
+        self._max_failures, self._fail_fast = max_failures, fail_fast
+        self._checkpoint_at_end, self._max_concurrent = checkpoint_at_end, max_concurrent
+        self._metric = metric
+        self._trials: list[Trial] = []
+        self._pending: dict[str, Trial] = {}  # in order of their creation
+        self._paused: dict[str, Trial] = {}
+        self._live: dict[str, Trial] = {}  # has a process, or has asked for one
+        self._saving: dict[str, str] = {}  # what happens after the checkpoint: "stop" or "pause"
+        self._stopping = False
+        self.turn = 0
+        self.failed_with: BaseException | None = None
+
+    # What schedulers, reporters and callbacks ask.
+
+    def get_trials(self) -> list[Trial]:
+        """All trials that have been made, in order."""
+        return self._trials
+
+    def get_live_trials(self) -> list[Trial]:
+        """Those that have not ended."""
+        return [*self._live.values(), *self._pending.values(), *self._paused.values()]
+
+    def get_trial(self, trial_id: str) -> Trial | None:
+        return next((trial for trial in self._trials if trial.trial_id == trial_id), None)
+
+    def pending_trials(self) -> Iterable[Trial]:
+        return self._pending.values()
+
+    def paused_trials(self) -> Iterable[Trial]:
+        return self._paused.values()
+
+    def has_resources_for_trial(self, trial: Trial) -> bool:
+        """Whether it could run now, beside those that do."""
+        return self.resources.fits(trial.placement_group_factory)
+
+    @property
+    def total_samples(self) -> int | None:
+        return self._source.total
+
+    def adopt(self, trials: Iterable[Trial]) -> None:
+        """Takes the trials of an earlier life of the experiment."""
+        for trial in trials:
+            self._trials.append(trial)
+            if not trial.is_finished():
+                self._pending[trial.trial_id] = trial
+                trial.status = Trial.PENDING
+                self._scheduler.on_trial_add(self, trial)
+
+    # The loop.
+
+    def is_finished(self) -> bool:
+        """Whether nothing runs and nothing is to come."""
+        if self._live:
+            return False
+        if self._stopping:
+            return True
+        return not self._pending and not self._paused and self._source.finished
+
+    def step(self, seconds: float) -> None:
+        """One turn: waits at most so many seconds for something to happen."""
+        self.turn += 1
+        self._callbacks.call("on_step_begin", iteration=self.turn, trials=self._trials)
+        if not self._stopping:
+            self._make_and_start()
+        waited = False
+        for event in self._actors.wait(seconds if self._live else 0.0):
+            waited = True
+            if event.trial.trial_id in self._live:
+                self._handle(event)
+        if not waited and not self._live and not self._stopping:
+            self._nothing_runs(seconds)
+        if not self._stopping and self._stopper.stop_all():
+            self.stop_all("the stopper has ended the experiment")
+        self._actors.reap()
+        self._state.keep(self._source, self._scheduler, self._callbacks)
+        self._callbacks.call("on_step_end", iteration=self.turn, trials=self._trials)
+
+    def _nothing_runs(self, seconds: float) -> None:
+        """Something is to come and cannot start: it may lack resources, or its searcher has nothing to suggest yet."""
+        for trial in self._pending.values():
+            self.resources.explain(trial)
+        time.sleep(min(seconds, 0.1))
+
+    def _make_and_start(self) -> None:
+        while True:
+            while (
+                len(self._pending) < self._source.ahead
+                and not self._source.finished
+                and (trial := self._source.next()) is not None
+            ):
+                self._add(trial)
+            if self._max_concurrent and len(self._live) >= self._max_concurrent:
+                return
+            chosen = self._scheduler.choose_trial_to_run(self)
+            if chosen is None or not self.has_resources_for_trial(chosen):
+                return
+            self._start(chosen)
+
+    def _add(self, trial: Trial) -> None:
+        self._trials.append(trial)
+        self._pending[trial.trial_id] = trial
+        self._state.changed(trial)
+        self._scheduler.on_trial_add(self, trial)
+
+    def _start(self, trial: Trial) -> None:
+        self._pending.pop(trial.trial_id, None)
+        self._paused.pop(trial.trial_id, None)
+        self._live[trial.trial_id] = trial
+        self.resources.take(trial)
+        if trial.restore_from is None:
+            trial.restore_from = trial.checkpoint
+        self._rewind(trial)
+        self._actors.start(trial)
+
+    def _rewind(self, trial: Trial) -> None:
+        """What it reported after the checkpoint that it goes on from will be reported again."""
+        own = trial.checkpoints.find(trial.restore_from) if trial.restore_from else None
+        if trial.restore_from is not None and own is None:
+            return  # it goes on from another's checkpoint, with its own past
+        reported = own.reported if own else 0
+        if trial.reported > reported:
+            results = self._state.rewind(trial, reported)
+            self._callbacks.call(
+                "on_trial_rewind",
+                iteration=self.turn,
+                trials=self._trials,
+                trial=trial,
+                results=results,
+            )
+
+    # Events.
+
+    def _handle(self, event: Event) -> None:
+        trial = event.trial
+        if event.kind == "started":
+            self._started(trial, event.value)
+        elif event.kind == "result":
+            result, path = event.value
+            self._result(trial, result, Checkpoint(path) if path else None)
+        elif event.kind == "saved":
+            self._saved(trial, Checkpoint(event.value) if event.value else None)
+        else:
+            assert event.error is not None
+            self._failed(trial, event.error)
+
+    def _started(self, trial: Trial, where: dict[str, Any]) -> None:
+        trial.status = Trial.RUNNING
+        trial.where = f"{where['node_ip']}:{where['pid']}"
+        trial.start_time = trial.start_time or time.time()
+        trial.end_time = None
+        self._state.changed(trial)
+        if trial.restore_from is not None:
+            self._callbacks.call(
+                "on_trial_restore", iteration=self.turn, trials=self._trials, trial=trial
+            )
+        trial.restore_from = None
+        self._callbacks.call(
+            "on_trial_start", iteration=self.turn, trials=self._trials, trial=trial
+        )
+
+    def _result(self, trial: Trial, result: dict[str, Any], checkpoint: Checkpoint | None) -> None:
+        duplicate = result.pop("__duplicate__", False)
+        result["config"] = trial.config
+        result["experiment_tag"] = trial.experiment_tag
+        if duplicate:
+            result = {**trial.last_result, DONE: True}
+        else:
+            self._check_metric(trial, result)
+        decision = self._decide(trial, result)
+        if decision == TrialScheduler.STOP:
+            result[DONE] = True
+        trial.reported += not duplicate
+        trial.update_last_result(result)
+        self._state.result(trial, result)
+        if not duplicate:
+            self._callbacks.call(
+                "on_trial_result",
+                iteration=self.turn,
+                trials=self._trials,
+                trial=trial,
+                result=result,
+            )
+        if checkpoint is not None:
+            self._keep_checkpoint(trial, checkpoint)
+        self._act(trial, decision, checkpoint is not None)
+
+    def _check_metric(self, trial: Trial, result: dict[str, Any]) -> None:
+        """A metric that results lack is a mistake in the program: nothing would ever be optimised."""
+        if self._metric is None or lookup(result, self._metric) is not None or _strict_is_off():
+            return
+        names = ", ".join(sorted(set(map(str, result)) - AUTO_FIELDS)) or "nothing"
+        raise ValueError(
+            f"{trial} has not reported the metric {self._metric!r}; it has reported: {names}. "
+            "(TUNE_DISABLE_STRICT_METRIC_CHECKING=1 lets it pass)"
+        )
+
+    def _decide(self, trial: Trial, result: dict[str, Any]) -> str:
+        if result.get(DONE) or self._stopper(trial.trial_id, result):
+            self._scheduler.on_trial_complete(self, trial, result)
+            self._source.complete(trial, result)
+            return TrialScheduler.STOP
+        decision = self._scheduler.on_trial_result(self, trial, result)
+        self._source.result(trial, result)
+        if decision == TrialScheduler.STOP:
+            self._source.complete(trial, result)
+        return decision
+
+    def _act(self, trial: Trial, decision: str, saved: bool) -> None:
+        if trial.trial_id not in self._live or decision == TrialScheduler.NOOP:
+            return
+        if decision == TrialScheduler.CONTINUE:
+            self._actors.train(trial)
+        elif decision == TrialScheduler.PAUSE:
+            self._save_then(trial, "pause", saved)
+        else:
+            self._save_then(trial, "stop", saved or not self._checkpoint_at_end)
+
+    def _save_then(self, trial: Trial, what: str, saved: bool) -> None:
+        self._saving[trial.trial_id] = what
+        if saved:
+            self._after_saving(trial)
+        else:
+            self._actors.save(trial)
+
+    def _saved(self, trial: Trial, checkpoint: Checkpoint | None) -> None:
+        if checkpoint is not None:
+            self._keep_checkpoint(trial, checkpoint)
+        self._after_saving(trial)
+
+    def _after_saving(self, trial: Trial) -> None:
+        if self._saving.pop(trial.trial_id, None) == "pause":
+            self._leave(trial, Trial.PAUSED)
+            self._paused[trial.trial_id] = trial
+        else:
+            self._leave(trial, Trial.TERMINATED)
+            self._callbacks.call(
+                "on_trial_complete", iteration=self.turn, trials=self._trials, trial=trial
+            )
+
+    def _keep_checkpoint(self, trial: Trial, checkpoint: Checkpoint) -> None:
+        going = trial.checkpoints.add(checkpoint, _numbers(trial.last_result), trial.reported)
+        self._state.changed(trial)
+        self._state.after_commit(lambda: remove_files(going))
+        arguments: dict[str, Any] = {"iteration": self.turn, "trials": self._trials, "trial": trial}
+        self._callbacks.call("on_trial_save", **arguments)
+        self._callbacks.call("on_checkpoint", **arguments, checkpoint=checkpoint)
+
+    def _leave(self, trial: Trial, status: str, failed: bool = False) -> None:
+        """Ends the process of a trial and gives its resources back."""
+        self._live.pop(trial.trial_id, None)
+        self._saving.pop(trial.trial_id, None)
+        self._actors.stop(trial, failed)
+        self.resources.give_back(trial)
+        trial.status = status
+        trial.end_time = time.time()
+        self._state.changed(trial)
+
+    # Failures.
+
+    def _failed(self, trial: Trial, error: BaseException) -> None:
+        if isinstance(getattr(error, "cause", None), RestoreFailedError) or isinstance(
+            error, (RestoreFailedError, CheckpointDamagedError)
+        ):
+            self._restore_failed(trial, error)
+            return
+        trial.num_failures += 1
+        self._state.write_error(trial, error)
+        again = self._max_failures < 0 or trial.num_failures <= self._max_failures
+        if again and not self._fail_fast and not self._stopping:
+            self._try_again(trial)
+            return
+        trial.error, trial.error_message = (
+            error,
+            "".join(traceback.format_exception_only(error)).strip(),
+        )
+        self._leave(trial, Trial.ERROR, failed=True)
+        self._scheduler.on_trial_error(self, trial)
+        self._source.complete(trial, trial.last_result, failed=True)
+        self._callbacks.call(
+            "on_trial_error", iteration=self.turn, trials=self._trials, trial=trial
+        )
+        if self._fail_fast:
+            if str(self._fail_fast).lower() == "raise":
+                self.failed_with = error
+            self.stop_all(f"fail_fast: {trial} has failed")
+
+    def _try_again(self, trial: Trial) -> None:
+        _logger.warning(
+            "%s has failed (%d of %s times it may) and is tried again from %s",
+            trial,
+            trial.num_failures,
+            self._max_failures if self._max_failures >= 0 else "any number of",
+            f"its checkpoint of iteration {trial.checkpoints.kept[-1].iteration}"
+            if trial.has_checkpoint
+            else "the start",
+        )
+        self._leave(trial, Trial.PENDING, failed=True)
+        self._pending[trial.trial_id] = trial
+        self._callbacks.call(
+            "on_trial_recover", iteration=self.turn, trials=self._trials, trial=trial
+        )
+
+    def _restore_failed(self, trial: Trial, error: BaseException) -> None:
+        bad = trial.restore_from
+        self._leave(trial, Trial.PENDING, failed=True)
+        if trial.checkpoints.latest == bad and bad is not None:
+            trial.checkpoints.drop_latest()
+        trial.restore_from = None
+        back_to = (
+            f"its checkpoint of iteration {trial.checkpoints.kept[-1].iteration}"
+            if trial.has_checkpoint
+            else "the start"
+        )
+        _logger.warning(
+            "%s cannot go on from %s (%s): it goes on from %s",
+            trial,
+            getattr(bad, "path", "its checkpoint"),
+            getattr(error, "cause", None) or error,
+            back_to,
+        )
+        self._pending[trial.trial_id] = trial
+
+    # What others may order.
+
+    def pause_trial(self, trial: Trial, should_checkpoint: bool = True) -> None:
+        """Makes a running trial wait; with should_checkpoint=False it goes on from its last checkpoint."""
+        if trial.trial_id not in self._live:
+            return
+        if should_checkpoint:
+            self._save_then(trial, "pause", False)
+        else:
+            self._saving[trial.trial_id] = "pause"
+            self._after_saving(trial)
+
+    def stop_trial(self, trial: Trial) -> None:
+        """Ends a trial, whatever its state."""
+        if trial.is_finished():
+            return
+        self._scheduler.on_trial_remove(self, trial)
+        self._source.complete(trial, trial.last_result)
+        self._pending.pop(trial.trial_id, None)
+        self._paused.pop(trial.trial_id, None)
+        self._leave(trial, Trial.TERMINATED)
+        self._callbacks.call(
+            "on_trial_complete", iteration=self.turn, trials=self._trials, trial=trial
+        )
+
+    def stop_all(self, why: str) -> None:
+        """Ends all that runs, and starts nothing more."""
+        if self._stopping:
+            return
+        self._stopping = True
+        _logger.info("the experiment ends: %s", why)
+        for trial in self.get_live_trials():
+            self.stop_trial(trial)
+
+    def interrupt(self, seconds: float) -> None:
+        """Ctrl-C: what can save itself does, within the time; all trials stay as they are, to be resumed."""
+        self._stopping = True
+        saving = [trial for trial in self._live.values() if trial.status == Trial.RUNNING]
+        for trial in saving:
+            self._save_then(trial, "pause", False)
+        until = time.monotonic() + seconds
+        while any(trial.trial_id in self._saving for trial in saving) and time.monotonic() < until:
+            for event in self._actors.wait(until - time.monotonic()):
+                if event.trial.trial_id not in self._live:
+                    continue
+                if event.kind == "result":  # it was on its way: taken, but nothing more is asked
+                    result, path = event.value
+                    self._late_result(event.trial, result, path)
+                elif event.kind in ("saved", "failed"):
+                    self._handle(event)
+        for trial in list(self._live.values()):
+            self._leave(trial, Trial.PAUSED, failed=True)
+            self._paused[trial.trial_id] = trial
+
+    def _late_result(self, trial: Trial, result: dict[str, Any], path: str | None) -> None:
+        if result.pop("__duplicate__", False):
+            return
+        result["config"], result["experiment_tag"] = trial.config, trial.experiment_tag
+        trial.reported += 1
+        trial.update_last_result(result)
+        self._state.result(trial, result)
+        self._callbacks.call(
+            "on_trial_result", iteration=self.turn, trials=self._trials, trial=trial, result=result
+        )
+        if path:
+            self._keep_checkpoint(trial, Checkpoint(path))
+
+    def finish(self) -> None:
+        """Ends the processes, tells the callbacks, closes the journal."""
+        self._actors.release_waiting()
+        self._actors.reap(until_all=True)
+        self._callbacks.call("on_experiment_end", trials=self._trials)
+        self._state.keep(self._source, self._scheduler, self._callbacks, at_once=True)
+        self._state.close()
+        if self.failed_with is not None:
+            raise self.failed_with
+
+
+def _numbers(result: dict[str, Any]) -> dict[str, Any]:
+    """What a checkpoint's metrics keep of a result: its numbers."""
+    return {
+        name: value
+        for name, value in result.items()
+        if isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and not (name != TRAINING_ITERATION and isinstance(value, float) and math.isinf(value))
+    }
+
+
+def _strict_is_off() -> bool:
+    return os.environ.get("TUNE_DISABLE_STRICT_METRIC_CHECKING") == "1"

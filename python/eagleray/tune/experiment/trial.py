@@ -1,0 +1,212 @@
+"""Trial: one run of the trainable with one config, as the driver sees it. Follows `ray.tune.experiment.Trial`."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ..checkpoint import Checkpoint
+from ..execution.placement_groups import PlacementGroupFactory
+from ..result import AUTO_FIELDS, TRAINING_ITERATION
+from ..search.variant_generator import format_vars
+from ..session import TrialInfo
+from ..utils.flatten import flatten
+from .checkpoints import CheckpointList
+
+DIRECTORY_NAME_MAX = 130  # characters of a trial's directory, the date not counted
+
+
+class Trial:
+    """What is known of a trial. A record that the controller changes; callbacks, searchers and schedulers read it.
+
+    status: PENDING, RUNNING, PAUSED, TERMINATED or ERROR.
+    """
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    PAUSED = "PAUSED"
+    TERMINATED = "TERMINATED"
+    ERROR = "ERROR"
+
+    def __init__(
+        self,
+        trainable_name: str,
+        *,
+        trial_id: str,
+        config: dict[str, Any],
+        resolved: dict[Any, Any],
+        number: int,
+        experiment_path: str,
+        resources: PlacementGroupFactory,
+        checkpoints: CheckpointList | None = None,
+    ) -> None:
+        self.trainable_name = trainable_name
+        self.trial_id = trial_id
+        self.config = config
+        self.evaluated_params = resolved
+        self.number = number
+        self.experiment_tag = f"{number}_{format_vars(resolved)}".rstrip("_")
+        self.local_experiment_path = experiment_path
+        self.placement_group_factory = resources
+        self.checkpoints = checkpoints or CheckpointList()
+        self.status = self.PENDING
+        self.last_result: dict[str, Any] = {}
+        self.metric_analysis: dict[str, dict[str, float]] = {}
+        self._recent: dict[str, deque[float]] = {}
+        self._sums: dict[str, float] = {}
+        self._counts: dict[str, int] = {}
+        self.reported = 0  # how many results there have been
+        self.num_failures = 0
+        self.error_message: str | None = None
+        self.error: BaseException | None = None
+        self.start_time: float | None = None
+        self.end_time: float | None = None
+        self.where = ""  # ip:pid
+        self.restore_from: Checkpoint | None = None  # where its next life begins
+        self.custom_name: str | None = None
+        self.date = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+        self.dirname = ""
+
+    # Names and places.
+
+    @property
+    def env_name(self) -> str | None:
+        env = self.config.get("env") if isinstance(self.config, dict) else None
+        return getattr(env, "__name__", None) if isinstance(env, type) else env
+
+    @property
+    def trial_name(self) -> str:
+        """`PPO_CartPole-v0_1a2b3_00000`, or what trial_name_creator made."""
+        if self.custom_name:
+            return self.custom_name
+        parts = [self.trainable_name, self.env_name, self.trial_id]
+        return "_".join(str(part) for part in parts if part).replace("/", "_")
+
+    def name_directory(self, creator: Any = None) -> None:
+        """Chooses the name of its directory, once."""
+        if creator is not None:
+            self.dirname = str(creator(self))
+            return
+        self.dirname = (
+            f"{self.trial_name}_{self.experiment_tag}"[:DIRECTORY_NAME_MAX] + f"_{self.date}"
+        )
+
+    @property
+    def local_path(self) -> str:
+        return str(Path(self.local_experiment_path) / self.dirname)
+
+    @property
+    def logdir(self) -> str:
+        return self.local_path
+
+    path = local_dir = property(lambda self: self.local_path)
+
+    @property
+    def info(self) -> TrialInfo:
+        return TrialInfo(
+            self.trial_id,
+            self.trial_name,
+            self.local_path,
+            Path(self.local_experiment_path).name,
+            self.local_experiment_path,
+            self.placement_group_factory,
+        )
+
+    # States.
+
+    def is_finished(self) -> bool:
+        return self.status in (self.TERMINATED, self.ERROR)
+
+    @property
+    def checkpoint(self) -> Checkpoint | None:
+        """The latest checkpoint."""
+        return self.checkpoints.latest
+
+    @property
+    def has_checkpoint(self) -> bool:
+        return self.checkpoints.latest is not None
+
+    @property
+    def error_file(self) -> str | None:
+        return str(Path(self.local_path) / "error.txt") if self.error_message else None
+
+    def set_config(self, config: dict[str, Any]) -> None:
+        self.config = config
+
+    def set_experiment_tag(self, tag: str) -> None:
+        self.experiment_tag = tag
+
+    def get_error(self) -> BaseException | None:
+        return self.error
+
+    # Results.
+
+    def update_last_result(self, result: dict[str, Any]) -> None:
+        """Takes a result, and what it changes in the extremes and means of each metric."""
+        self.last_result = result
+        for name, value in flatten(result, leave_out=("config",)).items():
+            if type(value) is float or type(value) is int or _is_number(value):
+                self._count(name, value)
+
+    def _count(self, name: str, value: float) -> None:
+        known = self.metric_analysis.get(name)
+        if known is None:
+            self._recent[name] = deque([value], 10)
+            self._sums[name], self._counts[name] = value, 1
+            self.metric_analysis[name] = {
+                key: value for key in ("max", "min", "avg", "last", "last-5-avg", "last-10-avg")
+            }
+            return
+        if value > known["max"] or known["max"] != known["max"]:
+            known["max"] = value
+        if value < known["min"] or known["min"] != known["min"]:
+            known["min"] = value
+        known["last"] = value
+        if name in AUTO_FIELDS:
+            return
+        recent = self._recent[name]
+        recent.append(value)
+        self._sums[name] += value
+        self._counts[name] += 1
+        known["avg"] = self._sums[name] / self._counts[name]
+        known["last-10-avg"] = sum(recent) / len(recent)
+        last = list(recent)[-5:]
+        known["last-5-avg"] = sum(last) / len(last)
+
+    @property
+    def iteration(self) -> int:
+        return int(self.last_result.get(TRAINING_ITERATION, 0))
+
+    @property
+    def runtime(self) -> float:
+        """Seconds since it started, to its end."""
+        if self.start_time is None:
+            return 0.0
+        return (self.end_time or time.time()) - self.start_time
+
+    def get_json_state(self) -> str:
+        return json.dumps(
+            {"trial_id": self.trial_id, "status": self.status, "config": self.config}, default=str
+        )
+
+    def __repr__(self) -> str:
+        return self.trial_name
+
+    def __hash__(self) -> int:
+        return hash(self.trial_id)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Trial) and self.trial_id == other.trial_id
+
+
+def _is_number(value: Any) -> bool:
+    """numpy's numbers, which are not int and float."""
+    return (
+        not isinstance(value, (bool, str, bytes))
+        and hasattr(value, "__float__")
+        and not getattr(value, "shape", ())
+    )

@@ -1,0 +1,125 @@
+"""result.json, progress.csv, params.json and params.pkl in each trial's directory. Follows Ray's layout.
+
+A result costs one write to each file; files are open as long as their trial runs.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any, TextIO
+
+from eagleray import cloudpickle
+
+from ..result import PARAMS_FILE, PARAMS_PICKLE_FILE, PROGRESS_FILE, RESULT_FILE
+from ..utils import to_json
+from ..utils.flatten import flatten
+from .logger import LoggerCallback
+
+
+class JsonLoggerCallback(LoggerCallback):
+    """One line of JSON for each result, and the trial's config as JSON and pickle."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._files: dict[str, TextIO] = {}
+        self._configs: dict[str, str] = {}
+
+    def log_trial_start(self, trial: Any) -> None:
+        self._close(trial)
+        directory = Path(trial.local_path)
+        directory.mkdir(parents=True, exist_ok=True)
+        self.update_config(trial, trial.config)
+        self._files[trial.trial_id] = open(directory / RESULT_FILE, "a", buffering=1)
+
+    def log_trial_result(self, iteration: int, trial: Any, result: dict[str, Any]) -> None:
+        config = self._configs.get(trial.trial_id)
+        if config is None:
+            config = self._configs[trial.trial_id] = to_json.dumps(trial.config)
+        body = to_json.dumps({key: value for key, value in result.items() if key != "config"})
+        self._files[trial.trial_id].write(f'{body[:-1]}, "config": {config}}}\n')
+
+    def log_trial_rewind(self, trial: Any, results: list[dict[str, Any]]) -> None:
+        self._close(trial)
+        path = Path(trial.local_path) / RESULT_FILE
+        if path.exists():
+            path.write_text("".join(to_json.dumps(result) + "\n" for result in results))
+
+    def log_trial_end(self, trial: Any, failed: bool = False) -> None:
+        self._close(trial)
+
+    def update_config(self, trial: Any, config: dict[str, Any]) -> None:
+        """Writes the config again, after a scheduler has changed it."""
+        directory = Path(trial.local_path)
+        self._configs[trial.trial_id] = to_json.dumps(config)
+        (directory / PARAMS_FILE).write_text(to_json.dumps(config, indent=2, sort_keys=True))
+        (directory / PARAMS_PICKLE_FILE).write_bytes(cloudpickle.dumps(config))
+
+    def _close(self, trial: Any) -> None:
+        self._configs.pop(trial.trial_id, None)
+        file = self._files.pop(trial.trial_id, None)
+        if file is not None:
+            file.close()
+
+
+class CSVLoggerCallback(LoggerCallback):
+    """One row for each result, nested fields by their path. The columns are those of the first result."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._files: dict[str, TextIO] = {}
+        self._writers: dict[str, Any] = {}
+
+    def log_trial_start(self, trial: Any) -> None:
+        self._close(trial)
+        path = Path(trial.local_path) / PROGRESS_FILE
+        path.parent.mkdir(parents=True, exist_ok=True)
+        columns: list[str] = []
+        if path.exists() and path.stat().st_size:
+            with open(path, newline="") as file:
+                columns = next(csv.reader(file), [])
+        file = open(path, "a", buffering=1, newline="")
+        self._files[trial.trial_id] = file
+        if columns:
+            self._writers[trial.trial_id] = _writer(file, columns)
+
+    def log_trial_result(self, iteration: int, trial: Any, result: dict[str, Any]) -> None:
+        row = _row(result)
+        writer = self._writers.get(trial.trial_id)
+        if writer is None:
+            writer = self._writers[trial.trial_id] = _writer(self._files[trial.trial_id], list(row))
+            writer.writeheader()
+        writer.writerow(row)
+
+    def log_trial_rewind(self, trial: Any, results: list[dict[str, Any]]) -> None:
+        self._close(trial)
+        path = Path(trial.local_path) / PROGRESS_FILE
+        if not path.exists():
+            return
+        with open(path, "w", newline="") as file:
+            if results:
+                writer = _writer(file, list(_row(results[0])))
+                writer.writeheader()
+                writer.writerows(map(_row, results))
+
+    def log_trial_end(self, trial: Any, failed: bool = False) -> None:
+        self._close(trial)
+
+    def _close(self, trial: Any) -> None:
+        self._writers.pop(trial.trial_id, None)
+        file = self._files.pop(trial.trial_id, None)
+        if file is not None:
+            file.close()
+
+
+def _writer(file: TextIO, columns: list[str]) -> Any:
+    return csv.DictWriter(file, columns, extrasaction="ignore", restval="")
+
+
+def _row(result: dict[str, Any]) -> dict[str, Any]:
+    row = flatten(result)
+    return {
+        name: json.dumps(value, default=to_json.plain) if isinstance(value, (dict, list)) else value
+        for name, value in row.items()
+    }
