@@ -91,7 +91,7 @@ struct Inner {
 """
     assert tidy.cpp_functions(cpp) == {"Machine::Machine": 7, "two": 3, "one": 1}
     python = "class A:\n    def f(self):\n        def g():\n            pass\n        g()\n"
-    assert tidy.python_functions(python) == {"A.f": 4, "A.f.g": 2}
+    assert tidy.python_functions(python) == {"A.f": 3, "A.f.g": 1}
 
 
 def test_long_files_and_functions_are_found():
