@@ -86,6 +86,7 @@ _SUBMODULES = {
     "internal",
     "job_config",
     "experimental",
+    "rllib",
     "tune",
 }
 __all__ = [

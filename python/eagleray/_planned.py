@@ -48,7 +48,6 @@ PLANNED: dict[str, tuple[str, str, str]] = {
         "DriverInfo JobDetails JobErrorType JobInfo JobStatus JobSubmissionClient JobType",
         "",
     ),
-    "rllib": ("eagleray.rllib", "", ""),
     "serve": ("eagleray.serve", "", ""),
     "train": ("eagleray.train", "", ""),
     "util": (
@@ -100,7 +99,6 @@ PLANNED: dict[str, tuple[str, str, str]] = {
 # Packages whose every name is one sentence.
 WHOLE = {
     "data",
-    "rllib",
     "serve",
     "train",
     "workflow",

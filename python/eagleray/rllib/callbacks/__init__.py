@@ -1,0 +1,1 @@
+"""Call-backs, under their current name."""

@@ -1,0 +1,8 @@
+"""RLModule and its specs; importing them does not import torch."""
+
+from __future__ import annotations
+
+from .default_model_config import DefaultModelConfig
+from .rl_module import RLModule, RLModuleSpec
+
+__all__ = ["DefaultModelConfig", "RLModule", "RLModuleSpec"]

@@ -1,0 +1,1 @@
+"""What RLModules can do besides acting."""

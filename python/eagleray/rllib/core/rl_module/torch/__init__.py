@@ -1,0 +1,1 @@
+"""RLModules of PyTorch."""

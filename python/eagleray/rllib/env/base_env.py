@@ -1,0 +1,9 @@
+"""BaseEnv: Ray's lowest interface to environments. Here samplers use VectorEnv; the name is for isinstance()."""
+
+from __future__ import annotations
+
+from .vector_env import VectorEnv
+
+__all__ = ["BaseEnv"]
+
+BaseEnv = VectorEnv

@@ -1,0 +1,1 @@
+"""Sampling: rollout workers and what they do."""

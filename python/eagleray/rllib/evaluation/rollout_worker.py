@@ -1,0 +1,360 @@
+"""RolloutWorker: environments and policies in one process, and what is sampled with them.
+
+It runs as an actor, or in the algorithm's own process (worker_index 0). One call at a time; only where()
+may be called meanwhile, to see what it is busy with.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..algorithms.algorithm_config import policy_specs
+from ..algorithms.callbacks import make_callbacks
+from ..env.env_context import EnvContext
+from ..env.make import env_creator, env_name
+from ..policy.sample_batch import DEFAULT_POLICY_ID, MultiAgentBatch
+from ..utils.metrics_logger import MetricsLogger
+from .collected import Collected, Perf, Request
+
+__all__ = ["RolloutWorker"]
+
+logger = logging.getLogger("eagleray.rllib")
+
+
+class RolloutWorker:
+    """config: an AlgorithmConfig whose env is set. worker_index: from 1 in actors. first_env: the global
+    index of its first environment, from which seeds and random numbers follow. generation: how often this
+    worker has been replaced. with_env False: policies only."""
+
+    def __init__(
+        self,
+        config: Any,
+        worker_index: int = 0,
+        num_workers: int = 0,
+        first_env: int = 0,
+        generation: int = 0,
+        with_env: bool = True,
+    ) -> None:
+        self.config = self.policy_config = config
+        self.worker_index, self.num_workers = worker_index, num_workers
+        self.recreated_worker = generation > 0
+        self._generation = generation
+        self.metrics = MetricsLogger()
+        self.callbacks = make_callbacks(config["callbacks"])
+        self.env_indices = list(range(first_env, first_env + config["num_envs_per_env_runner"]))
+        self.vector_env: Any = None
+        self.env_context = EnvContext(
+            config["env_config"], worker_index, 0, False, num_workers, self.recreated_worker
+        )
+        self.seed = _seed(config["seed"], generation)
+        self._steps = 0
+        self._since = time.monotonic()
+        self.is_multi_agent = False
+        if with_env:
+            self._make_envs()
+        self._make_policies()
+        self._sampler: Any = None
+        self._recorder: Any = None
+
+    # Making
+
+    def _make_envs(self) -> None:
+        from ..env.vector_env import GymVector, VectorEnv
+
+        create = env_creator(self.config["env"])
+
+        def make(index: int) -> Any:
+            context = self.env_context.copy_with_overrides(vector_index=index)
+            env = create(context)
+            arguments = {"env_context": context, "metrics_logger": self.metrics}
+            self.callbacks("on_environment_created", env_runner=self, env=env, **arguments)
+            self.callbacks(
+                "on_sub_environment_created",
+                worker=self,
+                sub_environment=env,
+                env_index=index,
+                **arguments,
+            )
+            return env
+
+        first = make(0)
+        if isinstance(first, VectorEnv):
+            self.vector_env = first
+            self.env_indices = [
+                self.env_indices[0] * first.num_envs + i for i in range(first.num_envs)
+            ]
+        else:
+            _check_env(first, self.config["env"])
+            envs = [first, *(make(i) for i in range(1, len(self.env_indices)))]
+            self.is_multi_agent = _is_multi_agent(first)
+            if self.is_multi_agent:
+                from ..env.multi_agent_vector import MultiAgentVector
+
+                self.vector_env = MultiAgentVector(envs, make)
+            else:
+                self.vector_env = GymVector(envs, make)
+
+    def _make_policies(self) -> None:
+        from .policies import make_policies
+
+        self.policy_map, self.preprocessors, self.filters = make_policies(self)
+        self.policy_dict = policy_specs(self.config["policies"])
+        self.policy_mapping_fn = self.config["policy_mapping_fn"]
+        default = self.policy_map.get(DEFAULT_POLICY_ID)
+        if default is not None:
+            from ..policy.actions import ActionsToEnv
+
+            self.actions_to_env = ActionsToEnv(
+                default.action_space, self.config["normalize_actions"], self.config["clip_actions"]
+            )
+
+    # Sampling
+
+    def collect(self, weights: Mapping[str, Any] | None, request: Request) -> Collected:
+        """What the request asks for, with these weights (None: those it has)."""
+        self._since = time.monotonic()
+        if weights is not None:
+            self.set_weights(weights)
+        self.sync_filters(request.filters)
+        for policy in self.policy_map.values():
+            policy.on_global_var_update({"timestep": request.timestep})
+        sampler = self.sampler
+        if request.fresh:
+            sampler.reset()
+        explore = self.config["explore"] if request.explore is None else request.explore
+        batch = self._batch(sampler, request, explore)
+        records, sampler.records = sorted(sampler.records, key=lambda record: record.eps_id), []
+        perf, sampler.perf = sampler.perf, Perf()
+        self.callbacks(
+            "on_sample_end",
+            worker=self,
+            env_runner=self,
+            samples=batch,
+            metrics_logger=self.metrics,
+        )
+        self._record(batch)
+        multi = isinstance(batch, MultiAgentBatch)
+        return Collected(
+            None if request.metrics_only else batch,
+            batch.env_steps(),
+            batch.agent_steps() if multi else batch.count,
+            records,
+            perf,
+            {name: part.take_delta() for name, part in self.filters.items() if part.is_filter},
+            self.metrics.take(),
+        )
+
+    def _batch(self, sampler: Any, request: Request, explore: bool) -> Any:
+        length = self.config.get_rollout_fragment_length()
+        if request.kind == "episodes":
+            return sampler.episodes(request.amount, 0, explore)
+        if self.config["batch_mode"] == "complete_episodes":
+            envs = len(self.env_indices)
+            steps = request.amount * (length * envs if request.kind == "fragments" else 1)
+            return sampler.episodes(0, steps, explore)
+        if request.kind == "steps":
+            envs = len(self.env_indices)
+            return sampler.fragments(1, max(-(-request.amount // envs), 1), explore)
+        return sampler.fragments(request.amount, length, explore)
+
+    def sample(self) -> Any:
+        """One fragment of each environment, as a batch."""
+        return self.collect(None, Request()).batch
+
+    @property
+    def sampler(self) -> Any:
+        if self._sampler is None:
+            if self.vector_env is None:
+                raise ValueError("this worker has no environments to sample from")
+            if self.is_multi_agent:
+                from .multi_agent_sampler import MultiAgentSampler
+
+                self._sampler = MultiAgentSampler(self)
+            else:
+                from .sampler import SingleAgentSampler
+
+                self._sampler = SingleAgentSampler(self, self.policy_map[DEFAULT_POLICY_ID])
+        return self._sampler
+
+    def _record(self, batch: Any) -> None:
+        if not self.config["output"] or self.config["in_evaluation"]:
+            return
+        if self._recorder is None:
+            from ..offline.writers import make_writer
+
+            self._recorder = make_writer(self.config, self.worker_index)
+        self._recorder.write(batch)
+
+    def reset_seed(self, index: int, episode: int) -> int | None:
+        """The seed of an environment's reset: given for its first episode only, if the run has a seed."""
+        if self.config["seed"] is None or episode != 1:
+            return None
+        sequence = np.random.SeedSequence([self.seed, self.env_indices[index]])
+        return int(sequence.generate_state(1)[0] >> 1)
+
+    # For whoever watches
+
+    def where(self) -> dict[str, Any]:
+        """Which environment is running, if any, and since when nothing has moved; may be called at any time."""
+        place = getattr(self.vector_env, "where", None)
+        steps = self._sampler.perf.steps if self._sampler is not None else 0
+        if steps != self._steps:
+            self._steps, self._since = steps, time.monotonic()
+        return {
+            "doing": place[0] if place else None,
+            "env": self.name_of(place[1]) if place else None,
+            "seconds": time.monotonic() - self._since,
+            "steps": steps,
+        }
+
+    def name_of(self, index: int) -> str:
+        """How messages call one of the environments."""
+        return f"{env_name(self.config['env'])} number {self.env_indices[index]} (worker {self.worker_index}, vector index {index})"
+
+    def say(self, message: str) -> None:
+        logger.warning("%s", message)
+
+    def ping(self) -> str:
+        return "pong"
+
+    # Ray's interface
+
+    @property
+    def env(self) -> Any:
+        """The first environment."""
+        envs = self.vector_env.get_sub_environments() if self.vector_env is not None else []
+        return envs[0] if envs else self.vector_env
+
+    @property
+    def base_env(self) -> Any:
+        return self.vector_env
+
+    def policy_for(self, agent_id: Any, episode: Any) -> str:
+        """The policy of an agent, by the mapping function in whichever signature it has."""
+        if not self.is_multi_agent or self.policy_mapping_fn is None:
+            return DEFAULT_POLICY_ID
+        from .policies import map_agent
+
+        return map_agent(self.policy_mapping_fn, agent_id, episode, self)
+
+    def get_policy(self, policy_id: str = DEFAULT_POLICY_ID) -> Any:
+        """A policy, None if there is none of this name."""
+        return self.policy_map.get(policy_id)
+
+    def get_spaces(self) -> dict[str, Any]:
+        """(observation space, action space) as the environment has them, by policy."""
+        from .policies import spaces_of
+
+        return spaces_of(self)
+
+    def get_weights(self, policies: Sequence[str] | None = None) -> dict[str, Any]:
+        return {
+            name: policy.get_weights()
+            for name, policy in self.policy_map.items()
+            if policies is None or name in policies
+        }
+
+    def set_weights(self, weights: Mapping[str, Any], global_vars: Any = None) -> None:
+        for name, value in weights.items():
+            if name in self.policy_map:
+                self.policy_map[name].set_weights(value)
+
+    def get_filters(self, flush_after: bool = False) -> dict[str, Any]:
+        return dict(self.filters)
+
+    def sync_filters(self, states: Mapping[str, Any]) -> None:
+        """What all workers together have seen."""
+        for name, state in states.items():
+            if name in self.filters:
+                self.filters[name].set_state(state)
+
+    def foreach_env(self, func: Callable[[Any], Any]) -> list[Any]:
+        """func(env) of each environment."""
+        envs = self.vector_env.get_sub_environments() if self.vector_env is not None else []
+        return [func(env) for env in envs]
+
+    def foreach_env_with_context(self, func: Callable[[Any, Any], Any]) -> list[Any]:
+        envs = self.vector_env.get_sub_environments() if self.vector_env is not None else []
+        return [
+            func(env, self.env_context.copy_with_overrides(vector_index=i))
+            for i, env in enumerate(envs)
+        ]
+
+    def foreach_policy(self, func: Callable[..., Any], **kwargs: Any) -> list[Any]:
+        """func(policy, policy_id) of each policy."""
+        return [func(policy, name, **kwargs) for name, policy in self.policy_map.items()]
+
+    def foreach_policy_to_train(self, func: Callable[..., Any], **kwargs: Any) -> list[Any]:
+        names = self.get_policies_to_train()
+        return [func(self.policy_map[name], name, **kwargs) for name in sorted(names)]
+
+    def get_policies_to_train(self, batch: Any = None) -> set[str]:
+        from .policies import trained
+
+        return {name for name in self.policy_map if trained(self.config, name, batch)}
+
+    def apply(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """func(this worker, ...)."""
+        return func(self, *args, **kwargs)
+
+    def get_host(self) -> str:
+        import platform
+
+        return platform.node()
+
+    def get_state(self) -> dict[str, Any]:
+        """Random numbers and counters, so that a checkpoint continues with what would have come next."""
+        return {"sampler": self._sampler.get_state() if self._sampler is not None else None}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        if state["sampler"] is not None:
+            self.sampler.set_state(state["sampler"])
+
+    def stop(self) -> None:
+        """Closes the environments and files."""
+        if self._recorder is not None:
+            self._recorder.close()
+        for env in self.vector_env.get_sub_environments() if self.vector_env is not None else []:
+            close = getattr(env, "close", None)
+            if callable(close):
+                close()
+
+
+def _seed(seed: int | None, generation: int) -> int:
+    """From which the worker's random numbers follow, together with the indices of its environments."""
+    if seed is None:
+        return int(np.random.default_rng().integers(1 << 31))
+    return (
+        int(np.random.SeedSequence([seed, generation]).generate_state(1)[0])
+        if generation
+        else int(seed)
+    )
+
+
+def _is_multi_agent(env: Any) -> bool:
+    from ..env.multi_agent_env import MultiAgentEnv
+
+    return isinstance(env, MultiAgentEnv)
+
+
+def _check_env(env: Any, configured: Any) -> None:
+    """Says at once, and in words, what would fail later in the middle of a loop."""
+    from gymnasium import spaces
+
+    name = env_name(configured)
+    missing = [method for method in ("reset", "step") if not callable(getattr(env, method, None))]
+    if missing:
+        raise ValueError(f"the environment {name} has no {' and no '.join(missing)}()")
+    if _is_multi_agent(env):
+        return
+    for attribute in ("observation_space", "action_space"):
+        space = getattr(env, attribute, None)
+        if not isinstance(space, spaces.Space):
+            raise ValueError(
+                f"{attribute} of the environment {name} is {space!r}; it must be a space of gymnasium.spaces"
+            )

@@ -1,0 +1,373 @@
+"""SingleAgentSampler: steps a vector of Python environments with one policy and makes batches of it.
+
+Driven by a RolloutWorker, one fragment after the other; environments go on where they were.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from ..policy.policy import Policy
+from ..policy.sample_batch import DEFAULT_POLICY_ID, SampleBatch
+from .collected import Perf
+from .episode import AGENT, Episode, EpisodeRecord
+from .fragment import Fragment, add_advantages, env_major, joined, trajectories
+
+__all__ = ["SingleAgentSampler"]
+
+_EPISODE_HOOKS = ("on_episode_created", "on_episode_start", "on_episode_step", "on_episode_end")
+
+
+class SingleAgentSampler:
+    """worker: gives vector_env, policy, preprocessor, filter, config, callbacks, env_indices, seeds."""
+
+    def __init__(self, worker: Any, policy: Any) -> None:
+        self._worker = worker
+        self._config = worker.config
+        self._policy = policy
+        self._vector = worker.vector_env
+        self._envs = self._vector.num_envs
+        self._prep = worker.preprocessors[DEFAULT_POLICY_ID]
+        self._filter = worker.filters[DEFAULT_POLICY_ID]
+        self._calls = worker.callbacks
+        self._watched = self._calls.uses(*_EPISODE_HOOKS)
+        self._to_env = worker.actions_to_env
+        self._columns = policy.columns
+        self._counts = [0] * self._envs  # episodes begun, by environment
+        self._episodes: list[Episode] = []
+        self._obs: Any = None
+        self._states: list[Any] = []
+        self._previous: tuple[Any, Any] | None = None
+        self._unrolls = 0
+        self._acted = 0
+        self._by_step = hasattr(self._vector, "step_at")
+        self._per_trajectory = type(
+            policy
+        ).postprocess_trajectory is not Policy.postprocess_trajectory or self._calls.uses(
+            "on_postprocess_trajectory"
+        )
+        keep = self._per_trajectory or self._config["output"] or self._calls.uses("on_sample_end")
+        self._drop = set() if keep else {SampleBatch.NEXT_OBS, SampleBatch.T}
+        self.records: list[EpisodeRecord] = []
+        self.perf = Perf()
+
+    def get_state(self) -> dict[str, Any]:
+        """Counters, from which random numbers follow."""
+        return {"counts": list(self._counts), "acted": self._acted, "unrolls": self._unrolls}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._counts, self._acted = list(state["counts"]), state["acted"]
+        self._unrolls = state["unrolls"]
+
+    def reset(self) -> None:
+        """Begins new episodes everywhere; what was running is not counted."""
+        self._episodes = [self._begin(i) for i in range(self._envs)]
+        rows = [self._reset_at(i) for i in range(self._envs)]
+        self._obs = self._filter(np.stack(rows), self._updates())
+        for i, episode in enumerate(self._episodes):
+            self._started(episode, rows[i], self._obs[i])
+        initial = self._policy.get_initial_state()
+        self._states = [np.repeat(np.asarray(part)[None], self._envs, 0) for part in initial]
+        self._previous = None
+        if self._policy.needs_state:
+            self._previous = (
+                np.zeros((self._envs, *self._columns.shape), self._columns.dtype),
+                np.zeros(self._envs, np.float32),
+            )
+
+    def fragments(self, count: int, steps: int, explore: bool) -> SampleBatch:
+        """`count` fragments of `steps` steps of each environment."""
+        if self._obs is None:
+            self.reset()
+        made = []
+        for _ in range(count):
+            fragment = Fragment(steps, self._envs)
+            everyone = list(range(self._envs))
+            for t in range(steps):
+                self._step(fragment, t, everyone, explore)
+            fragment.length = steps
+            made.append(fragment)
+            self._unrolls += 1
+        return self._finish(made)
+
+    def episodes(self, count: int, least_steps: int, explore: bool) -> SampleBatch:
+        """Whole episodes from new starts: at least `count` of them, and at least `least_steps` steps."""
+        self.reset()
+        fragment = Fragment(64, self._envs)
+        active = list(range(self._envs))
+        ended = steps = t = 0
+        while active:
+            fragment.ensure(t)
+            over = self._step(fragment, t, active, explore)
+            t += 1
+            steps += len(active)
+            ended += len(over)
+            if ended + len(active) - len(over) >= count and steps >= least_steps:
+                active = [i for i in active if i not in over]
+        fragment.length = t
+        fragment.trim()
+        self._unrolls += 1
+        self._obs = None
+        return self._finish([fragment])
+
+    # One step
+
+    def _step(self, fragment: Fragment, t: int, active: list[int], explore: bool) -> set[int]:
+        """Steps the active environments; gives those whose episode ended."""
+        began = time.perf_counter()
+        obs = self._obs
+        previous = self._previous or (None, None)
+        noise = (
+            (self._worker.seed, self._worker.env_indices[0], self._acted)
+            if self._policy.takes_noise
+            else None
+        )
+        self._acted += 1
+        rows, states, extras = self._policy.act(obs, self._states, *previous, explore, noise)
+        inferred = time.perf_counter()
+        actions = self._to_env(self._columns.to_batch(rows))
+        acted = time.perf_counter()
+        self._note_before(fragment, t, obs, rows, extras)
+        raws, rewards, terminateds, truncateds, infos = self._env_step(actions, active)
+        stepped = time.perf_counter()
+        fragment.used[t, active] = True
+        for i, part in enumerate(states):
+            fragment.put(t, f"state_out_{i}", part)
+        self._states = states
+        over = self._note_after(
+            fragment, t, active, raws, rewards, terminateds, truncateds, infos, actions
+        )
+        if self._previous is not None:
+            ends = terminateds | truncateds
+            self._previous = (
+                np.where(_wide(ends, rows), np.zeros_like(rows), rows),
+                np.where(ends, np.float32(0), rewards),
+            )
+        perf = self.perf
+        perf.steps += 1
+        perf.inference += inferred - began
+        perf.actions += acted - inferred
+        perf.env += stepped - acted
+        perf.observations += time.perf_counter() - stepped
+        return over
+
+    def _note_before(self, fragment: Fragment, t: int, obs: Any, rows: Any, extras: Any) -> None:
+        fragment.put(t, SampleBatch.OBS, obs)
+        fragment.put(t, SampleBatch.ACTIONS, rows)
+        for name, value in extras.items():
+            fragment.put(t, name, value)
+        for i, part in enumerate(self._states):
+            fragment.put(t, f"state_in_{i}", part)
+        if self._previous is not None:
+            fragment.put(t, SampleBatch.PREV_ACTIONS, self._previous[0])
+            fragment.put(t, SampleBatch.PREV_REWARDS, self._previous[1])
+        fragment.put(t, SampleBatch.T, np.asarray([e.length for e in self._episodes], np.int32))
+        fragment.put(t, SampleBatch.EPS_ID, np.asarray([e.episode_id for e in self._episodes]))
+        fragment.put(t, SampleBatch.AGENT_INDEX, np.asarray(self._worker.env_indices, np.int32))
+        fragment.put(t, SampleBatch.UNROLL_ID, np.full(self._envs, self._unrolls, np.int32))
+
+    def _env_step(self, actions: Any, active: list[int]) -> Any:
+        envs = self._envs
+        raws: list[Any] = [None] * envs
+        infos: list[Any] = [None] * envs
+        rewards = np.zeros(envs, np.float32)
+        terminateds, truncateds = np.zeros(envs, bool), np.zeros(envs, bool)
+        if not self._by_step:
+            chosen = [self._columns.one(actions, i) for i in range(envs)]
+            result = self._vector.vector_step(chosen)
+            if len(result) == 4:
+                result = (*result[:3], [False] * envs, result[3])
+            raws, infos = list(result[0]), list(result[4])
+            rewards[:], terminateds[:], truncateds[:] = result[1], result[2], result[3]
+            return raws, rewards, terminateds, truncateds, infos
+        for i in active:
+            try:
+                raws[i], reward, terminateds[i], truncateds[i], infos[i] = self._vector.step_at(
+                    i, self._columns.one(actions, i)
+                )
+                rewards[i] = reward
+            except Exception as error:
+                self._failed(i, error)
+                truncateds[i], infos[i] = True, {"error": error}
+        return raws, rewards, terminateds, truncateds, infos
+
+    def _failed(self, index: int, error: Exception) -> None:
+        """A step raised: the environment is made anew if the configuration says so, else the error goes on."""
+        if not self._config["restart_failed_sub_environments"]:
+            raise error
+        self._worker.say(
+            f"environment {self._worker.name_of(index)} raised {error!r}; it is made anew"
+        )
+        self._vector.restart_at(index)
+
+    def _note_after(
+        self,
+        fragment: Fragment,
+        t: int,
+        active: list[int],
+        raws: list[Any],
+        rewards: Any,
+        terminateds: Any,
+        truncateds: Any,
+        infos: list[Any],
+        actions: Any,
+    ) -> set[int]:
+        horizon = self._config["horizon"]
+        next_rows = (
+            np.array(self._obs, copy=True) if len(active) < self._envs else np.empty_like(self._obs)
+        )
+        fresh: dict[int, Any] = {}
+        rows = []
+        for i in active:
+            episode = self._episodes[i]
+            episode.length += 1
+            reward = float(rewards[i])
+            episode.total_reward += reward
+            faulty = raws[i] is None
+            rows.append(self._last_raw(i) if faulty else self._prep.transform(raws[i]))
+            if horizon and episode.length >= horizon and not terminateds[i]:
+                truncateds[i] = True
+            if self._watched and not faulty:
+                self._watch(episode, i, raws[i], rows[-1], infos[i], actions, reward)
+            if terminateds[i] or truncateds[i]:
+                fresh[i] = self._end(i, faulty, bool(terminateds[i]), rows[-1])
+            elif self._watched:
+                self._call("on_episode_step", episode, i)
+        filtered = self._filter(np.stack(rows), self._updates())
+        next_rows[active] = filtered
+        self._write_outcome(fragment, t, next_rows, rewards, terminateds, truncateds)
+        if fresh:
+            next_rows = next_rows.copy()
+            next_rows[list(fresh)] = self._filter(np.stack(list(fresh.values())), self._updates())
+            initial = self._policy.get_initial_state()
+            for part, start in zip(self._states, initial, strict=True):
+                part[list(fresh)] = start
+            for i in fresh:
+                self._started(self._episodes[i], fresh[i], next_rows[i])
+        self._obs = next_rows
+        return set(fresh)
+
+    def _write_outcome(
+        self,
+        fragment: Fragment,
+        t: int,
+        next_rows: Any,
+        rewards: Any,
+        terminateds: Any,
+        truncateds: Any,
+    ) -> None:
+        clip = self._config["clip_rewards"]
+        if clip:
+            rewards = np.sign(rewards) if clip is True else np.clip(rewards, -abs(clip), abs(clip))
+        fragment.put(t, SampleBatch.NEXT_OBS, next_rows)
+        fragment.put(t, SampleBatch.REWARDS, rewards.astype(np.float32))
+        fragment.put(t, SampleBatch.TERMINATEDS, terminateds & (not self._config["no_done_at_end"]))
+        fragment.put(
+            t, SampleBatch.TRUNCATEDS, truncateds | (terminateds & self._config["no_done_at_end"])
+        )
+
+    # Episodes
+
+    def _begin(self, index: int) -> Episode:
+        number = self._worker.env_indices[index] * (1 << 32) + self._counts[index]
+        episode = Episode(number, index, self._worker, self._worker.policy_for)
+        self._counts[index] += 1
+        if self._watched:
+            self._call("on_episode_created", episode, index)
+        return episode
+
+    def _reset_at(self, index: int) -> Any:
+        seed = self._worker.reset_seed(index, self._counts[index])
+        raw, _ = self._vector.reset_at(index, seed=seed)
+        self._raws = getattr(self, "_raws", {})
+        self._raws[index] = raw
+        return self._prep.transform(raw)
+
+    def _last_raw(self, index: int) -> Any:
+        return self._prep.transform(self._raws[index])
+
+    def _started(self, episode: Episode, row: Any, obs: Any) -> None:
+        if self._watched:
+            episode.observed(AGENT, self._raws[episode.env_id], obs, {})
+            self._call("on_episode_start", episode, episode.env_id)
+
+    def _watch(
+        self,
+        episode: Episode,
+        index: int,
+        raw: Any,
+        row: Any,
+        info: Any,
+        actions: Any,
+        reward: float,
+    ) -> None:
+        episode.total_reward -= reward  # acted() adds it
+        episode.acted(AGENT, self._columns.one(actions, index), reward)
+        episode.observed(AGENT, raw, row, info)
+
+    def _end(self, index: int, faulty: bool, terminated: bool, row: Any) -> Any:
+        """Counts the episode and begins the next: its first observation."""
+        episode = self._episodes[index]
+        episode.is_terminated, episode.is_truncated = terminated, not terminated
+        if self._watched and not faulty:
+            self._call("on_episode_end", episode, index)
+        record = episode.record()
+        record.faulty = faulty
+        if not record.agent_rewards:
+            record.agent_rewards = {(AGENT, DEFAULT_POLICY_ID): record.reward}
+        self.records.append(record)
+        self._episodes[index] = self._begin(index)
+        soft = self._config["soft_horizon"] and not terminated and not faulty
+        return row if soft else self._reset_at(index)
+
+    def _call(self, hook: str, episode: Episode, index: int) -> None:
+        worker = self._worker
+        self._calls(
+            hook,
+            worker=worker,
+            env_runner=worker,
+            base_env=worker.base_env,
+            env=worker.base_env,
+            policies=worker.policy_map,
+            episode=episode,
+            env_index=index,
+            metrics_logger=worker.metrics,
+            rl_module=self._policy,
+        )
+
+    def _updates(self) -> bool:
+        return (
+            bool(self._config["update_worker_filter_stats"]) and not self._config["in_evaluation"]
+        )
+
+    # Batches
+
+    def _finish(self, fragments: list[Fragment]) -> SampleBatch:
+        custom = type(self._policy).postprocess_trajectory is not Policy.postprocess_trajectory
+        if self._policy.adds_advantages and not custom:
+            for fragment in fragments:
+                add_advantages(fragment, self._policy, self._config)
+        if not self._per_trajectory:
+            return env_major(fragments, self._drop)
+        parts = []
+        for part in trajectories(fragments):
+            batch = self._policy.postprocess_trajectory(part, {}, None) if custom else part
+            self._calls(
+                "on_postprocess_trajectory",
+                worker=self._worker,
+                episode=self._episodes[0],
+                agent_id=AGENT,
+                policy_id=DEFAULT_POLICY_ID,
+                policies=self._worker.policy_map,
+                postprocessed_batch=batch,
+                original_batches={AGENT: (DEFAULT_POLICY_ID, type(self._policy), part)},
+            )
+            parts.append(batch)
+        return joined(parts, {name for name in parts[0] if name.startswith("state_out_")})
+
+
+def _wide(flags: Any, like: Any) -> Any:
+    return flags.reshape(-1, *[1] * (np.asarray(like).ndim - 1))

@@ -1,0 +1,116 @@
+"""Actions as one array: how batches hold those of any space.
+
+A space without parts keeps its own shape; Tuple and Dict spaces become float32 rows, the leaves one after the
+other in the order of models.catalog.flat_spaces().
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from ..models.catalog import flat_spaces
+from ..models.preprocessors import parts_of
+
+__all__ = ["ActionColumns"]
+
+
+class ActionColumns:
+    """Converts between arrays of rows, leaves (arrays [n, ...]) and actions as the environment takes them."""
+
+    def __init__(self, space: Any) -> None:
+        self.space = space
+        self.leaves = flat_spaces(space)
+        self.nested = hasattr(space, "spaces")
+        self._sizes = [int(np.prod(leaf.shape or (1,), dtype=int)) for leaf in self.leaves]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one action in a batch."""
+        return (sum(self._sizes),) if self.nested else tuple(self.space.shape or ())
+
+    @property
+    def dtype(self) -> Any:
+        if self.nested:
+            return np.float32
+        return np.float32 if isinstance(self.space, spaces.Box) else np.int64
+
+    def join(self, leaves: Any) -> Any:
+        """Leaves [n, ...] to rows."""
+        if not self.nested:
+            return np.asarray(leaves[0])
+        return np.concatenate(
+            [np.asarray(leaf, np.float32).reshape(len(leaf), -1) for leaf in leaves], axis=1
+        )
+
+    def split(self, rows: Any) -> list[Any]:
+        """Rows (arrays or tensors) to leaves in their own shapes."""
+        if not self.nested:
+            return [rows]
+        out, at = [], 0
+        for leaf, size in zip(self.leaves, self._sizes, strict=True):
+            out.append(rows[:, at : at + size].reshape((len(rows), *(leaf.shape or ()))))
+            at += size
+        return out
+
+    def to_batch(self, rows: Any) -> Any:
+        """Rows to what the space's own structure holds, each leaf an array [n, ...]."""
+        leaves = iter(self.split(rows))
+        return _structured(self.space, leaves)
+
+    def one(self, batch: Any, index: int) -> Any:
+        """The action of one row of to_batch(), in the types of the space."""
+        return _row(self.space, batch, index)
+
+    def flatten(self, action: Any) -> Any:
+        """One action of the environment's as a row."""
+        if not self.nested:
+            return np.asarray(action)
+        return np.concatenate([np.ravel(part) for part in _leaves(self.space, action)]).astype(
+            np.float32
+        )
+
+    def one_hot(self, rows: Any) -> Any:
+        """Rows as inputs of a net: discrete leaves one-hot, float32 [n, width]."""
+        parts = []
+        for leaf, values in zip(self.leaves, self.split(rows), strict=True):
+            if isinstance(leaf, spaces.Discrete):
+                parts.append(np.eye(int(leaf.n), dtype=np.float32)[np.asarray(values, int)])
+            elif isinstance(leaf, spaces.MultiDiscrete):
+                columns = np.asarray(values, int).reshape(len(rows), -1).T
+                parts.extend(
+                    np.eye(int(n), dtype=np.float32)[column]
+                    for n, column in zip(np.ravel(leaf.nvec), columns, strict=True)
+                )
+            else:
+                parts.append(np.asarray(values, np.float32).reshape(len(rows), -1))
+        return np.concatenate(parts, axis=1)
+
+
+def _structured(space: Any, leaves: Any) -> Any:
+    if isinstance(space, spaces.Dict):
+        return {key: _structured(part, leaves) for key, part in parts_of(space)}
+    if isinstance(space, spaces.Tuple):
+        return tuple(_structured(part, leaves) for part in space.spaces)
+    return next(leaves)
+
+
+def _row(space: Any, batch: Any, index: int) -> Any:
+    if isinstance(space, spaces.Dict):
+        return {key: _row(part, batch[key], index) for key, part in space.spaces.items()}
+    if isinstance(space, spaces.Tuple):
+        return tuple(_row(part, batch[i], index) for i, part in enumerate(space.spaces))
+    value = batch[index]
+    if isinstance(space, spaces.Discrete):
+        return int(value) + int(space.start)
+    if isinstance(space, spaces.MultiDiscrete | spaces.MultiBinary):
+        return np.asarray(value).astype(space.dtype)
+    return value
+
+
+def _leaves(space: Any, action: Any) -> list[Any]:
+    if hasattr(space, "spaces"):
+        return [leaf for key, part in parts_of(space) for leaf in _leaves(part, action[key])]
+    return [action]

@@ -1,0 +1,105 @@
+"""PPO's loss in PyTorch, for nets that the native learner does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from ..utils.schedules import Schedule
+from .sample_batch import SampleBatch
+from .torch_policy import TorchPolicy
+
+__all__ = ["PPOTorchPolicy", "adapted_kl_coeff", "explained_variance"]
+
+
+def adapted_kl_coeff(coeff: float, kl: float, target: float) -> float:
+    """The coefficient for the next iteration: 1.5 times as much above 2 targets, half as much below half of one."""
+    if kl > 2.0 * target:
+        return coeff * 1.5
+    if kl < 0.5 * target:
+        return coeff * 0.5
+    return coeff
+
+
+def explained_variance(targets: Any, predictions: Any) -> Any:
+    """1 - Var[targets - predictions] / Var[targets], at least -1."""
+    variance = targets.var()
+    return torch.clamp(1.0 - (targets - predictions).var() / variance.clamp(min=1e-8), min=-1.0)
+
+
+class PPOTorchPolicy(TorchPolicy):
+    """See algorithms.ppo."""
+
+    def __init__(self, observation_space: Any, action_space: Any, config: Any) -> None:
+        self.kl_coeff = float(config["kl_coeff"]) if config["use_kl_loss"] else 0.0
+        self._entropy = Schedule(config["entropy_coeff_schedule"], config["entropy_coeff"])
+        super().__init__(observation_space, action_space, config)
+
+    def loss(self, model: Any, dist_class: Any, train_batch: Any) -> Any:
+        config = self.config
+        outputs = self.forward(train_batch)
+        mean = _masked_mean(train_batch.get("mask"))
+        current = dist_class(outputs, model)
+        previous = dist_class(train_batch[SampleBatch.ACTION_DIST_INPUTS], model)
+        actions = self.action_tensors(train_batch[SampleBatch.ACTIONS])
+        ratio = torch.exp(current.logp(actions) - train_batch[SampleBatch.ACTION_LOGP])
+        advantages = train_batch[SampleBatch.ADVANTAGES]
+        clip = config["clip_param"]
+        surrogate = torch.min(advantages * ratio, advantages * ratio.clamp(1 - clip, 1 + clip))
+        policy_loss = -mean(surrogate)
+        entropy = mean(current.entropy())
+        entropy_coeff = self._entropy.value(self.global_timestep)
+        total = policy_loss - entropy_coeff * entropy
+        kl = mean(previous.kl(current))
+        if self.kl_coeff > 0.0:
+            total = total + self.kl_coeff * kl
+        if config["use_critic"]:
+            targets = train_batch[SampleBatch.VALUE_TARGETS]
+            values = model.value_function()
+            vf_loss = mean((values - targets).square().clamp(0, config["vf_clip_param"]))
+            total = total + config["vf_loss_coeff"] * vf_loss
+            self.note("vf_loss", vf_loss)
+            self.note("vf_explained_var", explained_variance(targets, values.detach()))
+        for name, value in (
+            ("total_loss", total),
+            ("policy_loss", policy_loss),
+            ("kl", kl),
+            ("entropy", entropy),
+            ("entropy_coeff", entropy_coeff),
+            ("cur_kl_coeff", self.kl_coeff),
+        ):
+            self.note(name, value)
+        return total
+
+    def learn(
+        self, batch: SampleBatch, epochs: int, minibatch: int | None, generator: Any
+    ) -> dict[str, Any]:
+        """With advantages standardised over the whole batch. Deviations under 1e-4 count as 1e-4, as in Ray."""
+        advantages = batch[SampleBatch.ADVANTAGES]
+        deviation = max(float(advantages.std()), 1e-4)
+        batch = SampleBatch(batch)
+        batch[SampleBatch.ADVANTAGES] = ((advantages - advantages.mean()) / deviation).astype(
+            "float32"
+        )
+        return super().learn(batch, epochs, minibatch, generator)
+
+    def after_learning(self, stats: dict[str, float]) -> None:
+        if self.config["use_kl_loss"] and "kl" in stats:
+            self.kl_coeff = adapted_kl_coeff(self.kl_coeff, stats["kl"], self.config["kl_target"])
+
+    def get_state(self) -> dict[str, Any]:
+        return {**super().get_state(), "kl_coeff": self.kl_coeff}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        super().set_state(state)
+        self.kl_coeff = state.get("kl_coeff", self.kl_coeff)
+
+
+def _masked_mean(mask: Any) -> Any:
+    """The mean over rows, or over those that are no padding."""
+    if mask is None:
+        return torch.mean
+    count = mask.sum().clamp(min=1)
+    return lambda values: torch.where(mask, values, torch.zeros_like(values)).sum() / count

@@ -1,0 +1,240 @@
+"""Columns of experience: what rollouts give, what learners take, what offline files hold.
+
+A SampleBatch is a dict of arrays whose first dimension is the time step (or, for the columns in
+`states`, the sequence); a MultiAgentBatch is one SampleBatch a policy. Both are values: the
+methods return new batches and share memory where numpy can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+__all__ = ["DEFAULT_POLICY_ID", "MultiAgentBatch", "SampleBatch", "concat_samples"]
+
+DEFAULT_POLICY_ID = "default_policy"
+
+
+class SampleBatch(dict[str, Any]):
+    """A dict of columns with equal first dimensions, with Ray's names for them."""
+
+    OBS = "obs"
+    NEXT_OBS = "new_obs"
+    ACTIONS = "actions"
+    REWARDS = "rewards"
+    PREV_ACTIONS = "prev_actions"
+    PREV_REWARDS = "prev_rewards"
+    TERMINATEDS = "terminateds"
+    TRUNCATEDS = "truncateds"
+    DONES = "dones"
+    INFOS = "infos"
+    EPS_ID = "eps_id"
+    ENV_ID = "env_id"
+    AGENT_INDEX = "agent_index"
+    UNROLL_ID = "unroll_id"
+    T = "t"
+    SEQ_LENS = "seq_lens"
+    ACTION_DIST_INPUTS = "action_dist_inputs"
+    ACTION_LOGP = "action_logp"
+    ACTION_PROB = "action_prob"
+    VF_PREDS = "vf_preds"
+    VALUES_BOOTSTRAPPED = "values_bootstrapped"
+    ADVANTAGES = "advantages"
+    VALUE_TARGETS = "value_targets"
+    CUR_OBS = "obs"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for key, value in self.items():
+            if isinstance(value, list) and key != self.INFOS:
+                self[key] = np.asarray(value)
+
+    @property
+    def count(self) -> int:
+        """Number of time steps."""
+        for key, value in self.items():
+            if key != self.SEQ_LENS and not key.startswith("state_in_"):
+                return _rows(value)
+        return 0
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __bool__(self) -> bool:
+        return bool(self.keys())
+
+    def env_steps(self) -> int:
+        """Steps of environments; the same as `count` for one agent."""
+        return self.count
+
+    agent_steps = env_steps
+
+    def copy(self, shallow: bool = False) -> SampleBatch:
+        """A copy; with shallow=False the arrays are copied, too."""
+        if shallow:
+            return SampleBatch(self)
+        return SampleBatch({key: _map(value, np.copy) for key, value in self.items()})
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """One dict a time step."""
+        for index in range(self.count):
+            yield {
+                key: _map(value, lambda array, at=index: array[at])
+                for key, value in self.items()
+                if key != self.SEQ_LENS
+            }
+
+    def columns(self, keys: Sequence[str]) -> list[Any]:
+        """The named columns in that order."""
+        return [self[key] for key in keys]
+
+    def slice(self, start: int, end: int) -> SampleBatch:
+        """Time steps start <= t < end, without copies."""
+        return SampleBatch(
+            {
+                key: _map(value, lambda array: array[start:end])
+                for key, value in self.items()
+                if key != self.SEQ_LENS and not key.startswith("state_in_")
+            }
+        )
+
+    def select(self, indices: Any) -> SampleBatch:
+        """The time steps `indices` (an integer array), copied."""
+        return SampleBatch(
+            {key: _map(value, lambda array: _take(array, indices)) for key, value in self.items()}
+        )
+
+    def shuffle(self, generator: np.random.Generator | None = None) -> SampleBatch:
+        """The same steps in random order. `generator` defaults to one without a seed."""
+        return self.select((generator or np.random.default_rng()).permutation(self.count))
+
+    def timeslices(self, size: int) -> list[SampleBatch]:
+        """Cut into pieces of `size` steps; the last one may be shorter."""
+        return [
+            self.slice(at, min(at + size, self.count)) for at in range(0, self.count, max(size, 1))
+        ]
+
+    def split_by_episode(self) -> list[SampleBatch]:
+        """Cut where `eps_id` changes, or, without that column, after each end of an episode."""
+        if self.EPS_ID in self:
+            ids = self[self.EPS_ID]
+            cuts = np.flatnonzero(ids[1:] != ids[:-1]) + 1
+        else:
+            cuts = np.flatnonzero(self.dones()[:-1]) + 1
+        edges = [0, *cuts.tolist(), self.count]
+        return [self.slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a]
+
+    def dones(self) -> Any:
+        """Whether each step ended its episode, terminated or truncated: bool[count]."""
+        if self.TERMINATEDS not in self:
+            return np.asarray(self.get(self.DONES, np.zeros(self.count, bool)), bool)
+        ends = np.asarray(self[self.TERMINATEDS], bool)
+        return ends | self[self.TRUNCATEDS] if self.TRUNCATEDS in self else ends
+
+    def size_bytes(self) -> int:
+        """Bytes of the arrays."""
+        return sum(int(getattr(value, "nbytes", 0)) for value in self.values())
+
+    def as_multi_agent(self) -> MultiAgentBatch:
+        """The same batch as that of the only policy."""
+        return MultiAgentBatch({DEFAULT_POLICY_ID: self}, self.count)
+
+    @staticmethod
+    def concat_samples(samples: Iterable[Any]) -> Any:
+        return concat_samples(samples)
+
+    def concat(self, other: SampleBatch) -> SampleBatch:
+        batch: SampleBatch = concat_samples([self, other])
+        return batch
+
+
+class MultiAgentBatch:
+    """One SampleBatch a policy, and how many steps the environments made meanwhile."""
+
+    def __init__(self, policy_batches: Mapping[str, SampleBatch], env_steps: int) -> None:
+        self.policy_batches = dict(policy_batches)
+        self.count = env_steps
+
+    def env_steps(self) -> int:
+        return self.count
+
+    def agent_steps(self) -> int:
+        """Steps of all agents together."""
+        return sum(batch.count for batch in self.policy_batches.values())
+
+    def __getitem__(self, policy_id: str) -> SampleBatch:
+        return self.policy_batches[policy_id]
+
+    def __len__(self) -> int:
+        return self.count
+
+    def as_multi_agent(self) -> MultiAgentBatch:
+        return self
+
+    @staticmethod
+    def wrap_as_needed(batches: Mapping[str, SampleBatch], env_steps: int) -> Any:
+        """The plain batch when only the default policy has one."""
+        if set(batches) == {DEFAULT_POLICY_ID}:
+            return batches[DEFAULT_POLICY_ID]
+        return MultiAgentBatch(batches, env_steps)
+
+    @staticmethod
+    def concat_samples(samples: Iterable[Any]) -> MultiAgentBatch:
+        joined: MultiAgentBatch = concat_samples([sample.as_multi_agent() for sample in samples])
+        return joined
+
+
+def concat_samples(samples: Iterable[Any]) -> Any:
+    """Joins batches in time. All must have the same columns; ValueError names one that is not in all."""
+    batches = [batch for batch in samples if len(batch)]
+    if not batches:
+        return SampleBatch()
+    if len(batches) == 1:
+        return batches[0]
+    if isinstance(batches[0], MultiAgentBatch):
+        policies: dict[str, list[SampleBatch]] = {}
+        for multi in batches:
+            for policy_id, batch in multi.policy_batches.items():
+                policies.setdefault(policy_id, []).append(batch)
+        return MultiAgentBatch(
+            {name: concat_samples(parts) for name, parts in policies.items()},
+            sum(multi.count for multi in batches),
+        )
+    for batch in batches[1:]:
+        if batch.keys() != batches[0].keys():
+            odd = sorted(set(batch) ^ set(batches[0]))
+            raise ValueError(f"batches with different columns cannot be joined: {odd}")
+    return SampleBatch({key: _join([batch[key] for batch in batches]) for key in batches[0]})
+
+
+def _rows(value: Any) -> int:
+    if isinstance(value, dict):
+        return _rows(next(iter(value.values())))
+    if isinstance(value, tuple):
+        return _rows(value[0])
+    return len(value)
+
+
+def _take(array: Any, indices: Any) -> Any:
+    return [array[at] for at in indices] if isinstance(array, list) else array[indices]
+
+
+def _map(value: Any, function: Any) -> Any:
+    """Applies `function` to each array of a column, which may be a dict or tuple of arrays."""
+    if isinstance(value, dict):
+        return {key: _map(part, function) for key, part in value.items()}
+    if isinstance(value, tuple):
+        return tuple(_map(part, function) for part in value)
+    return function(value)
+
+
+def _join(parts: list[Any]) -> Any:
+    if isinstance(parts[0], dict):
+        return {key: _join([part[key] for part in parts]) for key in parts[0]}
+    if isinstance(parts[0], tuple):
+        return tuple(_join(list(column)) for column in zip(*parts, strict=True))
+    if isinstance(parts[0], list):
+        return [item for part in parts for item in part]
+    return np.concatenate(parts)

@@ -1,0 +1,337 @@
+"""TorchPolicy: any net of PyTorch's, acting and learning. Algorithms subclass it with their loss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..models.catalog import ModelCatalog
+from ..utils.schedules import Schedule
+from .action_columns import ActionColumns
+from .policy import Policy
+from .sample_batch import SampleBatch
+
+__all__ = ["TorchPolicy"]
+
+# Columns that are no input of a loss.
+_NOT_TENSORS = ("infos", "eps_id", "env_id", "agent_index", "unroll_id", "t")
+
+
+class TorchPolicy(Policy):
+    """loss(model, dist_class, train_batch) -> scalar tensor is what a subclass defines; it may note numbers
+    for the results with note(name, tensor). train_batch: tensors by column, in time order, padded to whole
+    sequences for recurrent nets (`mask` is true where a row is real)."""
+
+    framework = "torch"
+
+    def __init__(self, observation_space: Any, action_space: Any, config: Any) -> None:
+        super().__init__(observation_space, action_space, config)
+        gpus = config["num_gpus"] or config["num_gpus_per_learner"]
+        self.device = torch.device("cuda" if gpus and torch.cuda.is_available() else "cpu")
+        if gpus and self.device.type == "cpu":
+            raise RuntimeError(f"num_gpus={gpus}, but PyTorch finds no CUDA device here")
+        # More threads than the trial's own CPUs would only wait for each other.
+        torch.set_num_threads(max(int(config["num_cpus_for_main_process"]), 1))
+        if config["seed"] is not None:
+            torch.manual_seed(int(config["seed"]))
+        self.columns = ActionColumns(action_space)
+        self.dist_class, outputs = ModelCatalog.get_action_dist(action_space, config["model"])
+        self.model = self.make_model(outputs).to(self.device)
+        self._states = [np.asarray(_numpy(part)) for part in self.model.get_initial_state()]
+        self.needs_state = bool(self._states)
+        self._lr = Schedule(config["lr_schedule"], config["lr"])
+        self.optimizer = self.make_optimizer()
+        self._notes: dict[str, list[Any]] = {}
+        self._random = (config["exploration_config"] or {}).get("type") == "Random"
+        self._bounded = _finite(action_space)
+
+    # What a subclass may change.
+
+    def make_model(self, num_outputs: int) -> Any:
+        """The net, as config["model"] and the user's spec say."""
+        spec = self.config["rl_module_spec"]
+        if spec is not None:
+            from ..models.torch.modules import model_of_rl_module
+
+            return model_of_rl_module(
+                spec, self.observation_space, self.action_space, num_outputs, self.config
+            )
+        return ModelCatalog.get_model_v2(
+            self.observation_space, self.action_space, num_outputs, self.config["model"]
+        )
+
+    def make_optimizer(self) -> Any:
+        """Adam, with the settings of config["optimizer"]."""
+        settings = {
+            key: value
+            for key, value in self.config["optimizer"].items()
+            if key in ("betas", "eps", "weight_decay")
+        }
+        return torch.optim.Adam(self._parameters(), lr=self._lr.value(0), **settings)
+
+    def loss(self, model: Any, dist_class: Any, train_batch: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} has no loss()")
+
+    def after_learning(self, stats: dict[str, float]) -> None:
+        """Called with the mean statistics after all epochs; PPO adapts its KL coefficient here."""
+
+    def note(self, name: str, value: Any) -> None:
+        """Adds a number (tensor) to the learner's statistics of this minibatch."""
+        self._notes.setdefault(name, []).append(
+            value.detach() if hasattr(value, "detach") else value
+        )
+
+    # Acting
+
+    def act(
+        self,
+        obs: Any,
+        states: Sequence[Any] = (),
+        prev_actions: Any = None,
+        prev_rewards: Any = None,
+        explore: bool = True,
+        noise: Any = None,  # torch has random numbers of its own
+    ) -> tuple[Any, list[Any], dict[str, Any]]:
+        """Actions as rows of ActionColumns, next states, and what learning needs of them."""
+        rows = len(obs)
+        with torch.no_grad():
+            inputs = self._inputs(obs, prev_actions, prev_rewards)
+            given = [torch.as_tensor(np.asarray(part), device=self.device) for part in states]
+            lens = torch.ones(rows, dtype=torch.int32, device=self.device)
+            self.model.eval()
+            outputs, states_out = self.model(inputs, given, lens)
+            dist = self.dist_class(outputs, self.model)
+            actions = dist.sample() if explore else dist.deterministic_sample()
+            logp = dist.logp(actions)
+            values = (
+                self.model.value_function()
+                if self.config.get("use_critic", True)
+                else torch.zeros(rows)
+            )
+        leaves = [_numpy(leaf) for leaf in (actions if isinstance(actions, tuple) else (actions,))]
+        extras = {
+            SampleBatch.ACTION_DIST_INPUTS: _numpy(outputs),
+            SampleBatch.ACTION_LOGP: _numpy(logp),
+            SampleBatch.VF_PREDS: _numpy(values).astype(np.float32),
+        }
+        if self._random and explore:
+            leaves = [
+                np.stack([leaf.sample() for _ in range(rows)]) for leaf in self.columns.leaves
+            ]
+        return self.columns.join(leaves), [_numpy(part) for part in states_out], extras
+
+    def compute_actions(
+        self,
+        obs_batch: Any,
+        state_batches: Any = None,
+        prev_action_batch: Any = None,
+        prev_reward_batch: Any = None,
+        info_batch: Any = None,
+        episodes: Any = None,
+        explore: bool | None = None,
+        timestep: int | None = None,
+        **kwargs: Any,
+    ) -> tuple[Any, list[Any], dict[str, Any]]:
+        explore = self.config["explore"] if explore is None else explore
+        states = state_batches or [
+            np.repeat(part[None], len(obs_batch), 0) for part in self._states
+        ]
+        rows, states_out, extras = self.act(
+            obs_batch, states, prev_action_batch, prev_reward_batch, explore
+        )
+        extras[SampleBatch.ACTION_PROB] = np.exp(extras[SampleBatch.ACTION_LOGP])
+        return self.columns.to_batch(rows), states_out, extras
+
+    def compute_log_likelihoods(
+        self, actions: Any, obs_batch: Any, state_batches: Any = None, **kwargs: Any
+    ) -> Any:
+        """log p of actions (rows) given observations: [n]."""
+        with torch.no_grad():
+            outputs, _ = self.model(self._inputs(obs_batch, None, None), [], None)
+            dist = self.dist_class(outputs, self.model)
+            return _numpy(
+                dist.logp(
+                    self.action_tensors(torch.as_tensor(np.asarray(actions), device=self.device))
+                )
+            )
+
+    def action_tensors(self, rows: Any) -> Any:
+        """Rows as the distribution takes them: one tensor, or a tuple of leaves."""
+        return tuple(self.columns.split(rows)) if self.columns.nested else rows
+
+    def value_function(self, obs_batch: Any, state_batches: Sequence[Any] = ()) -> Any:
+        if not self.config.get("use_critic", True):
+            return np.zeros(len(obs_batch), np.float32)
+        with torch.no_grad():
+            inputs = self._inputs(obs_batch, None, None)
+            given = [
+                torch.as_tensor(np.asarray(part), device=self.device) for part in state_batches
+            ]
+            self.model.eval()
+            self.model(
+                inputs, given, torch.ones(len(obs_batch), dtype=torch.int32, device=self.device)
+            )
+            return _numpy(self.model.value_function()).astype(np.float32)
+
+    def get_initial_state(self) -> list[Any]:
+        return list(self._states)
+
+    def _inputs(self, obs: Any, prev_actions: Any, prev_rewards: Any) -> dict[str, Any]:
+        obs = torch.as_tensor(np.asarray(obs), device=self.device)
+        if obs.dtype == torch.float64:
+            obs = obs.float()
+        rows = len(obs)
+        inputs: dict[str, Any] = {"obs": obs, "is_training": False}
+        if self.needs_state:
+            if prev_actions is None:
+                prev_actions = np.zeros((rows, *self.columns.shape), self.columns.dtype)
+            if prev_rewards is None:
+                prev_rewards = np.zeros(rows, np.float32)
+            inputs["prev_actions"] = torch.as_tensor(np.asarray(prev_actions), device=self.device)
+            inputs["prev_actions_flat"] = torch.as_tensor(
+                self.columns.one_hot(np.asarray(prev_actions)), device=self.device
+            )
+            inputs["prev_rewards"] = torch.as_tensor(
+                np.asarray(prev_rewards, np.float32), device=self.device
+            )
+        return inputs
+
+    # Learning
+
+    def learn(
+        self, batch: SampleBatch, epochs: int, minibatch: int | None, generator: np.random.Generator
+    ) -> dict[str, Any]:
+        """Epochs of shuffled minibatches (None: the whole batch at once); {"learner_stats": means}."""
+        tensors, units, per_unit = self._tensors(batch)
+        size = units if minibatch is None else max(minibatch // per_unit, 1)
+        size = min(size, units)
+        self.model.train()
+        self._notes = {}
+        for _ in range(epochs):
+            order = torch.from_numpy(generator.permutation(units)) if size < units else None
+            for start in range(0, units - size + 1, size):
+                chosen = None if order is None else order[start : start + size].to(self.device)
+                self._step(_select(tensors, chosen, per_unit))
+        stats = {name: _mean(values) for name, values in self._notes.items()}
+        stats["cur_lr"] = self.optimizer.param_groups[0]["lr"]
+        self.after_learning(stats)
+        return {"learner_stats": stats, "model": self.model.metrics(), "learner_backend": "torch"}
+
+    def learn_on_batch(self, samples: SampleBatch) -> dict[str, Any]:
+        return self.learn(samples, 1, None, np.random.default_rng(0))
+
+    def _tensors(self, batch: SampleBatch) -> tuple[dict[str, Any], int, int]:
+        """Columns as tensors, how many units can be shuffled, and rows a unit (1, or those of a sequence)."""
+        per_unit = 1
+        if self.needs_state:
+            from .sequences import pad_sequences
+
+            batch = pad_sequences(batch, int(self.config["model"]["max_seq_len"]))
+            per_unit = batch.count // len(batch[SampleBatch.SEQ_LENS])
+        tensors = {}
+        for key, value in batch.items():
+            if key in _NOT_TENSORS or not isinstance(value, np.ndarray) or value.dtype == object:
+                continue
+            tensor = torch.as_tensor(value, device=self.device)
+            tensors[key] = tensor.float() if tensor.dtype == torch.float64 else tensor
+        if self.needs_state:
+            tensors["prev_actions_flat"] = torch.as_tensor(
+                self.columns.one_hot(batch["prev_actions"]), device=self.device
+            )
+        return tensors, batch.count // per_unit, per_unit
+
+    def _step(self, train_batch: dict[str, Any]) -> None:
+        loss = self.loss(self.model, self.dist_class, train_batch)
+        if hasattr(self.model, "custom_loss"):
+            loss = self.model.custom_loss(loss, train_batch)
+            loss = loss[0] if isinstance(loss, list | tuple) else loss
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = self._clip()
+        if norm is not None:
+            self.note("grad_gnorm", norm)
+        self.optimizer.step()
+
+    def _clip(self) -> Any:
+        limit, kind = self.config["grad_clip"], self.config["grad_clip_by"]
+        parameters = self._parameters()
+        if kind == "value" and limit is not None:
+            torch.nn.utils.clip_grad_value_(parameters, limit)
+            return None
+        if kind == "norm" and limit is not None:
+            for parameter in parameters:
+                if parameter.grad is not None:
+                    torch.nn.utils.clip_grad_norm_([parameter], limit)
+            return None
+        return torch.nn.utils.clip_grad_norm_(parameters, float("inf") if limit is None else limit)
+
+    def forward(self, train_batch: Any) -> Any:
+        """The net on a training batch: its outputs [n, size]."""
+        states: list[Any] = []
+        while f"state_in_{len(states)}" in train_batch:
+            states.append(train_batch[f"state_in_{len(states)}"])
+        inputs = {**train_batch, "is_training": True}
+        outputs, _ = self.model(inputs, states, train_batch.get(SampleBatch.SEQ_LENS))
+        return outputs
+
+    def on_global_var_update(self, global_vars: Mapping[str, Any]) -> None:
+        super().on_global_var_update(global_vars)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._lr.value(self.global_timestep)
+
+    # State
+
+    def _parameters(self) -> list[Any]:
+        return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+
+    def get_weights(self) -> dict[str, Any]:
+        return {name: _numpy(value).copy() for name, value in self.model.state_dict().items()}
+
+    def set_weights(self, weights: Mapping[str, Any]) -> None:
+        self.model.load_state_dict(
+            {name: torch.as_tensor(np.array(value)) for name, value in weights.items()}
+        )
+
+    def get_state(self) -> dict[str, Any]:
+        state = super().get_state()
+        state["optimizer"] = self.optimizer.state_dict()
+        return state
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        super().set_state(state)
+        if "optimizer" in state:
+            self.optimizer.load_state_dict(state["optimizer"])
+
+    def export_model(self, export_dir: str, onnx: int | None = None) -> None:
+        from .export import export_torch
+
+        export_torch(self, export_dir, onnx)
+
+
+def _numpy(tensor: Any) -> Any:
+    return tensor.detach().cpu().numpy() if hasattr(tensor, "detach") else np.asarray(tensor)
+
+
+def _mean(values: list[Any]) -> float:
+    return float(np.mean([float(value) for value in values]))
+
+
+def _finite(space: Any) -> bool:
+    return hasattr(space, "low") and bool(np.all(np.isfinite(space.low)))
+
+
+def _select(tensors: dict[str, Any], chosen: Any, per_unit: int) -> dict[str, Any]:
+    """The units `chosen` of all columns; each unit is `per_unit` rows of the columns in time."""
+    if chosen is None:
+        return tensors
+    picked = {}
+    for key, tensor in tensors.items():
+        if per_unit == 1 or key == SampleBatch.SEQ_LENS or key.startswith("state_in_"):
+            picked[key] = tensor[chosen]
+        else:
+            grouped = tensor.reshape(-1, per_unit, *tensor.shape[1:])[chosen]
+            picked[key] = grouped.reshape(-1, *tensor.shape[1:])
+    return picked
