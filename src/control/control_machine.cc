@@ -99,7 +99,10 @@ void ControlMachine::answer_again(NodeIndex from, const NodeToControl& message,
       return fail(caller, ErrorCode::kDiskFull, known->second.status.exit.reason, out);
     }
     if (known == actors_.end()) {
-      return fail(caller, ErrorCode::kExists, "the name '" + create->spec.name + "' is taken", out);
+      const bool taken = names_.contains({create->spec.name_space, create->spec.name});
+      return fail(caller, taken ? ErrorCode::kExists : ErrorCode::kDiskFull,
+                  taken ? "the name '" + create->spec.name + "' is taken" : "it was not created",
+                  out);
     }
     if (known->second.spec.owner != create->spec.owner) {  // an earlier one, so this was refused
       return fail(caller, ErrorCode::kExists, kIdExists, out);

@@ -271,6 +271,21 @@ TEST_F(ControlOnAFullDisk, with_room_again_the_name_is_free) {
   EXPECT_EQ(asks(KvPut{"s", "k", "v", true}), 0);
 }
 
+TEST_F(ControlOnAFullDisk, what_was_refused_for_room_is_not_said_to_be_taken_by_the_next_control) {
+  EXPECT_EQ(asks(CreateActor{spec_of(1, "name").spec}), kRefused);
+  ControlMachine next(1);
+  ControlEffects effects;
+  std::vector<DurableRecord> records;
+  for (DurableChange& change : control_.records()) records.push_back(std::move(*change.record));
+  ASSERT_TRUE(next.restore(records, effects).ok());
+  next.on_numbered(node_,
+                   FromNode{number_, ClientAsks{ProcId{1}, RequestId{requests_},
+                                                CreateActor{spec_of(1, "name").spec}}},
+                   effects);
+  const auto& answer = std::get<AnswerClient>(effects.list.at(0).message).answer;
+  EXPECT_EQ(std::get<Done>(answer).error_code, kRefused);
+}
+
 TEST_F(ControlOnAFullDisk, what_was_there_goes_on) {
   control_.on_disk("");
   EXPECT_EQ(asks(CreateActor{spec_of(1, "name").spec}), 0);

@@ -227,7 +227,7 @@ bool ClusterSim::step() {
   return true;
 }
 
-bool ClusterSim::faulty() const { return steps_ < kStepsOfFaults; }
+bool ClusterSim::faulty() const { return steps_ < kStepsOfFaults && stage_ < 2; }
 
 void ClusterSim::pause_some_process() {
   if (processes_.empty()) return;
@@ -274,7 +274,7 @@ void ClusterSim::make_faults_of_control() {
 
 // Nothing moves any more: true when this was the end.
 bool ClusterSim::come_to_rest() {
-  if (dropped_) return true;
+  if (stage_ > 0) return !kill_the_detached();
   if (read_all()) return false;
   if (open_all()) return false;  // at rest, everything that can be reached must be there
   check_values();
@@ -283,7 +283,7 @@ bool ClusterSim::come_to_rest() {
   for (size_t i = 0; i < processes_.size(); ++i) {
     if (processes_[i]->alive && !processes_[i]->worker) drop_all(*processes_[i]);
   }
-  dropped_ = true;
+  stage_ = 1;
   return false;
 }
 

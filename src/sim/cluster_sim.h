@@ -95,8 +95,25 @@ class ClusterSim {
   };
   struct Actor {
     ActorPeer* peer = nullptr;
-    Object* handle = nullptr;
-    bool callable = true;  // it is at the node of those who hold the handle
+    Object* handle = nullptr;  // null: it was looked up, and is not kept alive by that
+    bool callable = true;      // it is at the node of those who hold the handle
+  };
+  using Name = std::pair<std::string, std::string>;  // namespace, name
+  struct Named {                                     // an actor that was created with a name
+    Name name;
+    bool detached = false;
+    const Node* pinned_to = nullptr;  // where alone it can run; null: anywhere
+    bool killed = false;              // somebody has asked for it
+    // Moments, from 1 on; 0: not yet.
+    uint64_t created_at = 0;  // acknowledged
+    uint64_t known_dead_at = 0;
+  };
+  struct NameRequest {
+    Name name;
+    bool or_create = false;
+    bool then_kill = false;
+    uint64_t asked_at = 0;
+    ActorId actor{};  // that is created
   };
   struct Process {
     ProcId id;
@@ -122,6 +139,7 @@ class ClusterSim {
     std::vector<Reader> readers;
     std::vector<Group> groups;
     std::vector<Actor> actors;
+    std::map<RequestId, NameRequest> names;  // asked of control
     Running running;
     std::map<uint64_t, uint64_t> running_token;  // by caller
     std::set<uint64_t> linked;                   // peers whose link it has been given, and itself
@@ -203,7 +221,20 @@ class ClusterSim {
   void release_empty_segment(Process& process);
   void submit(Process& process, uint32_t depth);
   void call_actor(Process& process, const Actor& actor);
-  void create_actor(Process& process);
+  ActorSpec some_actor(Process& process, Actor& actor);
+  RequestId create_actor(Process& process, ActorSpec&& spec, Actor actor);
+  // names.cc
+  static const std::vector<Name>& all_names();
+  void use_names(Process& process);
+  void look_up(Process& process, NameRequest request);
+  void create_named(Process& process, NameRequest request);
+  void kill_named(Process& process, const ActorId& actor);
+  bool on_name_answer(Process& process, const ControlSays& message);
+  void on_actor_told(const ActorStatus& status);
+  void on_found(Process& process, NameRequest request, const FoundActor& found);
+  void on_created(Process& process, NameRequest request, const Done& done);
+  static bool must_live(const Named& named);
+  bool kill_the_detached();
   static const Actor* some_callable(const Process& process, uint64_t number);
   void pass_on(Process& process, const std::vector<ActorId>& via);
   void submit_call(Process& process, ActorPeer* actor, ClientMachine::Call call,
@@ -280,7 +311,9 @@ class ClusterSim {
   std::set<std::pair<ActorId, uint32_t>> lives_;  // of actors, begun
   uint64_t last_extent_ = 0;
   uint64_t last_group_ = 0;
-  bool dropped_ = false;
+  std::map<ActorId, Named> named_;
+  uint64_t moments_ = 0;
+  int stage_ = 0;  // of coming to rest: 1: all is dropped, 2: what is detached is killed
   uint32_t node_dies_at_ = 0;  // step; 0: none does
   uint32_t steps_ = 0;
   SimOutcome outcome_;

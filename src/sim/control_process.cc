@@ -1,6 +1,7 @@
 #include "sim/control_process.h"
 
 #include <algorithm>
+#include <set>
 
 #include "base/check.h"
 #include "control/records.h"
@@ -127,6 +128,7 @@ void ControlProcess::commit() {
     if (line.index) line.known = line.index;
   }
   committed_ = true;
+  EAGLERAY_CHECK(full_ || names_are_unique(), "two living actors have one name");
 }
 
 void ControlProcess::answer() {
@@ -213,6 +215,18 @@ ControlToNode ControlProcess::node_reads(size_t node) {
 }
 
 // ---- what it knows ----
+
+bool ControlProcess::names_are_unique() const {
+  std::set<std::pair<std::string, std::string>> names;
+  for (const auto& [key, record] : records_) {
+    const auto* spec = std::get_if<DurableActorSpec>(&record);
+    if (!spec || spec->spec.name.empty()) continue;
+    const auto life = records_.find({kTableOf<DurableActorLife>, key.second});
+    if (std::get<DurableActorLife>(life->second).status.state == ActorState::kDead) continue;
+    if (!names.emplace(spec->spec.name_space, spec->spec.name).second) return false;
+  }
+  return true;
+}
 
 std::vector<ControlProcess::WaitingActor> ControlProcess::waiting_actors() const {
   std::vector<WaitingActor> waiting;

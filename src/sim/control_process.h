@@ -87,6 +87,7 @@ class ControlProcess {
   std::vector<DurableRecord> all_records() const;
   void keep(const std::vector<DurableChange>& changes);
   Line* line_of(NodeIndex index);
+  bool names_are_unique() const;
 
   const uint64_t seed_;
   Records records_;

@@ -88,6 +88,7 @@ void ClusterSim::release_empty_segment(Process& process) {
 
 void ClusterSim::on_control_says(Process& process, const ControlSays& message) {
   process.asked.erase(message.request);
+  if (on_name_answer(process, message)) return;
   if (message.request != process.pair_request) return on_group_answer(process, message);
   process.pair_request = RequestId{};
   if (const auto* done = std::get_if<Done>(&message.answer)) {

@@ -18,7 +18,7 @@ ClusterSim::Process& ClusterSim::spawn(Node& node, ClientKind kind, uint64_t tok
   process.worker = worker;
   process.token = token;
   process.machine = std::make_unique<ClientMachine>(sim_settings());
-  process.calls_left = 10 + static_cast<uint32_t>(random_.below(60));
+  if (stage_ == 0) process.calls_left = 10 + static_cast<uint32_t>(random_.below(60));
   Register hello;
   hello.kind = kind;
   hello.startup_token = token;

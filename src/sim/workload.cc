@@ -95,6 +95,7 @@ void ClusterSim::call_actor(Process& process, const Actor& actor) {
     const Actor* next = some_callable(process, random_.below(process.actors.size()));
     if (!next) break;
     script.via.push_back(next->peer->actor);
+    if (!next->handle) continue;
     process.machine->pin(next->handle);
     call.nested.push_back(next->handle);
   }
@@ -172,21 +173,28 @@ void ClusterSim::act(Process& process) {
 }
 
 void ClusterSim::act_on_actors(Process& process) {
-  if (process.actors.size() < 3) return create_actor(process);
+  if (random_.chance(30)) return use_names(process);
+  if (process.actors.size() < 3) {
+    Actor actor;
+    ActorSpec spec = some_actor(process, actor);
+    create_actor(process, std::move(spec), actor);
+    return;
+  }
   const size_t at = random_.below(process.actors.size());
   if (random_.chance(50)) return drop_actor(process, at);
-  ask(process, KillActor{process.actors[at].peer->actor, random_.chance(50)});
+  const ActorId actor = process.actors[at].peer->actor;
+  if (random_.chance(50)) return kill_named(process, actor);
+  ask(process, KillActor{actor, false});
 }
 
 // Where there are several nodes it has an affinity for its creator's, or is wherever control puts
 // it; then nobody calls it.
-void ClusterSim::create_actor(Process& process) {
+ActorSpec ClusterSim::some_actor(Process& process, Actor& actor) {
   ActorSpec spec;
   spec.class_name = "Actor";
   spec.max_restarts = static_cast<int32_t>(random_.below(3));
   spec.placement_resources = {{"CPU", kResourceUnit}};
   const Group* group = random_.chance(20) ? some_group(process, random_.below(2)) : nullptr;
-  Actor actor;
   if (group) {
     spec.strategy = group->strategy;
     if (random_.chance(50)) spec.resources = spec.placement_resources;
@@ -198,15 +206,21 @@ void ClusterSim::create_actor(Process& process) {
     if (random_.chance(30)) spec.strategy.kind = StrategyKind::kSpread;
     actor.callable = one_node();
   }
+  return spec;
+}
+
+RequestId ClusterSim::create_actor(Process& process, ActorSpec&& spec, Actor actor) {
   const auto made =
       process.machine->create_actor(std::move(spec), Payload(), {}, {}, process.effects);
   actor.peer = made.actor;
   actor.handle = made.handle;
   process.actors.push_back(actor);
+  return made.request;
 }
 
 void ClusterSim::drop_actor(Process& process, size_t at) {
-  process.machine->unpin(process.actors[at].handle, process.effects);
+  Object* handle = process.actors[at].handle;
+  if (handle) process.machine->unpin(handle, process.effects);
   process.actors.erase(process.actors.begin() + static_cast<long>(at));
 }
 
@@ -268,7 +282,7 @@ void ClusterSim::drop_all(Process& process) {
     process.machine->unpin(held.object, process.effects);
   }
   for (const Actor& actor : std::exchange(process.actors, {})) {
-    process.machine->unpin(actor.handle, process.effects);
+    if (actor.handle) process.machine->unpin(actor.handle, process.effects);
   }
   for (Reader& reader : process.readers) drop_reader(process, reader);
   process.readers.clear();
