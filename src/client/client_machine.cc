@@ -188,7 +188,9 @@ void ClientMachine::on_node_lost(Effects& out) {
     TaskRecord* task = task_of_token(token);
     if (!task) continue;
     if (task->state == TaskState::kPushed) {
-      unlink_task(peer(task->worker), task);
+      Peer& worker = peer(task->worker);
+      if (!task->actor && worker.lease) --worker.lease->in_flight;
+      unlink_task(worker, task);
     } else if (task->form) {
       remove_from_queue(task);
     }

@@ -392,6 +392,7 @@ bool ClientShell::read_node() {
 void ClientShell::node_lost(const std::string& why) {
   if (exiting_.exchange(true)) return;
   exit_reason_ = "the node is gone: " + why;
+  ::shutdown(socket_.fd(), SHUT_RDWR);  // so that it takes this process as dead
   machine_.on_node_lost(effects_);
   ++interrupts_;
   effects_.completed++;
@@ -482,10 +483,9 @@ void ClientShell::add_link(const PeerLinked& message, std::vector<Fd>&& fds) {
   if (fds.size() != 4 || links_.contains(message.proc)) return;
   Result<Mapping> memory = Mapping::map(fds[0].get(), kLinkBytes, Mapping::Access::kReadWrite);
   Result<Mapping> page = Mapping::map(fds[3].get(), kPageBytes, Mapping::Access::kReadWrite);
-  if (!memory.ok() || !page.ok()) {
-    lose_peer(lost_because(message.proc, "its link could not be mapped"));
-    return;
-  }
+  // Its other end is used: a process that cannot reach those who count on it is no part of the
+  // cluster.
+  if (!memory.ok() || !page.ok()) return node_lost("a link could not be mapped");
   char* data = memory.value().data();
   auto link = std::unique_ptr<Link>(new Link{message.proc,
                                              std::move(memory).value(),

@@ -83,6 +83,7 @@ void ClusterSim::tick_all() {
   for (size_t i = 0; i < processes_.size(); ++i) {
     Process& process = *processes_[i];
     if (!process.alive || !process.registered || now_ < process.paused_until) continue;
+    if (process.cut_off) continue;
     process.machine->tick(now_, process.effects);
     apply(process);
   }
@@ -92,10 +93,11 @@ void ClusterSim::tick_all() {
 
 void ClusterSim::offer(Process& process, std::vector<Choice>& choices) const {
   if (!process.alive || now_ < process.paused_until) return;
-  if (process.ending && process.machine->held_answers() == 0) {
+  if (process.cut_off || (process.ending && process.machine->held_answers() == 0)) {
     choices.push_back({Choice::kEnd, &process});
   }
   if (!process.to_node.empty()) choices.push_back({Choice::kToNode, &process});
+  if (process.cut_off) return offer_running(process, choices);
   if (!process.from_node.empty()) choices.push_back({Choice::kFromNode, &process});
   if (!process.registered) return;
   if (!process.worker && process.calls_left > 0) choices.push_back({Choice::kAct, &process});
@@ -103,6 +105,10 @@ void ClusterSim::offer(Process& process, std::vector<Choice>& choices) const {
   if (process.worker && !process.running.task && process.machine->may_run()) {
     choices.push_back({Choice::kWork, &process});
   }
+  offer_running(process, choices);
+}
+
+void ClusterSim::offer_running(Process& process, std::vector<Choice>& choices) const {
   if (!process.running.task) return;
   if (!process.running.awaited.empty()) {
     if (may_wake(process)) choices.push_back({Choice::kWake, &process});
@@ -242,6 +248,7 @@ void ClusterSim::make_faults() {
   if (random_.below(200) == 0) kill_some_worker();
   if (random_.below(4'000) == 0) kill_some_driver();
   if (random_.below(200) == 0) pause_some_process();
+  if (random_.below(1'500) == 0) cut_off_some_process();
   if (random_.below(800) == 0) {
     now_ = now_ + Duration{static_cast<int64_t>(random_.below(5'000'000))};
     note("clock jumps", 0, 0);

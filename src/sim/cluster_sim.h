@@ -123,6 +123,7 @@ class ClusterSim {
     bool alive = true;
     bool registered = false;
     bool ending = false;
+    bool cut_off = false;  // from its node, which will take it as dead
     Instant paused_until;
     std::set<RequestId> asked;  // of control, and not answered
     RequestId pair_request;     // its one key: put or read
@@ -165,6 +166,7 @@ class ClusterSim {
   Process& spawn(Node& node, ClientKind kind, uint64_t token);
   void kill(Process& process);
   void apply(Process& process);
+  static void tell_node(Process& process, Effects& effects);
   void apply(Node& node, NodeEffects& effects);
   struct Choice {
     enum Kind {
@@ -195,6 +197,7 @@ class ClusterSim {
     Node* node = nullptr;
   };
   void offer(Process& process, std::vector<Choice>& choices) const;
+  void offer_running(Process& process, std::vector<Choice>& choices) const;
   void offer(Node& node, std::vector<Choice>& choices) const;
   void offer_control(std::vector<Choice>& choices) const;
   void perform(const Choice& choice);
@@ -281,6 +284,7 @@ class ClusterSim {
   void check_value(const Held& held);
   void kill_some_worker();
   void kill_some_driver();
+  void cut_off_some_process();
   void kill_node(Node& node);
   void lose_node(Process& driver);
   void check_nothing_is_left();

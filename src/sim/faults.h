@@ -13,6 +13,7 @@ enum class Fault : uint8_t {
   kControlConnectionLost,
   kMessageRepeated,
   kDriverKilled,
+  kProcessCutOff,
   kProcessPaused,
   kClockJumped,
   kStoreFull,
@@ -21,10 +22,10 @@ enum class Fault : uint8_t {
   kNodeKilled,
 };
 inline constexpr std::array kFaultNames{
-    "worker killed",       "control killed", "connection to control lost",
-    "message repeated",    "driver killed",  "process paused",
-    "clock jumped",        "store full",     "segment not made",
-    "control's disk full", "node killed"};
+    "worker killed",    "control killed",      "connection to control lost",
+    "message repeated", "driver killed",       "process cut off from its node",
+    "process paused",   "clock jumped",        "store full",
+    "segment not made", "control's disk full", "node killed"};
 using FaultCounts = std::array<uint64_t, kFaultNames.size()>;
 
 }  // namespace eagleray

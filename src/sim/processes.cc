@@ -64,6 +64,16 @@ void ClusterSim::apply(Process& process) {
     if (!find(out.proc)) continue;
     links_[{process.id.value, out.proc.value}].push_back(std::move(out.message));
   }
+  if (!process.cut_off) tell_node(process, effects);
+  for (const StoreLocation& extent : effects.free_extents) {
+    check(live_extents_.erase(extent.offset) == 1, "an extent was freed twice");
+  }
+  for (ExecTask* task : effects.interrupt) {
+    if (process.running.task == task) process.running.ends = now_;
+  }
+}
+
+void ClusterSim::tell_node(Process& process, Effects& effects) {
   for (ClientToNode& message : effects.to_node) process.to_node.push_back(std::move(message));
   for (ActorCreation& creation : effects.create_actors) {
     process.asked.insert(creation.request);
@@ -71,12 +81,6 @@ void ClusterSim::apply(Process& process) {
   }
   for (ClientToNode& message : effects.after_creations)
     process.to_node.push_back(std::move(message));
-  for (const StoreLocation& extent : effects.free_extents) {
-    check(live_extents_.erase(extent.offset) == 1, "an extent was freed twice");
-  }
-  for (ExecTask* task : effects.interrupt) {
-    if (process.running.task == task) process.running.ends = now_;
-  }
 }
 
 void ClusterSim::apply(Node& node, NodeEffects& effects) {
@@ -137,7 +141,10 @@ void ClusterSim::kill_node(Node& node) {
   for (size_t i = 0; i < processes_.size(); ++i) {
     Process& process = *processes_[i];
     if (process.node != &node || !process.alive) continue;
-    if (!process.worker && process.registered) lose_node(process);
+    if (!process.worker && process.registered && !process.cut_off) {
+      if (process.calls_left > 0) act(process);
+      lose_node(process);
+    }
     process.alive = false;
     by_id_.erase(process.id.value);
   }
@@ -145,7 +152,6 @@ void ClusterSim::kill_node(Node& node) {
 }
 
 void ClusterSim::lose_node(Process& driver) {
-  if (driver.calls_left > 0) act(driver);
   driver.machine->on_node_lost(driver.effects);
   apply(driver);
   submit(driver, 0);
@@ -158,6 +164,23 @@ void ClusterSim::lose_node(Process& driver) {
   }
   drop_all(driver);
   check(driver.machine->task_count() == 0, "tasks were leaked");
+}
+
+// Its connection to the node has ended: a worker ends by itself, a driver goes on without a
+// cluster. The node hears of it behind what it was told, and takes the process as dead.
+void ClusterSim::cut_off_some_process() {
+  if (processes_.empty()) return;
+  Process& process = *processes_[random_.below(processes_.size())];
+  if (!process.alive || !process.registered || process.cut_off) return;
+  note("cut off", process.id.value, 0);
+  fault(Fault::kProcessCutOff);
+  if (!process.worker && process.calls_left > 0) act(process);
+  process.cut_off = true;
+  process.from_node.clear();
+  process.calls_left = 0;
+  if (!process.worker) return lose_node(process);
+  process.machine->on_node_lost(process.effects);
+  apply(process);
 }
 
 void ClusterSim::kill_some_driver() {
