@@ -230,10 +230,13 @@ def test_trials_that_need_more_than_there_is_say_so(caplog):
 
 
 def test_trials_run_beside_each_other_as_far_as_resources_go(tmp_path):
+    running = tmp_path / "running"
+    running.mkdir()
+
     def counts(config):
-        mine = tmp_path / tune.get_trial_id()
+        mine = running / tune.get_trial_id()
         mine.touch()
-        tune.report(together=len(list(tmp_path.glob("*_0*"))))
+        tune.report(together=len(list(running.iterdir())))
         mine.unlink()
         tune.report(together=0)
 
