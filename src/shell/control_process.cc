@@ -1,9 +1,6 @@
 #include "shell/control_process.h"
 
 #include <sys/epoll.h>
-#include <sys/wait.h>
-
-#include <algorithm>
 
 #include "io/log.h"
 #include "io/process.h"
@@ -16,7 +13,6 @@ ControlProcess::~ControlProcess() {
 }
 
 Result<Ok> ControlProcess::start() {
-  restart_at_ = Instant::never();
   Result<SocketPair> sockets = make_socket_pair();
   if (!sockets.ok()) return sockets.error();
   Result<pid_t> pid =
@@ -26,7 +22,7 @@ Result<Ok> ControlProcess::start() {
             {}, sockets.value().theirs.get());
   if (!pid.ok()) return pid.error();
   pid_ = pid.value();
-  answered_ = false;
+  rule_.started();
   // What waits there is bounded by ControlLink::is_behind().
   socket_ = std::make_unique<FrameSocket>(std::move(sockets.value().ours),
                                           FrameSocket::Limits{.unsent_bytes = SIZE_MAX});
@@ -60,7 +56,7 @@ void ControlProcess::on_ready(uint32_t events) {
     if (const auto* trouble = std::get_if<ControlTrouble>(&message.value())) {
       trouble_ = trouble->text;
     } else {
-      answered_ = ever_answered_ = true;
+      rule_.answered();
     }
     handlers_.said(std::move(message).value());
     if (!socket_) return;
@@ -71,39 +67,32 @@ void ControlProcess::on_ready(uint32_t events) {
 void ControlProcess::on_lost() {
   loop_.remove(socket_->fd());
   socket_.reset();
-  failed_starts_ = answered_ ? 0 : failed_starts_ + 1;
-  const Duration delay = failed_starts_ == 0 ? Duration{}
-                                             : std::min(options_.settings.control_restart_delay_max,
-                                                        Duration::from_ms(50ll << failed_starts_));
-  restart_at_ = monotonic_now() + delay;
+  rule_.ended(monotonic_now());
   log_line(LogLevel::kWarning, "control (process " + std::to_string(pid_) +
                                    ") has ended; tasks and actors go on, it is started again");
   handlers_.lost();
 }
 
-// Killed from outside is no failure of its own, however early: that is not what one gives up for.
 void ControlProcess::on_exit(pid_t pid, int status) {
-  if (pid != pid_ || !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) return;
-  if (!answered_ && failed_starts_ > 0) --failed_starts_;
+  if (pid == pid_) rule_.exited(status);
 }
 
 Result<Ok> ControlProcess::room_to_begin() const {
-  if (ever_answered_ || trouble_.empty()) return Ok{};
+  if (rule_.ever_answered() || trouble_.empty()) return Ok{};
   return Error{ErrorCode::kDiskFull, trouble_};
 }
 
 Result<Ok> ControlProcess::tick(Instant now) {
-  if (now < restart_at_) return Ok{};
-  if (failed_starts_ >= options_.settings.control_starts_max) {
+  if (!rule_.is_due(now)) return Ok{};
+  if (rule_.given_up()) {
     if (!trouble_.empty()) return Error{ErrorCode::kDiskFull, trouble_};
-    return Error{ErrorCode::kUnavailable, "control ended " + std::to_string(failed_starts_) +
+    return Error{ErrorCode::kUnavailable, "control ended " + std::to_string(rule_.failed_starts()) +
                                               " times before it answered; its log is " +
                                               options_.log_path};
   }
   Result<Ok> started = start();
   if (!started.ok()) {
-    ++failed_starts_;
-    restart_at_ = now + options_.settings.control_restart_delay_max;
+    rule_.could_not_start(now);
     log_line(LogLevel::kError, started.error().message);
   }
   return Ok{};

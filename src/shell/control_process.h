@@ -14,6 +14,7 @@
 #include "io/event_loop.h"
 #include "io/frame_socket.h"
 #include "message/cluster.h"
+#include "shell/restart_rule.h"
 
 namespace eagleray {
 
@@ -32,7 +33,11 @@ class ControlProcess {
     std::function<void(ControlToNode&&)> said;
   };
   ControlProcess(EventLoop& loop, Options options, Handlers handlers)
-      : loop_(loop), options_(std::move(options)), handlers_(std::move(handlers)) {}
+      : loop_(loop),
+        options_(std::move(options)),
+        handlers_(std::move(handlers)),
+        rule_({options_.settings.control_starts_max, Duration::from_ms(100),
+               options_.settings.control_restart_delay_max}) {}
   ~ControlProcess();
 
   Result<Ok> start();
@@ -45,7 +50,7 @@ class ControlProcess {
   // for the first one is better told at once.
   Result<Ok> room_to_begin() const;
   void on_exit(pid_t pid, int status);  // as waitpid() told; of any process
-  Instant next_deadline() const { return restart_at_; }
+  Instant next_deadline() const { return rule_.next_start(); }
 
  private:
   void on_ready(uint32_t events);
@@ -56,11 +61,8 @@ class ControlProcess {
   const Handlers handlers_;
   std::unique_ptr<FrameSocket> socket_;
   pid_t pid_ = 0;
-  bool answered_ = false;       // this process of it has said something, beside trouble
-  bool ever_answered_ = false;  // any process of it has
-  std::string trouble_;         // its last word on the disk
-  uint32_t failed_starts_ = 0;  // in a row
-  Instant restart_at_ = Instant::never();
+  RestartRule rule_;     // an answer: it says something, beside trouble
+  std::string trouble_;  // its last word on the disk
 };
 
 }  // namespace eagleray

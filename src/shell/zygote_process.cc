@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 
 #include <cstring>
 
@@ -15,8 +14,7 @@
 namespace eagleray {
 namespace {
 
-constexpr uint32_t kFailedStartsMax = 5;  // in a row; then the node gives up
-constexpr Duration kFirstDelay = Duration::from_ms(100);
+constexpr RestartRule::Limits kRestarts{5, Duration::from_ms(200), Duration::from_s(3)};
 
 // What it says: a worker was forked ('S'), could not be ('F', with errno), or has ended ('X', with
 // its wait status).
@@ -30,12 +28,14 @@ static_assert(sizeof(Report) == 24, "packed by _zygote.py as <QIiI4x");
 
 }  // namespace
 
+ZygoteProcess::ZygoteProcess(EventLoop& loop, Options options, Handlers handlers)
+    : loop_(loop), options_(std::move(options)), handlers_(std::move(handlers)), rule_(kRestarts) {}
+
 ZygoteProcess::~ZygoteProcess() {
   if (socket_.valid()) loop_.remove(socket_.get());
 }
 
 Result<Ok> ZygoteProcess::start() {
-  restart_at_ = Instant::never();
   int fds[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0) {
     return system_error("socketpair", errno);
@@ -46,7 +46,7 @@ Result<Ok> ZygoteProcess::start() {
                             {"PYTHONPATH=" + options_.python_path}, theirs.get());
   if (!pid.ok()) return pid.error();
   pid_ = pid.value();
-  answered_ = false;
+  rule_.started();
   socket_ = std::move(ours);
   return loop_.add(socket_.get(), EPOLLIN, [this](uint32_t) { hear(); });
 }
@@ -77,7 +77,7 @@ void ZygoteProcess::hear() {
     const ssize_t n = ::recv(socket_.get(), &report, sizeof report, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (n != sizeof report) return on_lost();
-    answered_ = true;
+    rule_.answered();
     const auto pid = static_cast<pid_t>(report.pid);
     switch (report.kind) {
       case 'S': handlers_.forked(report.token, pid); break;
@@ -91,33 +91,27 @@ void ZygoteProcess::hear() {
 void ZygoteProcess::on_lost() {
   loop_.remove(socket_.get());
   socket_ = Fd();
-  failed_starts_ = answered_ ? 0 : failed_starts_ + 1;
-  const Duration delay =
-      failed_starts_ == 0 ? Duration{} : Duration{kFirstDelay.us << failed_starts_};
-  restart_at_ = monotonic_now() + delay;
+  rule_.ended(monotonic_now());
   log_line(LogLevel::kWarning, "the zygote (process " + std::to_string(pid_) +
                                    ") has ended, and its workers with it; it is started again");
   handlers_.lost();
 }
 
-// Killed from outside is no failure of its own, however early: that is not what one gives up for.
 void ZygoteProcess::on_exit(pid_t pid, int status) {
-  if (pid != pid_ || !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) return;
-  if (!answered_ && failed_starts_ > 0) --failed_starts_;
+  if (pid == pid_) rule_.exited(status);
 }
 
 Result<Ok> ZygoteProcess::tick(Instant now) {
-  if (now < restart_at_) return Ok{};
-  if (failed_starts_ >= kFailedStartsMax) {
+  if (!rule_.is_due(now)) return Ok{};
+  if (rule_.given_up()) {
     return Error{ErrorCode::kUnavailable,
-                 "the zygote ended " + std::to_string(failed_starts_) +
+                 "the zygote ended " + std::to_string(rule_.failed_starts()) +
                      " times before it forked a worker; node.err in the session's log directory "
                      "has its last words"};
   }
   Result<Ok> started = start();
   if (!started.ok()) {
-    ++failed_starts_;
-    restart_at_ = now + kFirstDelay;
+    rule_.could_not_start(now);
     log_line(LogLevel::kError, started.error().message);
   }
   return Ok{};

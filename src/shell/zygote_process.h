@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "io/event_loop.h"
 #include "io/fd.h"
+#include "shell/restart_rule.h"
 
 namespace eagleray {
 
@@ -26,8 +27,7 @@ class ZygoteProcess {
     std::function<void(pid_t pid, int status)> exited;  // a worker, as waitpid() told
     std::function<void()> lost;                         // nothing that was asked for will come
   };
-  ZygoteProcess(EventLoop& loop, Options options, Handlers handlers)
-      : loop_(loop), options_(std::move(options)), handlers_(std::move(handlers)) {}
+  ZygoteProcess(EventLoop& loop, Options options, Handlers handlers);
   ~ZygoteProcess();
 
   Result<Ok> start();
@@ -38,7 +38,7 @@ class ZygoteProcess {
   // Takes what it has said, which may be of workers that the node is about to reap itself.
   void hear();
   void on_exit(pid_t pid, int status);  // as waitpid() told; of any process
-  Instant next_deadline() const { return restart_at_; }
+  Instant next_deadline() const { return rule_.next_start(); }
 
  private:
   void on_lost();
@@ -48,9 +48,7 @@ class ZygoteProcess {
   const Handlers handlers_;
   Fd socket_;
   pid_t pid_ = 0;
-  bool answered_ = false;       // this process of it has forked a worker
-  uint32_t failed_starts_ = 0;  // in a row
-  Instant restart_at_ = Instant::never();
+  RestartRule rule_;  // an answer: it has forked a worker, or could not
 };
 
 }  // namespace eagleray
