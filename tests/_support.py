@@ -4,8 +4,12 @@ tested is Ray's."""
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import textwrap
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 PEER = os.environ.get("EAGLERAY_TEST_PEER") == "ray"
@@ -14,7 +18,7 @@ if PEER:
 else:
     import eagleray as ray
 
-__all__ = ["PEER", "alive", "ray", "wait_for"]
+__all__ = ["PEER", "alive", "ray", "run_program", "start_program", "wait_for", "waits_for"]
 
 
 def wait_for(predicate: Callable[[], Any], timeout: float = 10.0) -> Any:
@@ -35,3 +39,38 @@ def alive(pid: int) -> bool:
             return file.read().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
+
+
+def waits_for(flag: Path, **options: Any) -> Any:
+    """A remote function that gives back its argument when the file is there."""
+
+    @ray.remote(**options)
+    def waits(value: Any = None) -> Any:
+        wait_for(flag.exists, 60)
+        return value
+
+    return waits
+
+
+# A shell starts what it puts in the background deaf to Ctrl-C, these tests included.
+_SIGNALS_AS_USUAL = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+
+
+def start_program(code: str, *arguments: object, **environment: str) -> subprocess.Popen[str]:
+    """A Python program of its own that can import what is tested."""
+    paths = os.path.dirname(os.path.dirname(ray.__file__))
+    return subprocess.Popen(
+        [sys.executable, "-c", _SIGNALS_AS_USUAL + textwrap.dedent(code), *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": paths, **environment},
+    )
+
+
+def run_program(code: str, *arguments: object, **environment: str) -> tuple[str, str]:
+    """Standard output and standard error of such a program, which must succeed."""
+    process = start_program(code, *arguments, **environment)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    return out, err

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import builtins
-import os
-import subprocess
 import sys
 import threading
 import traceback
-from pathlib import Path
 
 import pytest
-from _support import PEER, ray
+from _support import PEER, ray, run_program
 
 only_eagleray = pytest.mark.skipif(PEER, reason="Ray says it otherwise, or not at all")
 
@@ -341,22 +338,9 @@ def test_placement_groups():
         ray.util.get_placement_group("none such")
 
 
-def program(code: str) -> str:
-    """What a program of its own prints."""
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "python")},
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 @only_eagleray
 def test_another_session_s_references_are_refused():
-    printed = program(
+    printed, _ = run_program(
         """
 import pickle, eagleray as ray
 
@@ -403,7 +387,7 @@ print("done")
 
 @only_eagleray
 def test_arguments_of_init():
-    printed = program(
+    printed, _ = run_program(
         """
 import eagleray as ray
 

@@ -5,7 +5,7 @@ import os
 import time
 
 import pytest
-from _support import PEER, ray, wait_for
+from _support import PEER, ray, wait_for, waits_for
 
 pytestmark = pytest.mark.usefixtures("cluster")
 only_eagleray = pytest.mark.skipif(PEER, reason="Ray hangs")
@@ -63,12 +63,7 @@ def test_force_leaves_no_choice(tmp_path, then):
 def test_force_ends_no_other_task(tmp_path):
     """Also where they wait at the same worker."""
     flag = tmp_path / "flag"
-
-    @ray.remote(max_retries=0)
-    def waits(i):
-        wait_for(flag.exists, 60)
-        return i
-
+    waits = waits_for(flag, max_retries=0)
     refs = [waits.remote(i) for i in range(12)]
     assert ray.wait(refs, timeout=0.5)[0] == []
     ray.cancel(refs[-1], force=True)

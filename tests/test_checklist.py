@@ -3,13 +3,11 @@ contract tested is Ray's: `./dev test --peer ray`."""
 
 import gc
 import os
-import subprocess
-import sys
 import textwrap
 
 import numpy
 import pytest
-from _support import PEER, alive, ray, wait_for
+from _support import PEER, alive, ray, run_program, wait_for, waits_for
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
@@ -19,18 +17,10 @@ def title_of(pid):
         return file.read().split(b"\0")[0].decode()
 
 
-def run_program(source, *arguments):
-    """A driver of its own, with `ray` imported; what it wrote to both streams."""
+def printed_by(source, *arguments):
+    """What a driver of its own, with `ray` imported, writes to both streams."""
     head = "import ray\n" if PEER else "import eagleray as ray\n"
-    done = subprocess.run(
-        [sys.executable, "-c", head + textwrap.dedent(source), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(ray.__file__))},
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout + done.stderr
+    return "".join(run_program(head + textwrap.dedent(source), *arguments))
 
 
 @ray.remote
@@ -56,12 +46,7 @@ def test_1_the_caller_owns_and_its_death_is_an_error(tmp_path):
 
 def test_2_remote_never_blocks(tmp_path):
     flag = tmp_path / "flag"
-
-    @ray.remote(num_cpus=4)
-    def waits(number):
-        wait_for(flag.exists, 60)
-        return number
-
+    waits = waits_for(flag, num_cpus=4)
     refs = [waits.remote(i) for i in range(200)]
     assert not flag.exists()
     assert ray.wait(refs, timeout=0)[0] == []
@@ -113,16 +98,11 @@ def test_5_a_result_outlives_the_worker_that_computed_it():
 def test_6_a_task_takes_all_of_its_resources_or_none(tmp_path):
     flag = tmp_path / "flag"
 
-    @ray.remote(num_cpus=0, resources={"custom": 1})
-    def holds():
-        wait_for(flag.exists, 60)
-        return True
-
     @ray.remote(num_cpus=0, resources={"custom": 2})
     def wants_both():
         return flag.exists()
 
-    held = holds.remote()
+    held = waits_for(flag, num_cpus=0, resources={"custom": 1}).remote(True)
     wait_for(lambda: ray.available_resources().get("custom", 0) == 1, 30)
     both = wants_both.remote()
     assert ray.wait([both], timeout=0.5)[0] == []
@@ -173,7 +153,7 @@ def test_7_process_titles():
 
 
 def test_8_a_driver_takes_its_actors_and_tasks_along(tmp_path):
-    out = run_program(
+    out = printed_by(
         """
         import os, signal, sys
         ray.init(num_cpus=2, address="local")
@@ -233,12 +213,12 @@ def check_output(out):
 
 def test_10_output_of_workers_reaches_the_driver():
     never = "ray.wait([says.options(num_cpus=2).remote()], timeout=5)\n"
-    check_output(run_program(SAYS + never))
+    check_output(printed_by(SAYS + never))
 
 
 @pytest.mark.skipif(PEER, reason="Ray loses what was said just before the end")
 def test_10_nothing_is_lost_at_the_end():
-    check_output(run_program(SAYS + "ray.shutdown()\n"))
+    check_output(printed_by(SAYS + "ray.shutdown()\n"))
 
 
 def test_11_the_session_has_a_directory_with_logs():
@@ -249,7 +229,7 @@ def test_11_the_session_has_a_directory_with_logs():
 
 def test_12_workers_share_the_directory_and_the_path_of_modules(tmp_path):
     (tmp_path / "only_here.py").write_text("value = 42\n")
-    out = run_program(
+    out = printed_by(
         """
         import os, sys
         sys.path.append(sys.argv[1])

@@ -8,7 +8,7 @@ import sys
 import textwrap
 
 import pytest
-from _support import PEER
+from _support import PEER, run_program, start_program
 
 pytestmark = pytest.mark.skipif(PEER, reason="looks at our logs")
 
@@ -22,21 +22,11 @@ import eagleray as ray
 
 
 def start(code, **environment):
-    return subprocess.Popen(
-        [sys.executable, "-c", HEAD + textwrap.dedent(code)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": "python", **environment},
-    )
+    return start_program(HEAD + textwrap.dedent(code), **environment)
 
 
 def run(code, **environment):
-    """Standard output and standard error of a program that must succeed."""
-    process = start(code, **environment)
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
-    return out, err
+    return run_program(HEAD + textwrap.dedent(code), **environment)
 
 
 def plain(text):

@@ -2,28 +2,12 @@
 
 import os
 import signal
-import subprocess
-import sys
 import textwrap
 
 import pytest
-from _support import PEER, alive, wait_for
+from _support import PEER, alive, start_program, wait_for
 
 pytestmark = pytest.mark.skipif(PEER, reason="looks at our processes")
-
-
-SIGNALS_AS_USUAL = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-
-
-def python(code, **kwargs):
-    return subprocess.Popen(
-        # A shell starts what it puts in the background deaf to Ctrl-C, these tests included.
-        [sys.executable, "-c", SIGNALS_AS_USUAL + textwrap.dedent(code)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **kwargs,
-    )
 
 
 def session_processes(marker):
@@ -93,7 +77,7 @@ def test_nothing_is_left_behind(ending, tmp_path):
         hanging = [ray.remote(lambda: __import__("time").sleep(1000)).remote() for _ in range(3)]
         {textwrap.indent(textwrap.dedent(ENDINGS[ending]), " " * 8).strip()}
     """
-    process = python(code, env={**os.environ, name: value, "PYTHONPATH": "python"})
+    process = start_program(code, **{name: value})
     _, err = process.communicate(timeout=60)
     if ending == "sigkill_all":
         assert process.returncode == -signal.SIGKILL, err
@@ -101,7 +85,7 @@ def test_nothing_is_left_behind(ending, tmp_path):
 
 
 def test_a_killed_node_is_a_typed_error():
-    process = python(
+    process = start_program(
         """
         import os, signal, eagleray as ray
         ray.init(num_cpus=1)
@@ -111,15 +95,14 @@ def test_a_killed_node_is_a_typed_error():
             ray.get(ref)
         except ray.exceptions.LocalRayletDiedError:
             print("typed")
-        """,
-        env={**os.environ, "PYTHONPATH": "python"},
+        """
     )
     out, err = process.communicate(timeout=60)
     assert "typed" in out, err
 
 
 def test_a_killed_zygote_is_started_again():
-    process = python(
+    process = start_program(
         """
         import os, signal, subprocess, eagleray as ray
         ray.init(num_cpus=2)
@@ -151,15 +134,14 @@ def test_a_killed_zygote_is_started_again():
             print("died")
         assert ray.get(again.pid.options(max_task_retries=1).remote()) != before[1]
         print("restarted")
-        """,
-        env={**os.environ, "PYTHONPATH": "python"},
+        """
     )
     out, err = process.communicate(timeout=60)
     assert "died" in out and "restarted" in out, err
 
 
 def test_a_zygote_that_dies_with_a_report_leaves_the_child_to_be_reaped():
-    process = python(
+    process = start_program(
         """
         import os
         from eagleray import _zygote
@@ -176,15 +158,14 @@ def test_a_zygote_that_dies_with_a_report_leaves_the_child_to_be_reaped():
             _zygote._report_ends(Node())
         except OSError:
             print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-        """,
-        env={**os.environ, "PYTHONPATH": "python"},
+        """
     )
     out, err = process.communicate(timeout=60)
     assert out == "7\n", err
 
 
 def test_a_zygote_reports_ends_as_waitpid_codes_them():
-    process = python(
+    process = start_program(
         """
         import os, signal
         from eagleray import _zygote
@@ -206,15 +187,14 @@ def test_a_zygote_reports_ends_as_waitpid_codes_them():
             os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
             print("all reaped")
-        """,
-        env={**os.environ, "PYTHONPATH": "python"},
+        """
     )
     out, err = process.communicate(timeout=60)
     assert out.splitlines() == ["X True 7", "X True -9", "all reaped"], err
 
 
 def test_worker_output_reaches_the_terminal():
-    process = python(
+    process = start_program(
         """
         import sys, eagleray as ray
         ray.init(num_cpus=1)
@@ -225,8 +205,7 @@ def test_worker_output_reaches_the_terminal():
             print("to stderr", file=sys.stderr)
 
         ray.get(speak.remote())
-        """,
-        env={**os.environ, "PYTHONPATH": "python"},
+        """
     )
     out, err = process.communicate(timeout=60)
     assert "to stdout" in out and "pid=" in out
@@ -234,7 +213,7 @@ def test_worker_output_reaches_the_terminal():
 
 
 def test_ctrl_c_interrupts_a_get():
-    process = python(
+    process = start_program(
         """
         import sys, eagleray as ray
         ray.init(num_cpus=1)
@@ -244,8 +223,7 @@ def test_ctrl_c_interrupts_a_get():
             ray.get(ref)
         except KeyboardInterrupt:
             print("interrupted")
-        """,
-        env={**os.environ, "PYTHONPATH": "python"},
+        """
     )
     assert process.stdout.readline().strip() == "waiting"
     process.send_signal(signal.SIGINT)
@@ -254,7 +232,7 @@ def test_ctrl_c_interrupts_a_get():
 
 
 def test_ctrl_c_interrupts_a_get_while_another_thread_waits():
-    process = python(
+    process = start_program(
         """
         import os, sys, threading, eagleray as ray
         ray.init(num_cpus=2)
@@ -267,8 +245,7 @@ def test_ctrl_c_interrupts_a_get_while_another_thread_waits():
         except KeyboardInterrupt:
             print("interrupted", flush=True)
             os._exit(0)
-        """,
-        env={**os.environ, "PYTHONPATH": "python"},
+        """
     )
     assert process.stdout.readline().strip() == "waiting"
     process.send_signal(signal.SIGINT)
@@ -293,20 +270,18 @@ def test_a_program_ends_while_its_threads_wait():
         ray.get(number.remote())
     """
     for _ in range(3):
-        process = python(code, env={**os.environ, "PYTHONPATH": "python"})
+        process = start_program(code)
         _, err = process.communicate(timeout=60)
         assert (process.returncode, err) == (0, "")
     for _ in range(10):  # the same for those that shutdown() wakes
-        process = python(
-            code.rstrip() + "\n        ray.shutdown()\n", env={**os.environ, "PYTHONPATH": "python"}
-        )
+        process = start_program(code.rstrip() + "\n        ray.shutdown()\n")
         _, err = process.communicate(timeout=60)
         assert process.returncode == 0, err
 
 
 def test_a_signal_at_any_moment_ends_a_wait():
     # Between the look for signals and the sleep, too: there one would be seen when the wait ends only.
-    process = python(
+    process = start_program(
         """
         import random, signal, eagleray as ray
         ray.init(num_cpus=1)
@@ -335,15 +310,14 @@ def test_a_signal_at_any_moment_ends_a_wait():
             except Rung:
                 continue
         print("all seen")
-        """,
-        env={**os.environ, "PYTHONPATH": "python"},
+        """
     )
     out, err = process.communicate(timeout=100)
     assert "all seen" in out, err
 
 
 def test_nothing_listens_on_the_network():
-    process = python(
+    process = start_program(
         """
         import os, eagleray as ray
         ray.init(num_cpus=1)
@@ -358,15 +332,14 @@ def test_nothing_listens_on_the_network():
         bound = [line.split() for f in ("tcp", "tcp6") for line in open(f"/proc/net/{f}").readlines()[1:]]
         assert not [b for b in bound if f"socket:[{b[9]}]" in inodes]
         print("silent")
-        """,
-        env={**os.environ, "PYTHONPATH": "python"},
+        """
     )
     out, err = process.communicate(timeout=60)
     assert "silent" in out, err
 
 
 def test_a_fork_reconnects():
-    process = python(
+    process = start_program(
         """
         import os, eagleray as ray
         ray.init(num_cpus=2)
@@ -378,15 +351,14 @@ def test_a_fork_reconnects():
         assert os.waitpid(pid, 0)[1] == 0
         assert ray.get(f.remote(2)) == 3
         print("fine")
-        """,
-        env={**os.environ, "PYTHONPATH": "python"},
+        """
     )
     out, err = process.communicate(timeout=60)
     assert "fine" in out, err
 
 
 def test_init_twice():
-    process = python(
+    process = start_program(
         """
         import eagleray as ray
         ray.init(num_cpus=1)
@@ -400,8 +372,7 @@ def test_init_twice():
         ray.init(num_cpus=1)
         assert ray.get(ray.remote(lambda: 1).remote()) == 1
         print("again")
-        """,
-        env={**os.environ, "PYTHONPATH": "python"},
+        """
     )
     out, err = process.communicate(timeout=60)
     assert "refused" in out and "again" in out, err

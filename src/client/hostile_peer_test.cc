@@ -3,29 +3,18 @@
 
 #include <string>
 
-#include "client/client_machine.h"
+#include "client/machine_in_tests.h"
 
 namespace eagleray {
 namespace {
 
-constexpr ProcId kSelf{1}, kWorker{2}, kOther{3};
+constexpr ProcId kWorker{2}, kOther{3};
 
-class HostilePeerTest : public testing::Test {
+class HostilePeerTest : public OneClientTest {
  protected:
-  HostilePeerTest() : machine_(Settings{}) {
-    Registered registered;
-    registered.proc = kSelf;
-    registered.job.job = JobId{1};
-    machine_.on_registered(registered, 1);
-    form_.function = machine_.define_function(Payload(), "f");
-    form_.key = machine_.intern_key({}, Strategy{}, "");
-    for (ProcId peer : {kWorker, kOther}) node(PeerLinked{peer, true, true});
-    node(LeaseGranted{KeyId{1}, LeaseId{1}, kWorker, {}});
-  }
-
-  void node(NodeToClient message) { machine_.on_node(std::move(message), now_, effects_); }
-  void peer(ProcId from, PeerMessage message) {
-    machine_.on_peer(from, std::move(message), now_, effects_);
+  HostilePeerTest() {
+    node(PeerLinked{kOther, true, true});
+    lease(kWorker);
   }
 
   ClientMachine::Submitted submit(int32_t num_returns, std::vector<Object*> refs = {},
@@ -42,17 +31,7 @@ class HostilePeerTest : public testing::Test {
     return machine_.submit(std::move(call), now_, effects_);
   }
 
-  Object* put_stored(uint64_t offset) {
-    Value value;
-    value.kind = ValueKind::kStored;
-    value.location = StoreLocation{SegmentId{1}, offset, 64, kSelf};
-    return machine_.put(std::move(value), {});
-  }
-
-  ClientMachine machine_;
-  Instant now_;
-  Effects effects_;
-  TaskTemplate form_;
+  Object* put_stored(uint64_t offset) { return machine_.put(stored(kSelf, offset), {}); }
 };
 
 // Honest all along: the error of one result ends a task whose arguments were the last to hold the

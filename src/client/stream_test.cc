@@ -1,46 +1,27 @@
 // A generator task at its submitter: what becomes of its items.
 #include <gtest/gtest.h>
 
-#include "client/client_machine.h"
+#include "client/machine_in_tests.h"
 
 namespace eagleray {
 namespace {
 
-const ProcId kCaller{1};
-
-class StreamTest : public testing::Test {
+class StreamTest : public OneClientTest {
  protected:
-  StreamTest() : machine_(Settings{}) {
-    Registered registered;
-    registered.proc = kCaller;
-    registered.job.job = JobId{1};
-    machine_.on_registered(registered, 1);
-    TaskTemplate form;
-    form.function = machine_.define_function(Payload(), "generator");
-    form.key = machine_.intern_key({}, Strategy{}, "");
-    form.num_returns = kReturnsStreaming;
-    form.max_retries = 1;
+  StreamTest() {
+    form_.num_returns = kReturnsStreaming;
+    form_.max_retries = 1;
     ClientMachine::Call call;
-    call.form = machine_.intern_template(form);
+    call.form = machine_.intern_template(form_);
     submitted_ = machine_.submit(std::move(call), now_, effects_);
-  }
-
-  void lease(ProcId worker) {
-    LeaseGranted granted;
-    granted.key = KeyId{1};
-    granted.lease = LeaseId{worker.value};
-    granted.proc = worker;
-    machine_.on_node(granted, now_, effects_);
-    machine_.on_node(PeerLinked{worker, true, true}, now_, effects_);
   }
 
   void item(ProcId from, uint32_t index, uint64_t offset) {
     StreamItem item;
     item.token = submitted_.token;
     item.index = index;
-    item.value.kind = ValueKind::kStored;
-    item.value.location = StoreLocation{SegmentId{1}, offset, 64, from};
-    machine_.on_peer(from, std::move(item), now_, effects_);
+    item.value = stored(from, offset);
+    peer(from, std::move(item));
   }
 
   bool freed(ProcId writer, uint64_t offset) const {
@@ -54,9 +35,6 @@ class StreamTest : public testing::Test {
     return false;
   }
 
-  ClientMachine machine_;
-  Instant now_;
-  Effects effects_;
   ClientMachine::Submitted submitted_;
 };
 
