@@ -70,6 +70,8 @@ Id id_from_hex(const std::string& hex) {
   return id;
 }
 
+// Waits while the node reads less than it is sent; signals are looked at in between.
+void wait_until_node_reads();
 // Asks control and waits; signals are looked at in between. ConnectionError when the cluster is
 // gone, TimeoutError at the deadline, OutOfDiskError where control has no room to keep it.
 ControlAnswer ask_control(ControlCall call, Instant deadline = Instant::never());

@@ -123,7 +123,15 @@ Strategy strategy_of(nb::dict spec) {
   return strategy;
 }
 
+void wait_until_node_reads() {
+  if (shell().node_reads()) return;
+  ClientShell::Wait options;
+  options.blocks_task = in_task();
+  wait_through_signals(options, [&] { return shell().wait_until_node_reads(options); });
+}
+
 ControlAnswer ask_control(ControlCall call, Instant deadline) {
+  wait_until_node_reads();
   return answer_to(shell().ask_control(std::move(call)), deadline);
 }
 

@@ -231,6 +231,7 @@ nb::object create_actor(Client& client, std::string name, std::string name_space
                         nb::dict placement_resources, nb::dict strategy, std::string runtime_env,
                         int32_t max_restarts, int32_t max_pending_calls, bool ordered,
                         bool detached) {
+  wait_until_node_reads();
   ClientMachine::Call call;
   std::vector<PyObject*> items;
   for (nb::handle item : args) items.push_back(item.ptr());

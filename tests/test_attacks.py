@@ -274,6 +274,33 @@ def test_who_asks_faster_than_control_takes_waits(node, attacker):
     assert control_pid(node) == control
 
 
+def test_a_driver_that_creates_faster_than_control_takes_waits(node):
+    blob = os.urandom(4 << 20)
+
+    @ray.remote(num_cpus=2)
+    class Large:
+        def size(self):
+            return len(blob)
+
+    actors = []
+    control = control_pid(node)
+    creating = threading.Thread(
+        target=lambda: actors.extend(Large.remote() for _ in range(90)), daemon=True
+    )
+    os.kill(control, signal.SIGSTOP)
+    try:
+        creating.start()
+        creating.join(timeout=1)  # 360 MB: not all of it
+        assert creating.is_alive() and status_of(os.getpid(), "VmHWM") < 1 << 20
+    finally:
+        os.kill(control, signal.SIGCONT)
+    creating.join(timeout=60)
+    assert ray.get(actors[0].size.remote(), timeout=60) == 4 << 20
+    assert len(actors) == 90
+    del actors[:]
+    wait_for(lambda: ray.available_resources().get("CPU") == 2)
+
+
 def is_deaf_to_somebody(pid):
     """Whether it watches a descriptor, yet not for what there is to read (EPOLLIN)."""
     for fd in os.listdir(f"/proc/{pid}/fdinfo"):

@@ -18,6 +18,7 @@ constexpr Duration kReasonWait = Duration::from_ms(200);
 constexpr int kRegisterTimeoutMs = 30'000;
 // What workers print faster than the driver does is dropped from here on, and counted.
 constexpr size_t kUntakenLogBytesMax = 64u << 20;
+constexpr size_t kNodeUnreadBytesMax = 64u << 20;  // then who asks or creates an actor waits
 
 PeerLost lost_because(ProcId proc, const char* reason) {
   PeerLost lost;
@@ -29,7 +30,9 @@ PeerLost lost_because(ProcId proc, const char* reason) {
 }  // namespace
 
 ClientShell::ClientShell(Options&& options)
-    : options_(std::move(options)), socket_(std::move(options_.socket)), machine_(settings_) {}
+    : options_(std::move(options)),
+      socket_(std::move(options_.socket), {.unsent_bytes = SIZE_MAX}),  // kNodeUnreadBytesMax
+      machine_(settings_) {}
 
 Result<std::unique_ptr<ClientShell>> ClientShell::open(Options options) {
   raise_file_limit();  // two descriptors for each process that it talks to
@@ -294,7 +297,8 @@ void ClientShell::tell_node(const ClientToNode& message) {
   encode(message, scratch_);
   const size_t bytes = scratch_.size();
   if (bytes <= kClientFrameBytesMax) {
-    if (!socket_.send(scratch_).ok()) node_lost("sending to it failed");
+    const Result<Ok> sent = socket_.send(scratch_);
+    if (!sent.ok()) node_lost(sent.error().message);
     return;
   }
   std::string().swap(scratch_);
@@ -381,7 +385,14 @@ bool ClientShell::read_node() {
   std::vector<Frame> frames;
   Result<Ok> received = socket_.receive(frames);
   for (Frame& frame : frames) handle_node(std::move(frame));
-  if (socket_.wants_write()) (void)socket_.flush().ok();
+  if (socket_.wants_write()) {
+    const bool was_full = !has_node_room();
+    (void)socket_.flush().ok();
+    if (was_full && has_node_room()) {  // threads wait for that
+      ++effects_.completed;
+      apply();
+    }
+  }
   if (!received.ok()) {
     node_lost(received.error().message);
     return true;
@@ -542,6 +553,17 @@ ClientShell::Waited ClientShell::wait_for_answer(RequestId request, const Wait& 
       },
       options);
   return waited;
+}
+
+bool ClientShell::has_node_room() const { return socket_.unsent_bytes() <= kNodeUnreadBytesMax; }
+
+bool ClientShell::node_reads() const {
+  std::lock_guard lock(mutex_);
+  return has_node_room();
+}
+
+ClientShell::Waited ClientShell::wait_until_node_reads(const Wait& options) {
+  return wait([this] { return has_node_room() || exiting(); }, options);
 }
 
 RequestId ClientShell::ask_control(ControlCall call) {

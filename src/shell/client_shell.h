@@ -106,6 +106,10 @@ class ClientShell {
 
   // ---- node's answers ----
   RequestId ask_control(ControlCall call);
+  // Until the node has read what it was sent, but for kNodeUnreadBytesMax: before each question and
+  // each actor, so that what waits to be read stays within that and what threads add at once.
+  bool node_reads() const;
+  Waited wait_until_node_reads(const Wait& options);
   // kTrue with `answer` as it was: the connection has ended.
   Waited wait_for_answer(RequestId request, const Wait& options, ControlAnswer& answer);
   void forget_answer(RequestId request);  // nobody waits for it any more
@@ -190,6 +194,7 @@ class ClientShell {
   void tell_node(const ClientToNode& message);
   void break_with(ProcId peer, const char* why);
   void flush_overflow(Link& link);
+  bool has_node_room() const;
   void ring(Link& link);
   void wake_driver();
   bool rings_ready() const;
