@@ -40,18 +40,37 @@ void ControlLink::mention(NodeToControl message, Out& out) {
   if (attached_) out.push_back(FromNode{0, std::move(message)});
 }
 
-void ControlLink::ask(ProcId client, RequestId request, ControlCall call, Out& out) {
+Result<Ok> ControlLink::ask(ProcId client, RequestId request, ControlCall call, Out& out) {
+  const auto same = questions_.find({client, request});
+  if (same != questions_.end()) forget(same);  // of a client that makes no sense
   if (changes_nothing(call)) {
     Question question;
     question.query = true;
     question.lasting = std::holds_alternative<SubscribeActor>(call);
+    if (!question.lasting) {
+      uint32_t& open = open_[client];
+      if (open >= kOpenQuestionsMax) {
+        return Error{ErrorCode::kLimit, std::to_string(kOpenQuestionsMax) +
+                                            " questions of this process wait for control already"};
+      }
+      ++open;
+    }
     question.call = call;
     questions_[{client, request}] = std::move(question);
     mention(ClientAsks{client, request, std::move(call)}, out);
-    return;
+    return Ok{};
   }
   if (!std::holds_alternative<ActorOutOfScope>(call)) questions_[{client, request}] = Question{};
   report(ClientAsks{client, request, std::move(call)}, out);
+  return Ok{};
+}
+
+void ControlLink::forget(Questions::iterator question) {
+  if (question->second.query && !question->second.lasting) {
+    const auto open = open_.find(question->first.first);
+    if (--open->second == 0) open_.erase(open);
+  }
+  questions_.erase(question);
 }
 
 bool ControlLink::withdraw(ProcId client, RequestId request, Out& out) {
@@ -60,7 +79,7 @@ bool ControlLink::withdraw(ProcId client, RequestId request, Out& out) {
   if (const auto* wait = std::get_if<WaitGroup>(&it->second.call)) {
     mention(WaitWithdrawn{client, request, wait->group}, out);
   }
-  questions_.erase(it);
+  forget(it);
   return true;
 }
 
@@ -120,7 +139,7 @@ bool ControlLink::on_answer(const AnswerClient& message) {
   Question& question = it->second;
   const auto* update = std::get_if<ActorUpdate>(&message.answer);
   if (!question.lasting || !update) {
-    questions_.erase(it);
+    forget(it);
     return true;
   }
   const ActorStatus& status = update->status;
@@ -129,12 +148,13 @@ bool ControlLink::on_answer(const AnswerClient& message) {
   question.heard = true;
   question.state = status.state;
   question.incarnation = status.incarnation;
-  if (status.state == ActorState::kDead) questions_.erase(it);
+  if (status.state == ActorState::kDead) forget(it);
   return news;
 }
 
 void ControlLink::on_client_gone(ProcId client) {
   std::erase_if(questions_, [&](const auto& each) { return each.first.first == client; });
+  open_.erase(client);
 }
 
 }  // namespace eagleray

@@ -11,9 +11,12 @@
 #include <utility>
 #include <vector>
 
+#include "base/result.h"
 #include "message/cluster.h"
 
 namespace eagleray {
+
+inline constexpr uint32_t kOpenQuestionsMax = 10'000;  // of one client; a further one is refused
 
 class ControlLink {
  public:
@@ -22,7 +25,8 @@ class ControlLink {
   // What changes control's tables. Numbered.
   void report(NodeToControl message, Out& out);
   // A client's call; numbered if it changes anything, repeated until answered if it only asks.
-  void ask(ProcId client, RequestId request, ControlCall call, Out& out);
+  // kLimit: more of the client's questions are open than an honest one asks at a time.
+  Result<Ok> ask(ProcId client, RequestId request, ControlCall call, Out& out);
   // True: the question, which only asks, was open and is forgotten; its answer will go nowhere.
   bool withdraw(ProcId client, RequestId request, Out& out);
   // Of no use later: lost while detached.
@@ -56,13 +60,16 @@ class ControlLink {
     uint32_t incarnation = 0;
   };
   using Asker = std::pair<ProcId, RequestId>;
+  using Questions = std::map<Asker, Question>;
+  void forget(Questions::iterator question);
 
   bool attached_ = false;
   uint64_t epoch_ = 0;
   uint64_t last_number_ = 0;
   std::deque<FromNode> unacknowledged_;
   size_t backlog_bytes_ = 0;  // of unacknowledged_, about
-  std::map<Asker, Question> questions_;
+  Questions questions_;
+  std::map<ProcId, uint32_t> open_;  // queries that do not last, of each client
 };
 
 }  // namespace eagleray

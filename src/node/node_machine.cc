@@ -230,7 +230,11 @@ void NodeMachine::on(ProcId from, const AskControl& ask, Instant, NodeEffects& o
   }
   if (is_refused_call(from, ask, out)) return;
   ControlLink::Out said;
-  control_.ask(from, ask.request, ask.call, said);
+  const Result<Ok> asked = control_.ask(from, ask.request, ask.call, said);
+  if (!asked.ok()) {
+    const auto code = static_cast<uint8_t>(1 + static_cast<uint8_t>(asked.error().code));
+    send(from, ControlSays{ask.request, Done{code, asked.error().message}}, out);
+  }
   for (FromNode& each : said) out.list.push_back(std::move(each));
 }
 

@@ -344,6 +344,27 @@ TEST_F(NodeMachineTest, a_question_that_nobody_waits_for_is_withdrawn_and_answer
   EXPECT_TRUE(told<ClientAsks>().empty());  // none is kept to be asked again
 }
 
+TEST_F(NodeMachineTest, a_client_has_so_many_open_questions) {
+  const ProcId client = driver(), other = driver();
+  const auto get = [&](ProcId from, uint64_t request) {
+    node_.on_client(from, AskControl{RequestId{request}, KvGet{"", "key"}}, now_, out_);
+  };
+  for (uint64_t i = 1; i <= kOpenQuestionsMax; ++i) get(client, i);
+  get(client, 1);  // the same one again
+  EXPECT_TRUE(sent<ControlSays>().empty());
+  out_.list.clear();
+  get(client, 100'000);
+  ASSERT_EQ(sent<ControlSays>().size(), 1u);
+  EXPECT_EQ(std::get<Done>(sent<ControlSays>()[0].second.answer).error_code,
+            1 + static_cast<uint8_t>(ErrorCode::kLimit));
+  EXPECT_TRUE(told<ClientAsks>().empty());
+  get(other, 1);
+  EXPECT_EQ(told<ClientAsks>().size(), 1u);
+  node_.on_control(AnswerClient{client, RequestId{1}, KvValue{}}, now_, out_);
+  get(client, 100'001);
+  EXPECT_EQ(told<ClientAsks>().size(), 2u);
+}
+
 TEST_F(NodeMachineTest, what_changes_tables_is_not_withdrawn) {
   const ProcId client = driver();
   node_.on_client(client, AskControl{RequestId{1}, KvPut{"", "key", "value", true}}, now_, out_);
