@@ -12,10 +12,30 @@ std::string shape_text(const auto& shape) {
   return text + ")";
 }
 
-// numpy does the conversion, so that lists, other types and strides are welcome.
+template <class Array>
+void check_shape(const Array& array, const char* name, Shape shape) {
+  bool fits = array.ndim() == shape.size();
+  size_t axis = 0;
+  for (int64_t extent : shape) {
+    fits = fits && (extent < 0 || array.shape(axis) == static_cast<size_t>(extent));
+    ++axis;
+  }
+  if (fits) return;
+  std::vector<int64_t> given;
+  for (size_t i = 0; i < array.ndim(); ++i) given.push_back(static_cast<int64_t>(array.shape(i)));
+  refuse(std::string(name) + " must have the shape " + shape_text(std::vector<int64_t>(shape)) +
+         ", not " + shape_text(given));
+}
+
+// What is no such array numpy converts, so that lists, other types and strides are welcome.
 template <class T>
 nb::ndarray<const T, nb::c_contig> converted(nb::handle value, const char* name, Shape shape,
                                              const char* dtype, const char* kinds) {
+  nb::ndarray<const T, nb::c_contig> result;
+  if (nb::try_cast(value, result, false)) {  // it is one already
+    check_shape(result, name, shape);
+    return result;
+  }
   nb::module_ numpy = nb::module_::import_("numpy");
   nb::object array;
   try {
@@ -29,21 +49,8 @@ nb::ndarray<const T, nb::c_contig> converted(nb::handle value, const char* name,
     refuse(std::string(name) + " must be " + dtype + ", not " + given);
   }
   array = numpy.attr("ascontiguousarray")(array, dtype).attr("reshape")(array.attr("shape"));
-  auto result = nb::cast<nb::ndarray<const T, nb::c_contig>>(array);
-  bool fits = result.ndim() == shape.size();
-  size_t axis = 0;
-  for (int64_t extent : shape) {
-    fits = fits && (extent < 0 || result.shape(axis) == static_cast<size_t>(extent));
-    ++axis;
-  }
-  if (!fits) {
-    std::vector<int64_t> given;
-    for (size_t i = 0; i < result.ndim(); ++i) {
-      given.push_back(static_cast<int64_t>(result.shape(i)));
-    }
-    refuse(std::string(name) + " must have the shape " + shape_text(std::vector<int64_t>(shape)) +
-           ", not " + shape_text(given));
-  }
+  result = nb::cast<nb::ndarray<const T, nb::c_contig>>(array);
+  check_shape(result, name, shape);
   return result;
 }
 
