@@ -155,6 +155,11 @@ class _Finder:
     classes of importlib.abc, whose import takes a third of ours."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        if name == "gym" or name.startswith("gym."):
+            from .rllib.env import gym_shim  # the package is missing: its stand-in
+
+            gym_shim.install()
+            return gym_shim.find_spec(name)
         if not name.startswith("eagleray."):
             return None
         module = name[len("eagleray.") :]

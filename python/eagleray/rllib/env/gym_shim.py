@@ -19,11 +19,7 @@ class _Finder:
     """Last on sys.meta_path: asked when nothing else has a `gym`."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        if name != "gym" and not name.startswith("gym."):
-            return None
-        if name != "gym" and name not in _SUBMODULES and not name.startswith("gym.spaces."):
-            return None
-        return ModuleSpec(name, self, is_package=True)  # type: ignore[arg-type]
+        return find_spec(name)
 
     def create_module(self, spec: Any) -> ModuleType:
         return _make(spec.name)
@@ -32,6 +28,7 @@ class _Finder:
         pass
 
 
+_finder = _Finder()
 _SUBMODULES = (
     "gym.spaces",
     "gym.envs",
@@ -45,10 +42,17 @@ _SUBMODULES = (
 )
 
 
+def find_spec(name: str) -> Any:
+    """Of `gym` and its modules; None for others."""
+    if name != "gym" and name not in _SUBMODULES and not name.startswith("gym.spaces."):
+        return None
+    return ModuleSpec(name, _finder, is_package=True)  # type: ignore[arg-type]
+
+
 def install() -> None:
     """Makes `import gym` work where the package is missing; nothing changes where it is there."""
-    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
-        sys.meta_path.append(_Finder())
+    if _finder not in sys.meta_path:
+        sys.meta_path.append(_finder)
 
 
 def _make(name: str) -> ModuleType:

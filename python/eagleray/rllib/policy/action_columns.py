@@ -56,7 +56,7 @@ class ActionColumns:
         return out
 
     def to_batch(self, rows: Any) -> Any:
-        """Rows to what the space's own structure holds, each leaf an array [n, ...]."""
+        """Rows to what the space's own structure holds, each leaf an array [n, ...]; Discrete ones from their start."""
         leaves = iter(self.split(rows))
         return _structured(self.space, leaves)
 
@@ -94,7 +94,8 @@ def _structured(space: Any, leaves: Any) -> Any:
         return {key: _structured(part, leaves) for key, part in parts_of(space)}
     if isinstance(space, spaces.Tuple):
         return tuple(_structured(part, leaves) for part in space.spaces)
-    return next(leaves)
+    leaf = next(leaves)
+    return leaf + int(space.start) if isinstance(space, spaces.Discrete) and space.start else leaf
 
 
 def _row(space: Any, batch: Any, index: int) -> Any:
@@ -104,7 +105,7 @@ def _row(space: Any, batch: Any, index: int) -> Any:
         return tuple(_row(part, batch[i], index) for i, part in enumerate(space.spaces))
     value = batch[index]
     if isinstance(space, spaces.Discrete):
-        return int(value) + int(space.start)
+        return int(value)
     if isinstance(space, spaces.MultiDiscrete | spaces.MultiBinary):
         return np.asarray(value).astype(space.dtype)
     return value

@@ -34,7 +34,6 @@ class NativePolicy(Policy):
             raise ValueError(f"learner_backend='native' cannot be: {reason}")
         model = config["model"]
         discrete = type(action_space).__name__ == "Discrete"
-        self._start = int(getattr(action_space, "start", 0) or 0)
         self._seed = (
             config["seed"]
             if config["seed"] is not None
@@ -50,7 +49,6 @@ class NativePolicy(Policy):
             free_log_std=bool(model["free_log_std"]) and not discrete,
             seed=self._seed,
         )
-        self._discrete = discrete
         self._lr = Schedule(config["lr_schedule"], config["lr"])
         self._entropy = Schedule(
             config.get("entropy_coeff_schedule"), config.get("entropy_coeff", 0.0)
@@ -109,7 +107,7 @@ class NativePolicy(Policy):
         explore = self.config["explore"] if explore is None else explore
         actions, states, extras = self.act(obs_batch, explore=bool(explore))
         extras[SampleBatch.ACTION_PROB] = np.exp(extras[SampleBatch.ACTION_LOGP])
-        return actions + self._start if self._discrete else actions, states, extras
+        return self.columns.to_batch(actions), states, extras
 
     def value_function(self, obs_batch: Any, state_batches: Sequence[Any] = ()) -> Any:
         if not self._critic:

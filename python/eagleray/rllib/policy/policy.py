@@ -77,7 +77,8 @@ class Policy:
             None if prev_reward is None else np.asarray([prev_reward], np.float32),
             explore=explore,
         )
-        first = tuple(part[0] for part in actions) if isinstance(actions, tuple) else actions[0]
+        columns = getattr(self, "columns", None)
+        first = actions[0] if columns is None else columns.one(actions, 0)
         return first, [part[0] for part in states], {key: value[0] for key, value in extras.items()}
 
     def get_initial_state(self) -> list[Any]:
