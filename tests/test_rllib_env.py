@@ -20,7 +20,7 @@ if not PEER:
     from eagleray.rllib.policy.action_columns import ActionColumns
     from eagleray.rllib.policy.actions import normalize_action, unsquash_action
     from eagleray.rllib.utils.filter import MeanStdFilter, RunningStat
-from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple  # noqa: E402
 
 SMALL = {
     "num_workers": 0,

@@ -239,7 +239,7 @@ class WorkerSet:
         local = local_worker if local_env_runner is None else local_env_runner
         calls = [worker.apply.remote(func) for worker in self._remote.values()]
         results = [func(self._local)] if local else []
-        return results + ray.get(calls)
+        return results + _got(calls)
 
     foreach_env_runner = foreach_worker
 
@@ -251,7 +251,7 @@ class WorkerSet:
             worker.apply.remote(lambda w, f=func, i=index: f(i, w))
             for index, worker in self._remote.items()
         ]
-        return ([func(0, self._local)] if local_worker else []) + ray.get(calls)
+        return ([func(0, self._local)] if local_worker else []) + _got(calls)
 
     foreach_worker_with_index = foreach_worker_with_id
 
@@ -278,13 +278,19 @@ class WorkerSet:
         """Closes the environments and ends the actors."""
         closing = [worker.stop.remote() for worker in self._remote.values()]
         try:
-            ray.get(closing, timeout=5.0)
+            if closing:
+                ray.get(closing, timeout=5.0)
         except Exception as error:  # they end in any case
             logger.debug("a rollout worker did not close its environments: %s", error)
         for worker in self._remote.values():
             ray.kill(worker)
         self._remote = {}
         self._local.stop()
+
+
+def _got(calls: list[Any]) -> list[Any]:
+    """The calls' values; without any, nothing is started to get them."""
+    return list(ray.get(calls)) if calls else []
 
 
 def _actor_class(base: type[RolloutWorker]) -> type[RolloutWorker]:

@@ -62,7 +62,7 @@ class _Net(TorchModelV2, nn.Module):
         self._features = self._trunk(self._inputs)
         outputs = self._features if self._head is None else self._head(self._features)
         if self._head is not None and self._free_std:
-            outputs = torch.cat([outputs, self._log_std.expand(len(outputs), -1)], dim=1)
+            outputs = torch.cat([outputs, self._log_std.expand(outputs.shape[0], -1)], dim=1)
         return outputs, state
 
     def value_function(self) -> Any:

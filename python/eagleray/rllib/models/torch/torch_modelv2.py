@@ -39,7 +39,7 @@ class TorchModelV2:
         given = dict(input_dict)
         flat = given["obs"]
         given["obs"] = restore_original_dimensions(flat, self.obs_space)
-        given["obs_flat"] = flat.reshape(len(flat), -1) if hasattr(flat, "reshape") else flat
+        given["obs_flat"] = flat.flatten(1) if hasattr(flat, "flatten") else flat
         outputs, state_out = self.forward(given, state or [], seq_lens)
         self._last_output = outputs
         return outputs, state_out

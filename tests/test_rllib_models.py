@@ -1,0 +1,401 @@
+"""Nets of PyTorch's behind PPO: the user's own, recurrent, convolutional; masks, distributions, export."""
+
+import os
+
+import numpy as np
+import pytest
+from _support import PEER
+
+pytestmark = pytest.mark.skipif(PEER, reason="our library")
+torch = pytest.importorskip("torch")
+gymnasium = pytest.importorskip("gymnasium")
+from gymnasium.spaces import Box, Dict, Discrete  # noqa: E402
+from torch import nn  # noqa: E402
+
+if not PEER:
+    from eagleray.rllib.algorithms.ppo import PPO, PPOConfig
+    from eagleray.rllib.core.rl_module import RLModuleSpec
+    from eagleray.rllib.core.rl_module.torch.torch_rl_module import TorchRLModule
+    from eagleray.rllib.models import ModelCatalog
+    from eagleray.rllib.models.torch.fcnet import FullyConnectedNetwork
+    from eagleray.rllib.models.torch.torch_action_dist import (
+        TorchCategorical,
+        TorchDiagGaussian,
+        TorchDistributionWrapper,
+    )
+    from eagleray.rllib.models.torch.torch_modelv2 import TorchModelV2
+    from eagleray.rllib.policy.ppo_torch_policy import PPOTorchPolicy, adapted_kl_coeff
+    from eagleray.rllib.policy.sample_batch import SampleBatch
+    from eagleray.rllib.policy.sequences import pad_sequences
+
+SMALL = {
+    "num_workers": 0,
+    "train_batch_size": 100,
+    "rollout_fragment_length": 50,
+    "sgd_minibatch_size": 50,
+    "num_sgd_iter": 1,
+    "seed": 1,
+}
+
+
+class Masked(gymnasium.Env):
+    """Only one of four actions is allowed, and asking for another one is an error."""
+
+    def __init__(self, config=None):
+        self.action_space = Discrete(4)
+        self.observation_space = Dict(
+            {"action_mask": Box(0.0, 1.0, (4,)), "state": Box(-1.0, 1.0, (2,))}
+        )
+
+    def _observe(self):
+        self.allowed = int(self.np_random.integers(4))
+        return {
+            "action_mask": np.eye(4, dtype=np.float32)[self.allowed],
+            "state": np.zeros(2, np.float32),
+        }
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps = 0
+        return self._observe(), {}
+
+    def step(self, action):
+        assert action == self.allowed
+        self.steps += 1
+        return self._observe(), 1.0, self.steps == 10, False, {}
+
+
+class Remember(gymnasium.Env):
+    """The first observation says which action is right in the third step; only memory helps."""
+
+    def __init__(self, config=None):
+        self.action_space = Discrete(2)
+        self.observation_space = Box(-1.0, 1.0, (1,))
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.secret, self.steps = int(self.np_random.integers(2)), 0
+        return np.array([2.0 * self.secret - 1.0], np.float32), {}
+
+    def step(self, action):
+        self.steps += 1
+        done = self.steps == 3
+        return np.zeros(1, np.float32), float(done and action == self.secret), done, False, {}
+
+
+class MaskingModel(TorchModelV2, nn.Module):
+    def __init__(self, obs_space, action_space, num_outputs, model_config, name, **options):
+        TorchModelV2.__init__(self, obs_space, action_space, num_outputs, model_config, name)
+        nn.Module.__init__(self)
+        state = obs_space.original_space["state"]
+        self.inner = FullyConnectedNetwork(
+            state, action_space, num_outputs, model_config, name + "_inner"
+        )
+
+    def forward(self, input_dict, state, seq_lens):
+        obs = input_dict["obs"]
+        logits, _ = self.inner({"obs": obs["state"]})
+        return logits + torch.clamp(torch.log(obs["action_mask"]), min=-1e9), state
+
+    def value_function(self):
+        return self.inner.value_function()
+
+
+def stats_of(result):
+    return result["info"]["learner"]["default_policy"]["learner_stats"]
+
+
+def test_action_masks_are_kept():
+    ModelCatalog.register_custom_model("masking", MaskingModel)
+    algorithm = PPO(config={**SMALL, "env": Masked, "model": {"custom_model": "masking"}})
+    result = algorithm.train()  # the environment checks each action
+    assert result["episode_reward_mean"] == 10.0 and np.isfinite(stats_of(result)["total_loss"])
+    assert algorithm.get_policy().framework == "torch"
+
+
+def test_custom_models_get_their_settings_and_their_loss():
+    class Own(FullyConnectedNetwork):
+        def __init__(self, *args, scale=0, **kwargs):
+            super().__init__(*args, **kwargs)
+            self.scale = scale
+
+        def custom_loss(self, policy_loss, loss_inputs):
+            return policy_loss + 0.0
+
+        def metrics(self):
+            return {"scale": self.scale}
+
+    model = {"custom_model": Own, "custom_model_config": {"scale": 3}, "fcnet_hiddens": [8]}
+    algorithm = PPO(config={**SMALL, "env": "CartPole-v1", "model": model})
+    assert algorithm.train()["info"]["learner"]["default_policy"]["model"] == {"scale": 3}
+
+
+def test_any_module_of_torch_is_a_model():
+    class Plain(nn.Module):
+        def __init__(self, num_outputs):
+            super().__init__()
+            self.layer = nn.Linear(4, num_outputs)
+
+        def forward(self, obs):
+            return self.layer(obs)
+
+    algorithm = PPO(config={**SMALL, "env": "CartPole-v1", "model": {"custom_model": Plain}})
+    before = algorithm.get_weights()["default_policy"]["module.layer.weight"].copy()
+    algorithm.train()
+    assert not np.array_equal(
+        before, algorithm.get_weights()["default_policy"]["module.layer.weight"]
+    )
+    assert isinstance(algorithm.get_module(), Plain)
+
+
+def test_an_rl_module():
+    class Own(TorchRLModule):
+        def setup(self):
+            self.body = nn.Sequential(nn.Linear(self.observation_space.shape[0], 16), nn.Tanh())
+            self.head, self.value = nn.Linear(16, self.action_space.n), nn.Linear(16, 1)
+
+        def _forward(self, batch, **kwargs):
+            embeddings = self.body(batch["obs"])
+            return {"action_dist_inputs": self.head(embeddings), "embeddings": embeddings}
+
+        def compute_values(self, batch, embeddings=None):
+            return self.value(
+                self.body(batch["obs"]) if embeddings is None else embeddings
+            ).squeeze(-1)
+
+    config = (
+        PPOConfig()
+        .environment("CartPole-v1")
+        .env_runners(num_env_runners=0)
+        .training(train_batch_size=100, minibatch_size=50, num_epochs=1)
+        .rl_module(rl_module_spec=RLModuleSpec(module_class=Own))
+    )
+    algorithm = config.build_algo()
+    assert np.isfinite(stats_of(algorithm.train())["vf_loss"])
+    assert isinstance(algorithm.get_module(), Own)
+
+
+def test_memory_is_learned():
+    algorithm = PPO(
+        config={
+            **SMALL,
+            "env": Remember,
+            "num_envs_per_worker": 8,
+            "rollout_fragment_length": 60,
+            "train_batch_size": 480,
+            "sgd_minibatch_size": 120,
+            "num_sgd_iter": 8,
+            "lr": 0.005,
+            "model": {
+                "use_lstm": True,
+                "lstm_cell_size": 16,
+                "fcnet_hiddens": [16],
+                "max_seq_len": 10,
+            },
+        }
+    )
+    best = max(algorithm.train()["episode_reward_mean"] for _ in range(25))
+    assert best > 0.85  # 0.5 without memory
+    state = algorithm.get_policy().get_initial_state()
+    action, after, _ = algorithm.compute_single_action(np.array([1.0], np.float32), state=state)
+    assert action in (0, 1) and not np.array_equal(after[0], state[0])
+
+
+def test_previous_actions_and_rewards_as_inputs():
+    model = {
+        "use_lstm": True,
+        "lstm_cell_size": 8,
+        "fcnet_hiddens": [8],
+        "lstm_use_prev_action": True,
+    }
+    model["lstm_use_prev_reward"] = True
+    assert np.isfinite(
+        stats_of(PPO(config={**SMALL, "env": Remember, "model": model}).train())["kl"]
+    )
+
+
+def test_sequences_end_with_episodes_and_keep_their_first_state():
+    batch = SampleBatch(
+        obs=np.arange(7.0, dtype=np.float32),
+        eps_id=np.array([1, 1, 1, 2, 2, 2, 2]),
+        state_in_0=np.arange(7.0)[:, None],
+    )
+    padded = pad_sequences(batch, 3)
+    assert padded["seq_lens"].tolist() == [3, 3, 1]
+    assert padded["state_in_0"].ravel().tolist() == [0.0, 3.0, 6.0]
+    assert padded["obs"].reshape(3, 3).tolist() == [[0, 1, 2], [3, 4, 5], [6, 0, 0]]
+    assert padded["mask"].sum() == 7
+
+
+def test_images_go_through_convolutions():
+    class Pixels(gymnasium.Env):
+        observation_space = Box(0, 255, (10, 10, 3), np.uint8)
+        action_space = Discrete(2)
+
+        def __init__(self, config):
+            pass
+
+        def reset(self, *, seed=None, options=None):
+            return np.zeros((10, 10, 3), np.uint8), {}
+
+        def step(self, action):
+            return np.full((10, 10, 3), 255, np.uint8), 1.0, False, True, {}
+
+    model = {"conv_filters": [[4, [3, 3], 2], [8, [5, 5], 1]], "post_fcnet_hiddens": [16]}
+    result = PPO(config={**SMALL, "env": Pixels, "model": model}).train()
+    assert np.isfinite(stats_of(result)["total_loss"]) and result["episode_len_mean"] == 1
+
+
+def test_a_distribution_of_the_user_s_own():
+    class AlwaysOne(TorchDistributionWrapper):
+        @staticmethod
+        def required_model_output_shape(action_space, model_config):
+            return 2
+
+        def sample(self):
+            self.last_sample = torch.ones(len(self.inputs), dtype=torch.int64)
+            return self.last_sample
+
+        deterministic_sample = sample
+
+        def logp(self, actions):
+            return torch.log_softmax(self.inputs, 1)[:, 1]
+
+        def entropy(self):
+            return torch.zeros(len(self.inputs))
+
+        def kl(self, other):
+            return torch.zeros(len(self.inputs))
+
+    ModelCatalog.register_custom_action_dist("always_one", AlwaysOne)
+    algorithm = PPO(
+        config={**SMALL, "env": "CartPole-v1", "model": {"custom_action_dist": "always_one"}}
+    )
+    algorithm.train()
+    assert {algorithm.compute_single_action(np.zeros(4)) for _ in range(10)} == {1}
+
+
+def test_distributions_agree_with_torch_s():
+    logits, other = torch.randn(5, 3), torch.randn(5, 3)
+    ours, theirs = TorchCategorical(logits), torch.distributions.Categorical(logits=logits)
+    actions = ours.sample()
+    torch.testing.assert_close(ours.logp(actions), theirs.log_prob(actions))
+    torch.testing.assert_close(ours.entropy(), theirs.entropy())
+    kl = torch.distributions.kl_divergence(theirs, torch.distributions.Categorical(logits=other))
+    torch.testing.assert_close(ours.kl(TorchCategorical(other)), kl)
+    inputs, second = torch.randn(5, 4), torch.randn(5, 4)
+    gauss = TorchDiagGaussian(inputs)
+
+    def reference(x):
+        return torch.distributions.Independent(
+            torch.distributions.Normal(x[:, :2], x[:, 2:].exp()), 1
+        )
+
+    sample = gauss.sample()
+    torch.testing.assert_close(gauss.logp(sample), reference(inputs).log_prob(sample))
+    torch.testing.assert_close(gauss.entropy(), reference(inputs).entropy())
+    kl = torch.distributions.kl_divergence(reference(inputs), reference(second))
+    torch.testing.assert_close(gauss.kl(TorchDiagGaussian(second)), kl)
+
+
+def test_torch_and_native_learn_alike_from_the_same_batch():
+    """The two losses, on one batch with the same weights: equal statistics, nearly equal gradients' effect."""
+    settings = {
+        **SMALL,
+        "env": "CartPole-v1",
+        "model": {"fcnet_hiddens": [8, 8]},
+        "sgd_minibatch_size": 100,
+    }
+    native = PPO(config={**settings, "learner_backend": "native"})
+    other = PPO(config={**settings, "learner_backend": "torch"})
+    weights = native.get_weights()["default_policy"]
+    names = {"_trunk.0": "policy.0", "_trunk.1": "policy.1", "_head": "policy.out"}
+    names |= {"_value_trunk.0": "value.0", "_value_trunk.1": "value.1", "_value": "value.out"}
+    given = {
+        f"{ours}._model.0.{kind}": weights[f"{theirs}.{kind}"]
+        for ours, theirs in names.items()
+        for kind in ("weight", "bias")
+    }
+    other.set_weights({"default_policy": given})
+    batch = native.sample(100)
+    generator = np.random.default_rng(1)
+    first = native.get_policy().learn(batch, 1, 100, generator)["learner_stats"]
+    second = other.get_policy().learn(batch, 1, 100, generator)["learner_stats"]
+    for name in (
+        "total_loss",
+        "policy_loss",
+        "vf_loss",
+        "kl",
+        "entropy",
+        "grad_gnorm",
+        "vf_explained_var",
+    ):
+        assert first[name] == pytest.approx(second[name], rel=1e-3, abs=1e-4), name
+    after = native.get_weights()["default_policy"]
+    learned = other.get_weights()["default_policy"]
+    for ours, theirs in names.items():
+        moved = np.abs(learned[f"{ours}._model.0.weight"] - after[f"{theirs}.weight"]).max()
+        assert moved < 2e-5, ours
+
+
+def test_the_kl_coefficient_adapts():
+    assert adapted_kl_coeff(0.2, 0.03, 0.01) == pytest.approx(0.3)
+    assert adapted_kl_coeff(0.2, 0.004, 0.01) == 0.1
+    assert adapted_kl_coeff(0.2, 0.015, 0.01) == 0.2
+
+
+def test_schedules_go_by_time_steps():
+    algorithm = PPO(
+        config={
+            **SMALL,
+            "env": "CartPole-v1",
+            "learner_backend": "torch",
+            "lr_schedule": [[0, 0.1], [200, 0.0]],
+            "entropy_coeff_schedule": [[0, 1.0], [100, 0.5]],
+        }
+    )
+    stats = stats_of(algorithm.train())
+    assert stats["cur_lr"] == pytest.approx(0.05) and stats["entropy_coeff"] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("backend", ["native", "torch"])
+def test_nets_are_exported(tmp_path, backend):
+    algorithm = PPO(config={**SMALL, "env": "CartPole-v1", "learner_backend": backend})
+    algorithm.export_policy_model(str(tmp_path))
+    model = torch.jit.load(os.path.join(tmp_path, "model.pt"))
+    obs = np.random.default_rng(1).normal(size=(3, 4)).astype(np.float32)
+    outputs, values = model(torch.from_numpy(obs))
+    _, _, columns = algorithm.get_policy().compute_actions(obs)
+    np.testing.assert_allclose(
+        outputs.detach(), columns["action_dist_inputs"], rtol=1e-3, atol=1e-5
+    )
+    np.testing.assert_allclose(values.detach(), columns["vf_preds"], rtol=1e-3, atol=1e-5)
+
+
+def test_a_policy_alone_is_saved_and_read(tmp_path):
+    algorithm = PPO(config={**SMALL, "env": "CartPole-v1", "learner_backend": "torch"})
+    algorithm.export_policy_checkpoint(str(tmp_path))
+    policy = PPOTorchPolicy.from_checkpoint(str(tmp_path))
+    expected = algorithm.get_policy().compute_actions(np.zeros((1, 4), np.float32))[2]
+    assert np.array_equal(
+        policy.compute_actions(np.zeros((1, 4), np.float32))[2]["vf_preds"], expected["vf_preds"]
+    )
+
+
+def test_a_policy_class_of_the_user_s_own():
+    class Own(PPOTorchPolicy):
+        def postprocess_trajectory(self, sample_batch, other_agent_batches=None, episode=None):
+            sample_batch["advantages"] = np.arange(len(sample_batch), dtype=np.float32)
+            sample_batch["value_targets"] = np.zeros(len(sample_batch), np.float32)
+            return sample_batch
+
+    class OwnPPO(PPO):
+        @classmethod
+        def get_default_policy_class(cls, config):
+            return Own
+
+    algorithm = OwnPPO(config={**SMALL, "env": "CartPole-v1"})
+    batch = algorithm.sample(100)
+    assert batch["advantages"][0] == 0.0 and batch["advantages"][1] == 1.0
+    assert isinstance(algorithm.get_policy(), Own)
+    algorithm.train()
