@@ -385,8 +385,9 @@ def test_removal_ends_what_runs_inside(group, tmp_path):
     ray.util.remove_placement_group(group)
     with pytest.raises(errors.WorkerCrashedError):
         ray.get(running, timeout=30)
-    with pytest.raises(errors.TaskPlacementGroupRemoved):
-        ray.get(queued, timeout=30)
+    if not PEER:  # in Ray it may wait without end (docs/user/differences.md)
+        with pytest.raises(errors.TaskPlacementGroupRemoved):
+            ray.get(queued, timeout=30)
 
 
 def test_removal_ends_the_actors_inside(group):
