@@ -70,6 +70,7 @@ class TuneController:
         self._paused: dict[str, Trial] = {}
         self._live: dict[str, Trial] = {}  # has a process, or has asked for one
         self._saving: dict[str, str] = {}  # what happens after the checkpoint: "stop" or "pause"
+        self._restored: set[str] = set()  # of an earlier life, not started in this one
         self._stopping = False
         self.turn = 0
         self.failed_with: BaseException | None = None
@@ -107,6 +108,7 @@ class TuneController:
             self._trials.append(trial)
             if not trial.is_finished():
                 self._pending[trial.trial_id] = trial
+                self._restored.add(trial.trial_id)
                 trial.status = Trial.PENDING
                 self._scheduler.on_trial_add(self, trial)
 
@@ -174,6 +176,7 @@ class TuneController:
         if trial.restore_from is None:
             trial.restore_from = trial.checkpoint
         self._rewind(trial)
+        self._state.commit()  # a directory without a row in the journal would be nobody's after a crash
         self._actors.start(trial)
 
     def _rewind(self, trial: Trial) -> None:
@@ -182,7 +185,10 @@ class TuneController:
         if trial.restore_from is not None and own is None:
             return  # it goes on from another's checkpoint, with its own past
         reported = own.reported if own else 0
-        if trial.reported > reported:
+        # Files are written before the journal: after a crash they may hold a result more than that.
+        restored = trial.trial_id in self._restored
+        self._restored.discard(trial.trial_id)
+        if trial.reported > reported or restored:
             results = self._state.rewind(trial, reported)
             self._callbacks.call(
                 "on_trial_rewind",

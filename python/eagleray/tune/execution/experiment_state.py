@@ -58,9 +58,9 @@ class ExperimentState:
 
     def rewind(self, trial: Trial, reported: int) -> list[dict[str, Any]]:
         """Forgets all but the first `reported` results of a trial; gives these."""
-        self._commit()
+        self.commit()
         self._journal.drop_results_after(trial.trial_id, reported)
-        self._commit()
+        self.commit()
         results = list(self._journal.results(trial.trial_id))
         replay(trial, results)
         return results
@@ -81,8 +81,7 @@ class ExperimentState:
         if at_once or began >= self._next_state:
             self._keep_states(source, scheduler, callbacks)
             self._next_state = time.monotonic() + (time.monotonic() - began) / STATE_COST_MAX
-        if self._changed or self._results or self._after or self._journal.is_open:
-            self._commit()
+        self.commit()
 
     def _keep_states(self, source: Any, scheduler: Any, callbacks: Any) -> None:
         states = {
@@ -99,7 +98,10 @@ class ExperimentState:
                 self._cannot_write(error)
                 return
 
-    def _commit(self) -> None:
+    def commit(self) -> None:
+        """Makes everything so far durable."""
+        if not (self._changed or self._results or self._after or self._journal.is_open):
+            return
         try:
             for trial in self._changed.values():
                 self._put(trial)
@@ -143,7 +145,7 @@ class ExperimentState:
         )
 
     def close(self) -> None:
-        self._commit()
+        self.commit()
         self._journal.close()
 
 

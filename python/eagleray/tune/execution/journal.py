@@ -53,8 +53,7 @@ class Journal:
                 raise ValueError(
                     f"{path} was written by a newer eagleray (version {version} of the journal)"
                 )
-            connection.executescript(_SCHEMA)
-            connection.execute(f"PRAGMA user_version={VERSION}")
+            connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={VERSION}; COMMIT")
         except sqlite3.DatabaseError as error:
             connection.close()
             raise ValueError(
@@ -66,9 +65,11 @@ class Journal:
     def read(cls, directory: str | Path) -> Journal:
         """An existing journal, to look at only. FileNotFoundError: there is none."""
         path = cls.path_in(directory)
-        if not path.exists():
-            raise FileNotFoundError(f"there is no experiment in {directory} (no {JOURNAL_FILE})")
-        return cls(sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None))
+        if path.exists():
+            connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
+            if connection.execute("PRAGMA user_version").fetchone()[0]:  # 0: it is being made
+                return cls(connection)
+        raise FileNotFoundError(f"there is no experiment in {directory} (no {JOURNAL_FILE})")
 
     def _write(self, statement: str, values: tuple[Any, ...]) -> None:
         if not self._open:

@@ -10,7 +10,6 @@ import os
 import time
 from collections import deque
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import eagleray as ray
@@ -75,7 +74,7 @@ class TrialActors:
 
     def start(self, trial: Trial) -> None:
         """Starts a trial from `trial.restore_from`; asks for the first result."""
-        Path(trial.local_path).mkdir(parents=True, exist_ok=True)
+        os.makedirs(trial.local_path, exist_ok=True)
         waiting = self._waiting.get(trial.placement_group_factory)
         process = waiting.popleft() if waiting else self._new_process(trial)
         self._start_in(process, trial)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections import deque
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from ..checkpoint import Checkpoint
@@ -97,7 +97,7 @@ class Trial:
 
     @property
     def local_path(self) -> str:
-        return str(Path(self.local_experiment_path) / self.dirname)
+        return f"{self.local_experiment_path}/{self.dirname}"
 
     @property
     def logdir(self) -> str:
@@ -111,7 +111,7 @@ class Trial:
             self.trial_id,
             self.trial_name,
             self.local_path,
-            Path(self.local_experiment_path).name,
+            os.path.basename(self.local_experiment_path),
             self.local_experiment_path,
             self.placement_group_factory,
         )
@@ -132,7 +132,7 @@ class Trial:
 
     @property
     def error_file(self) -> str | None:
-        return str(Path(self.local_path) / "error.txt") if self.error_message else None
+        return f"{self.local_path}/error.txt" if self.error_message else None
 
     def set_config(self, config: dict[str, Any]) -> None:
         self.config = config

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -28,10 +29,9 @@ class JsonLoggerCallback(LoggerCallback):
 
     def log_trial_start(self, trial: Any) -> None:
         self._close(trial)
-        directory = Path(trial.local_path)
-        directory.mkdir(parents=True, exist_ok=True)
+        os.makedirs(trial.local_path, exist_ok=True)
         self.update_config(trial, trial.config)
-        self._files[trial.trial_id] = open(directory / RESULT_FILE, "a", buffering=1)
+        self._files[trial.trial_id] = open(f"{trial.local_path}/{RESULT_FILE}", "a", buffering=1)
 
     def log_trial_result(self, iteration: int, trial: Any, result: dict[str, Any]) -> None:
         config = self._configs.get(trial.trial_id)
@@ -51,10 +51,11 @@ class JsonLoggerCallback(LoggerCallback):
 
     def update_config(self, trial: Any, config: dict[str, Any]) -> None:
         """Writes the config again, after a scheduler has changed it."""
-        directory = Path(trial.local_path)
         self._configs[trial.trial_id] = to_json.dumps(config)
-        (directory / PARAMS_FILE).write_text(to_json.dumps(config, indent=2, sort_keys=True))
-        (directory / PARAMS_PICKLE_FILE).write_bytes(cloudpickle.dumps(config))
+        with open(f"{trial.local_path}/{PARAMS_FILE}", "w") as file:
+            file.write(to_json.dumps(config, indent=2, sort_keys=True))
+        with open(f"{trial.local_path}/{PARAMS_PICKLE_FILE}", "wb") as pickled:
+            pickled.write(cloudpickle.dumps(config))
 
     def _close(self, trial: Any) -> None:
         self._configs.pop(trial.trial_id, None)
@@ -73,16 +74,13 @@ class CSVLoggerCallback(LoggerCallback):
 
     def log_trial_start(self, trial: Any) -> None:
         self._close(trial)
-        path = Path(trial.local_path) / PROGRESS_FILE
-        path.parent.mkdir(parents=True, exist_ok=True)
-        columns: list[str] = []
-        if path.exists() and path.stat().st_size:
-            with open(path, newline="") as file:
-                columns = next(csv.reader(file), [])
-        file = open(path, "a", buffering=1, newline="")
+        os.makedirs(trial.local_path, exist_ok=True)
+        file = open(f"{trial.local_path}/{PROGRESS_FILE}", "a+", buffering=1, newline="")
         self._files[trial.trial_id] = file
-        if columns:
-            self._writers[trial.trial_id] = _writer(file, columns)
+        if file.tell():  # it goes on: with the columns that are there
+            file.seek(0)
+            self._writers[trial.trial_id] = _writer(file, next(csv.reader(file), []))
+            file.seek(0, os.SEEK_END)
 
     def log_trial_result(self, iteration: int, trial: Any, result: dict[str, Any]) -> None:
         row = _row(result)
