@@ -43,7 +43,7 @@ def test_what_is_planned_says_so(module, name):
 
 
 @only_ours
-@pytest.mark.parametrize("package", ["data", "serve", "train", "workflow"])
+@pytest.mark.parametrize("package", ["data", "serve", "workflow"])
 def test_whole_packages_say_so(package):
     with pytest.raises(NotImplementedError, match=package):
         _ = module_of(package).anything

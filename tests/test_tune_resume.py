@@ -79,7 +79,7 @@ def results_of(directory):
         assert trial.status == "TERMINATED"
         lines = (Path(trial.local_path) / "result.json").read_text().splitlines()
         values = [json.loads(line)["value"] for line in lines]
-        in_journal = [row["value"] for row in analysis._results_of(trial)]
+        in_journal = [row["value"] for row in analysis.results_of(trial)]
         assert values == in_journal, "the file and the journal tell the same"
         csv = (Path(trial.local_path) / "progress.csv").read_text().splitlines()
         assert len(csv) == len(values) + 1
@@ -91,8 +91,10 @@ def kill_when(directory, process, steps):
     """SIGKILL of the driver when its trials have begun so many steps."""
     began = directory / "began"
     wait_for(
-        lambda: process.poll() is not None
-        or (began.exists() and len(began.read_text().splitlines()) >= steps),
+        lambda: (
+            process.poll() is not None
+            or (began.exists() and len(began.read_text().splitlines()) >= steps)
+        ),
         30,
     )
     process.send_signal(signal.SIGKILL)

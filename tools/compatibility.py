@@ -40,6 +40,28 @@ BUILT = {
     "job_config": "JobConfig LoggingConfig",
     "runtime_context": "RuntimeContext get_runtime_context",
     "runtime_env": "RuntimeEnv RuntimeEnvConfig",
+    "air": "Checkpoint CheckpointConfig FailureConfig Result RunConfig session",
+    "air.session": "get_checkpoint get_experiment_name get_local_rank get_trial_dir get_trial_id "
+    "get_trial_name get_trial_resources get_world_rank get_world_size report",
+    "train": "Checkpoint CheckpointConfig FailureConfig Result RunConfig SyncConfig get_checkpoint "
+    "get_context report",
+    "tune": "Analysis CLIReporter Callback Checkpoint CheckpointConfig Experiment ExperimentAnalysis "
+    "FailureConfig JupyterNotebookReporter PlacementGroupFactory ProgressReporter Result "
+    "ResultGrid ResumeConfig RunConfig Stopper SyncConfig Trainable TuneConfig TuneContext "
+    "TuneError Tuner checkpoint_dir choice create_scheduler create_searcher get_checkpoint "
+    "get_context get_trial_dir get_trial_id get_trial_name get_trial_resources grid_search "
+    "is_session_enabled lograndint loguniform qlograndint qloguniform qrandint qrandn "
+    "quniform randint randn register_env register_trainable report run run_experiments "
+    "sample_from uniform with_parameters with_resources",
+    "tune.experiment": "Experiment Trial",
+    "tune.logger": "CSVLoggerCallback DEFAULT_LOGGERS JsonLoggerCallback LoggerCallback TBXLoggerCallback "
+    "pretty_print",
+    "tune.registry": "get_trainable_cls is_function_trainable register_env register_input register_trainable "
+    "registry_contains_input registry_get_input validate_trainable",
+    "tune.stopper": "CombinedStopper DictStopper ExperimentPlateauStopper FunctionStopper "
+    "MaximumIterationStopper NoopStopper Stopper TimeoutStopper TrialPlateauStopper",
+    "tune.trainable": "FunctionTrainable Trainable with_parameters with_resources wrap_function",
+    "tune.utils": "flatten_dict unflatten_dict",
     "types": "ObjectRef",
     "util": "ActorPool accelerators as_completed deregister_serializer disable_log_once_globally "
     "enable_periodic_logging get_current_placement_group get_node_instance_id get_node_ip_address "
@@ -57,7 +79,21 @@ BUILT = {
     "util.serialization": "deregister_serializer register_serializer",
 }
 # Names of older releases that programs still use; Ray itself has them no more.
-OLDER = {"": {"LOCAL_MODE", "ObjectID"}, "internal": {"free"}}
+OLDER = {
+    "": {"LOCAL_MODE", "ObjectID"},
+    "air": {"Checkpoint", "session"},
+    "air.session": {"get_checkpoint", "report"},
+    "internal": {"free"},
+    "tune": {
+        "Analysis",
+        "checkpoint_dir",
+        "get_trial_dir",
+        "get_trial_id",
+        "get_trial_name",
+        "get_trial_resources",
+        "is_session_enabled",
+    },
+}
 # Built by name only, outside of the placeholders: the name exists and raises.
 RAISES = {"": {"timeline"}}
 # Public in Ray by accident, or of no use outside of it.

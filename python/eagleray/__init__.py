@@ -86,7 +86,9 @@ _SUBMODULES = {
     "internal",
     "job_config",
     "experimental",
+    "air",
     "rllib",
+    "train",
     "tune",
 }
 __all__ = [

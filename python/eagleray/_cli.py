@@ -3,6 +3,7 @@ command line is wrong."""
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import runpy
@@ -107,7 +108,29 @@ def _labels_file(
     return {key.strip(" \"'"): value.strip(" \"'") for key, value in pairs}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _WithLibraries(click.Group):
+    """Finds the commands of libraries in their own modules, which are imported when they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *_installed_libraries()])
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name in _installed_libraries():
+            command: click.Command = importlib.import_module(_LIBRARIES[name]).cli
+            return command
+        return super().get_command(ctx, name)
+
+
+# name of the command: module whose `cli` it is
+_LIBRARIES = {"tune": "eagleray.tune.cli", "rllib": "eagleray.rllib.cli"}
+
+
+def _installed_libraries() -> list[str]:
+    here = os.path.dirname(__file__)
+    return [name for name in _LIBRARIES if os.path.exists(os.path.join(here, name, "cli.py"))]
+
+
+@click.group(cls=_WithLibraries, context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
     """eagleray: tasks, actors and objects across processes, with Ray's API.
 

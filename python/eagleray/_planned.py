@@ -49,7 +49,14 @@ PLANNED: dict[str, tuple[str, str, str]] = {
         "",
     ),
     "serve": ("eagleray.serve", "", ""),
-    "train": ("eagleray.train", "", ""),
+    "train": (
+        "eagleray.train",
+        "BackendConfig CheckpointConsistencyMode CheckpointUploadMode ControllerError DataConfig LoggingConfig "
+        "NCCLHangError PreemptionError PreemptionInfo ReportedCheckpoint ReportedCheckpointStatus ScalingConfig "
+        "TrainContext TrainingFailedError UserCallback ValidationConfig ValidationFn ValidationTaskConfig "
+        "WorkerGroupError",
+        "get_all_reported_checkpoints get_dataset_shard get_preemption_info",
+    ),
     "util": (
         "the debugger and the ray:// client",
         "",
@@ -100,7 +107,6 @@ PLANNED: dict[str, tuple[str, str, str]] = {
 WHOLE = {
     "data",
     "serve",
-    "train",
     "workflow",
     "widgets",
     "autoscaler",

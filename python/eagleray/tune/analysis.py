@@ -190,11 +190,12 @@ class ExperimentAnalysis:
         return _pandas().DataFrame(rows)
 
     def _best_row(self, trial: Trial, metric: str, mode: str) -> dict[str, Any] | None:
-        rows = [row for row in self._results_of(trial) if lookup(row, metric) is not None]
+        rows = [row for row in self.results_of(trial) if lookup(row, metric) is not None]
         pick = max if mode == "max" else min
         return pick(rows, key=lambda row: lookup(row, metric)) if rows else None
 
-    def _results_of(self, trial: Trial) -> list[dict[str, Any]]:
+    def results_of(self, trial: Trial) -> list[dict[str, Any]]:
+        """All results of a trial, in order, from the journal. Not in Ray."""
         from .execution.journal import Journal
 
         if self.experiment_path is None:
@@ -208,7 +209,7 @@ class ExperimentAnalysis:
 
     def dataframe_of(self, trial: Trial) -> Any:
         """All results of one trial as a pandas data frame."""
-        return _pandas().DataFrame([flatten(row) for row in self._results_of(trial)])
+        return _pandas().DataFrame([flatten(row) for row in self.results_of(trial)])
 
     def fetch_trial_dataframes(self) -> dict[str, Any]:
         return self.trial_dataframes

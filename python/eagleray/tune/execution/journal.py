@@ -53,7 +53,9 @@ class Journal:
                 raise ValueError(
                     f"{path} was written by a newer eagleray (version {version} of the journal)"
                 )
-            connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={VERSION}; COMMIT")
+            connection.executescript(
+                f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={VERSION}; COMMIT"
+            )
         except sqlite3.DatabaseError as error:
             connection.close()
             raise ValueError(

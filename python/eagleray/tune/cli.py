@@ -1,0 +1,214 @@
+"""`eagleray tune`: looks at experiments, also while they run."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .analysis import ExperimentAnalysis
+from .execution.journal import Journal
+from .experiment.trial import Trial
+from .result import default_results_dir
+from .utils.flatten import lookup
+from .utils.table import cell, text_table
+
+_PLOT_TRIALS_MAX = 30
+
+
+@click.group()
+def cli() -> None:
+    """Look at experiments of Tune, also while they run.
+
+    \b
+    eagleray tune ls                           experiments under ~/ray_results
+    eagleray tune show NAME                    the trials of one
+    eagleray tune best NAME -m loss --mode min its best trial and config
+    eagleray tune plot NAME -m loss            curves of all trials as a PNG
+
+    NAME is an experiment's directory, or its name under the results directory.
+    """
+
+
+def _find(name: str) -> Path:
+    for path in (Path(name).expanduser(), Path(default_results_dir()) / name):
+        if Journal.path_in(path).exists():
+            return path
+    raise click.ClickException(
+        f"there is no experiment {name!r}, neither as a path nor in {default_results_dir()}. "
+        "`eagleray tune ls` lists those there are"
+    )
+
+
+def _analysis(name: str, metric: str | None = None, mode: str | None = None) -> ExperimentAnalysis:
+    try:
+        return ExperimentAnalysis(_find(name), metric, mode)
+    except (ValueError, FileNotFoundError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+@cli.command()
+@click.argument("directory", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def ls(directory: str | None, as_json: bool) -> None:
+    """Experiments in DIRECTORY (the results directory), the newest last."""
+    root = Path(directory or default_results_dir()).expanduser()
+    rows = []
+    for path in sorted(root.glob("*"), key=lambda path: path.stat().st_mtime):
+        if Journal.path_in(path).exists():
+            rows.append(_summary(path))
+    if as_json:
+        click.echo(json.dumps(rows))
+        return
+    if not rows:
+        click.echo(f"There are no experiments in {root}.")
+        return
+    header = ["experiment", "trials", "ended", "failed", "changed"]
+    click.echo(text_table(header, [[str(row[name]) for name in header] for row in rows], {1, 2, 3}))
+
+
+def _summary(path: Path) -> dict[str, Any]:
+    try:
+        statuses = [row[3] for row in Journal.read(path).trials()]
+    except (ValueError, FileNotFoundError):
+        statuses = []
+    changed = time.strftime("%Y-%m-%d %H:%M", time.localtime(Journal.path_in(path).stat().st_mtime))
+    return {
+        "experiment": path.name,
+        "trials": len(statuses),
+        "ended": statuses.count(Trial.TERMINATED),
+        "failed": statuses.count(Trial.ERROR),
+        "changed": changed,
+    }
+
+
+@cli.command()
+@click.argument("name")
+@click.option("-m", "--metric", multiple=True, help="Show this metric; may be given several times.")
+@click.option("--sort", help="Sort by this metric.")
+@click.option("--desc", is_flag=True, help="Largest first.")
+@click.option(
+    "--limit", type=int, default=50, show_default=True, help="Show at most so many trials."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with all of each last result.")
+def show(
+    name: str, metric: tuple[str, ...], sort: str | None, desc: bool, limit: int, as_json: bool
+) -> None:
+    """The trials of an experiment: their state, settings and last results."""
+    analysis = _analysis(name)
+    trials = analysis.trials
+    if sort:
+        with_value = [t for t in trials if lookup(t.last_result, sort) is not None]
+        trials = sorted(with_value, key=lambda t: lookup(t.last_result, sort), reverse=desc)
+    if as_json:
+        rows = [
+            {
+                "name": t.trial_name,
+                "status": t.status,
+                "config": t.config,
+                "last_result": t.last_result,
+            }
+            for t in trials[:limit]
+        ]
+        click.echo(json.dumps(rows, default=repr))
+        return
+    from .progress_reporter import TuneReporterBase
+
+    reporter = TuneReporterBase(
+        metric_columns=list(metric) or None, max_progress_rows=limit, metric=analysis.default_metric
+    )
+    header, rows_of_text, more = (
+        reporter.table(trials, False) if not sort else _sorted(reporter, trials, limit)
+    )
+    click.echo(text_table(header, rows_of_text, set(range(3, len(header)))))
+    if more:
+        click.echo(more)
+    errors, failed, count = reporter.errors(trials)
+    if count:
+        click.echo(f"Number of errored trials: {count}\n{text_table(errors, failed, {1})}")
+
+
+def _sorted(reporter: Any, trials: list[Trial], limit: int) -> Any:
+    header, rows, _ = reporter.table(trials, False)
+    place = {trial.trial_name: i for i, trial in enumerate(trials)}
+    return header, sorted(rows, key=lambda row: place[row[0]])[:limit], ""
+
+
+@cli.command()
+@click.argument("name")
+@click.option("-m", "--metric", help="What is optimised; by default what the experiment was told.")
+@click.option("--mode", type=click.Choice(["min", "max"]))
+@click.option(
+    "--scope",
+    default="last",
+    show_default=True,
+    type=click.Choice(["last", "avg", "last-5-avg", "last-10-avg", "all"]),
+    help="Which of a trial's values count.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def best(name: str, metric: str | None, mode: str | None, scope: str, as_json: bool) -> None:
+    """The best trial of an experiment: its config, its value, its directory."""
+    analysis = _analysis(name, metric, mode)
+    try:
+        trial = analysis.get_best_trial(scope=scope)
+    except ValueError:
+        raise click.ClickException("say what is optimised: --metric NAME --mode min|max") from None
+    if trial is None:
+        raise click.ClickException(f"no trial has reported {analysis.default_metric!r}")
+    value = lookup(trial.last_result, analysis.default_metric or "")
+    if as_json:
+        row = {
+            "trial": trial.trial_name,
+            "value": value,
+            "config": trial.config,
+            "logdir": trial.local_path,
+        }
+        click.echo(json.dumps(row, default=repr))
+        return
+    click.echo(f"{trial.trial_name}: {analysis.default_metric} = {cell(value)}")
+    for path, setting in trial.evaluated_params.items():
+        click.echo(f"  {'/'.join(map(str, path))}: {setting}")
+    click.echo(f"  in {trial.local_path}")
+
+
+@cli.command()
+@click.argument("name")
+@click.option("-m", "--metric", help="The vertical axis; by default what the experiment was told.")
+@click.option("-x", default="training_iteration", show_default=True, help="The horizontal axis.")
+@click.option("-o", "--output", type=click.Path(), help="Where to write the PNG (NAME.png).")
+def plot(name: str, metric: str | None, x: str, output: str | None) -> None:
+    """Curves of the trials of an experiment as a PNG (needs matplotlib)."""
+    analysis = _analysis(name, metric)
+    metric = metric or analysis.default_metric
+    if metric is None:
+        raise click.ClickException("say what to draw: --metric NAME")
+    try:
+        import matplotlib
+    except ImportError:
+        raise click.ClickException("plot needs matplotlib: pip install matplotlib") from None
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(9, 5))
+    drawn = 0
+    for trial in analysis.trials[:_PLOT_TRIALS_MAX]:
+        points = [
+            (lookup(row, x), lookup(row, metric))
+            for row in analysis.results_of(trial)
+            if lookup(row, x) is not None and lookup(row, metric) is not None
+        ]
+        if points:
+            drawn += 1
+            axes.plot(*zip(*points, strict=True), label=trial.experiment_tag, linewidth=1.2)
+    if not drawn:
+        raise click.ClickException(f"no trial has reported {x!r} and {metric!r}")
+    axes.set_xlabel(x)
+    axes.set_ylabel(metric)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+    path = output or f"{Path(name).name}.png"
+    figure.savefig(path, dpi=120, bbox_inches="tight")
+    click.echo(path)
