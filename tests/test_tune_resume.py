@@ -21,6 +21,7 @@ TRIALS = 6
 STEPS = 8
 PROGRAM = """
 import sys
+import threading
 import eagleray as ray
 from eagleray import tune
 
@@ -30,6 +31,7 @@ class Counter(tune.Trainable):
 
     def step(self):
         self.count += 1
+        threading.Event().wait(self.config["seconds"])
         with open(self.config["began"], "a") as file:
             file.write(f"{self.trial_id} {self.count}\\n")
         return {"count": self.count, "value": self.config["x"] * self.count, "done": self.count >= STEPS}
@@ -46,7 +48,7 @@ tune.run(
     Counter,
     name="killed",
     storage_path=storage,
-    config={"x": tune.uniform(0, 1), "g": tune.grid_search([1, 2, 3]), "began": storage + "/began"},
+    config={"x": tune.uniform(0, 1), "g": tune.grid_search([1, 2, 3]), "began": storage + "/began", "seconds": float(sys.argv[3])},
     num_samples=TRIALS // 3,
     checkpoint_freq=3,
     resume="AUTO" if resume else False,
@@ -56,9 +58,17 @@ tune.run(
 """.replace("STEPS", str(STEPS)).replace("TRIALS", str(TRIALS))
 
 
-def start(directory, resume):
+def start(directory, resume, seconds=0):
+    """The program, with steps that take so long."""
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(directory), "resume" if resume else "new"],
+        [
+            sys.executable,
+            "-c",
+            PROGRAM,
+            str(directory),
+            "resume" if resume else "new",
+            str(seconds),
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -154,15 +164,15 @@ def test_200_random_kills(tmp_path, undisturbed):
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
-    process = start(tmp_path, resume=False)
+    process = start(tmp_path, resume=False, seconds=0.1)
     wait_for(lambda: (tmp_path / "began").exists(), 30)
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 0, output
-    if "interrupted" in output:  # else it had ended
-        assert f'name="killed", storage_path="{tmp_path}", resume=True' in output
-        statuses = {trial.status for trial in ExperimentAnalysis(tmp_path / "killed").trials}
-        assert "RUNNING" not in statuses
+    assert f'name="killed", storage_path="{tmp_path}", resume=True' in output
+    trials = ExperimentAnalysis(tmp_path / "killed").trials
+    assert {trial.status for trial in trials} <= {"PAUSED", "PENDING", "TERMINATED"}
+    assert all(trial.has_checkpoint for trial in trials if trial.status == "PAUSED")
     finish(tmp_path, resume=True)
 
 

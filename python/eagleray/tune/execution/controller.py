@@ -457,9 +457,11 @@ class TuneController:
         if path:
             self._keep_checkpoint(trial, Checkpoint(path))
 
-    def finish(self) -> None:
-        """Ends the processes, tells the callbacks, closes the journal."""
+    def finish(self, at_once: bool = False) -> None:
+        """Ends the processes, tells the callbacks, closes the journal. at_once: processes are killed."""
         self._actors.release_waiting()
+        if at_once:
+            self._actors.kill_all()
         self._actors.reap(until_all=True)
         self._callbacks.call("on_experiment_end", trials=self._trials)
         self._state.keep(self._source, self._scheduler, self._callbacks, at_once=True)

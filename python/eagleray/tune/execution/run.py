@@ -219,7 +219,11 @@ class _Loop:
                 )
                 self._controller.interrupt(INTERRUPT_SECONDS_MAX)
             self.seconds = time.monotonic() - began
-            self._controller.finish()
+            try:
+                self._controller.finish()
+            except KeyboardInterrupt:  # nobody waits for processes that are slow to end, then
+                self._controller.finish(at_once=True)
+                interrupted = True
             self._report(True)
         finally:
             if hasattr(self._reporter, "close"):

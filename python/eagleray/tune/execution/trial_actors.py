@@ -159,9 +159,11 @@ class TrialActors:
             if not until_all:
                 return
 
-    def waiting_for(self) -> int:
-        """How many answers are out."""
-        return len(self._asked)
+    def kill_all(self) -> None:
+        """Ends those that were told to end, at once."""
+        for _, _, process in self._ending:
+            self._kill(process)
+        self._ending.clear()
 
     def wait(self, seconds: float) -> list[Event]:
         """What has been said, after at most so many seconds of waiting for the first."""
