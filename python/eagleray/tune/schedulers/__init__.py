@@ -10,6 +10,11 @@ from .trial_scheduler import TrialScheduler
 # name of the class: module, names that create_scheduler() knows it by
 _SCHEDULERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "FIFOScheduler": (".trial_scheduler", ("fifo",)),
+    "AsyncHyperBandScheduler": (".async_hyperband", ("async_hyperband", "asynchyperband", "asha")),
+    "ASHAScheduler": (".async_hyperband", ()),
+    "HyperBandScheduler": (".hyperband", ("hyperband",)),
+    "HyperBandForBOHB": (".hb_bohb", ("hb_bohb",)),
+    "MedianStoppingRule": (".median_stopping", ("median_stopping_rule", "medianstopping")),
 }
 
 __all__ = ["TrialScheduler", "create_scheduler", *_SCHEDULERS]  # pyright: ignore
