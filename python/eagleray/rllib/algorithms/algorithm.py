@@ -144,8 +144,8 @@ class Algorithm(Trainable):
             raise ValueError(
                 "config['env'] is not set: name an environment, or give offline data as input"
             )
-        if config["env"] is None:
-            return WorkerSet(config, 0, local_env=False)
+        if config["input"] != "sampler":
+            return WorkerSet(config, 0, local_env=config["env"] is not None)
         local = count == 0 or config["create_env_on_driver"]
         return WorkerSet(config, count, local_env=bool(local))
 

@@ -39,6 +39,7 @@ class AlgorithmConfig:
     not exist and the nearest that does; build_algo() checks the values."""
 
     OWN: dict[str, Any] = {}  # a subclass's further keys, and other defaults of common ones
+    CLASSIC: dict[str, Any] = {}  # where from_dict() starts from other defaults
 
     def __init__(self, algo_class: type[Algorithm] | None = None) -> None:
         values = copy.deepcopy({**COMMON, **IGNORED})
@@ -56,7 +57,7 @@ class AlgorithmConfig:
         """The configuration that a dict of Ray 1.x or 2.x means. What it leaves out has the defaults of
         Ray 1.x where the two differ (rollout_fragment_length 200, clip_actions True)."""
         made = cls()
-        made.update_from_dict(CLASSIC_DEFAULTS)
+        made.update_from_dict({**CLASSIC_DEFAULTS, **cls.CLASSIC})
         return made.update_from_dict(config_dict)
 
     def update_from_dict(self, config_dict: Mapping[str, Any]) -> AlgorithmConfig:

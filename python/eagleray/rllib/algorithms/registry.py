@@ -12,6 +12,13 @@ __all__ = ["ALGORITHMS", "LATER", "get_algorithm_class", "get_trainer_class"]
 # name: (module below eagleray.rllib.algorithms, class)
 ALGORITHMS = {
     "PPO": ("ppo", "PPO"),
+    "A2C": ("a2c", "A2C"),
+    "A3C": ("a3c", "A3C"),
+    "PG": ("pg", "PG"),
+    "BC": ("bc", "BC"),
+    "MARWIL": ("marwil", "MARWIL"),
+    "ES": ("es", "ES"),
+    "ARS": ("ars", "ARS"),
 }
 # Known to Ray, now or once, and not here.
 LATER = (

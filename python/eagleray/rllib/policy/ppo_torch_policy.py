@@ -11,7 +11,7 @@ from ..utils.schedules import Schedule
 from .sample_batch import SampleBatch
 from .torch_policy import TorchPolicy
 
-__all__ = ["PPOTorchPolicy", "adapted_kl_coeff", "explained_variance"]
+__all__ = ["PPOTorchPolicy", "adapted_kl_coeff", "explained_variance", "masked_mean"]
 
 
 def adapted_kl_coeff(coeff: float, kl: float, target: float) -> float:
@@ -40,7 +40,7 @@ class PPOTorchPolicy(TorchPolicy):
     def loss(self, model: Any, dist_class: Any, train_batch: Any) -> Any:
         config = self.config
         outputs = self.forward(train_batch)
-        mean = _masked_mean(train_batch.get("mask"))
+        mean = masked_mean(train_batch.get("mask"))
         current = dist_class(outputs, model)
         previous = dist_class(train_batch[SampleBatch.ACTION_DIST_INPUTS], model)
         actions = self.action_tensors(train_batch[SampleBatch.ACTIONS])
@@ -97,7 +97,7 @@ class PPOTorchPolicy(TorchPolicy):
         self.kl_coeff = state.get("kl_coeff", self.kl_coeff)
 
 
-def _masked_mean(mask: Any) -> Any:
+def masked_mean(mask: Any) -> Any:
     """The mean over rows, or over those that are no padding."""
     if mask is None:
         return torch.mean

@@ -77,7 +77,7 @@ def set_algorithm_state(algorithm: Any, state: Mapping[str, Any]) -> None:
 def write_algorithm(directory: str, algorithm: Any) -> None:
     """Writes a checkpoint into a directory that exists."""
     place = Path(directory)
-    state = algorithm_state(algorithm)
+    state = algorithm.get_state()
     (place / _STATE).write_bytes(cloudpickle.dumps(state))
     for name, policy in state["policies"].items():
         _write_weights(place / "policies" / name, policy)
@@ -148,7 +148,7 @@ def read_state(checkpoint: Any) -> dict[str, Any]:
 
 
 def read_into(algorithm: Any, checkpoint: Any) -> None:
-    set_algorithm_state(algorithm, read_state(checkpoint))
+    algorithm.set_state(read_state(checkpoint))
 
 
 def rebuild(checkpoint: Any) -> Any:

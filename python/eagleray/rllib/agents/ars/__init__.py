@@ -1,0 +1,10 @@
+"""ARS by the names of Ray 1.x."""
+
+from __future__ import annotations
+
+from ...algorithms.ars.ars import ARS, ARSConfig
+
+__all__ = ["ARS", "ARSConfig", "ARSTrainer", "DEFAULT_CONFIG"]
+
+ARSTrainer = ARS
+DEFAULT_CONFIG = ARSConfig.from_dict({}).to_dict()

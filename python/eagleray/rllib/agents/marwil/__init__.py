@@ -1,0 +1,20 @@
+"""MARWIL and BC by the names of Ray 1.x."""
+
+from __future__ import annotations
+
+from ...algorithms.marwil.marwil import MARWIL, MARWILConfig
+from ...algorithms.bc.bc import BC, BCConfig
+
+__all__ = [
+    "BC",
+    "BCConfig",
+    "BCTrainer",
+    "DEFAULT_CONFIG",
+    "MARWIL",
+    "MARWILConfig",
+    "MARWILTrainer",
+]
+
+MARWILTrainer = MARWIL
+BCTrainer = BC
+DEFAULT_CONFIG = MARWILConfig.from_dict({}).to_dict()

@@ -1,0 +1,10 @@
+"""PG by the names of Ray 1.x."""
+
+from __future__ import annotations
+
+from ...algorithms.pg.pg import PG, PGConfig
+
+__all__ = ["DEFAULT_CONFIG", "PG", "PGConfig", "PGTrainer"]
+
+PGTrainer = PG
+DEFAULT_CONFIG = PGConfig.from_dict({}).to_dict()

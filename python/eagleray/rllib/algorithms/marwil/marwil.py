@@ -1,0 +1,89 @@
+"""MARWIL (Wang et al., 2018): imitation of recorded experience, better actions more than worse ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...evaluation.postprocessing import compute_advantages
+from ...offline.readers import make_reader
+from ...policy.sample_batch import MultiAgentBatch, concat_samples
+from ..algorithm import Algorithm
+from ..algorithm_config import AlgorithmConfig
+
+__all__ = ["MARWIL", "MARWILConfig"]
+
+
+class MARWILConfig(AlgorithmConfig):
+    """The settings of MARWIL, with Ray's defaults; input: where the experience is (docs/user/rllib.md)."""
+
+    OWN = {
+        "lr": 1e-4,
+        "num_env_runners": 0,
+        "train_batch_size": 2000,
+        "beta": 1.0,
+        "bc_logstd_coeff": 0.0,
+        "vf_coeff": 1.0,
+        "moving_average_sqd_adv_norm_update_rate": 1e-8,
+        "moving_average_sqd_adv_norm_start": 100.0,
+        "use_gae": False,
+        "use_critic": True,
+        "lambda_": 1.0,
+        "postprocess_inputs": True,
+    }
+
+    def __init__(self, algo_class: Any = None) -> None:
+        super().__init__(algo_class=algo_class or MARWIL)
+
+    def validate(self) -> None:
+        super().validate()
+        if self["beta"] < 0:
+            raise ValueError(f"beta must be >= 0, not {self['beta']}")
+        if self["input"] == "sampler":
+            raise ValueError("this algorithm learns from recorded experience: set input to a path")
+
+
+class MARWIL(Algorithm):
+    """One gradient step a batch of train_batch_size recorded steps."""
+
+    _config_class: Any = MARWILConfig
+
+    @classmethod
+    def get_default_policy_class(cls, config: Any) -> Any:
+        from ...policy.actor_critic_torch_policies import MARWILTorchPolicy
+
+        return MARWILTorchPolicy
+
+    def setup(self, config: Any) -> None:
+        super().setup(config)
+        self._reader = make_reader(self._algorithm_config)
+
+    def training_step(self) -> dict[str, Any]:
+        config = self._algorithm_config
+        parts: list[Any] = []
+        steps = 0
+        while steps < config.total_train_batch_size:
+            batch = self._reader.next()
+            if isinstance(batch, MultiAgentBatch):
+                raise NotImplementedError("experience of several agents cannot be learned from yet")
+            parts.extend(self._with_returns(batch))
+            steps += batch.count
+        batch = concat_samples(parts)
+        self._counters["num_env_steps_sampled"] += batch.count
+        self._counters["num_agent_steps_sampled"] += batch.count
+        return self.learn(batch, 1, None)
+
+    def _with_returns(self, batch: Any) -> list[Any]:
+        """Trajectories with discounted returns as advantages, and only the columns that learning needs."""
+        config = self._algorithm_config
+        out = []
+        for part in batch.split_by_episode():
+            if config["beta"] != 0.0 and config["postprocess_inputs"]:
+                part = compute_advantages(
+                    part, 0.0, config["gamma"], 1.0, use_gae=False, use_critic=False
+                )
+            out.append(
+                type(part)(
+                    {key: part[key] for key in ("obs", "actions", "advantages") if key in part}
+                )
+            )
+        return out
