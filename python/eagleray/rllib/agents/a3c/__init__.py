@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ...algorithms.a3c.a3c import A3C, A3CConfig
 from ...algorithms.a2c.a2c import A2C, A2CConfig
+from ...algorithms.a3c.a3c import A3C, A3CConfig
 
 __all__ = ["A2C", "A2CConfig", "A2CTrainer", "A3C", "A3CConfig", "A3CTrainer", "DEFAULT_CONFIG"]
 

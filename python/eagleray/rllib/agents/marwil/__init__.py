@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ...algorithms.marwil.marwil import MARWIL, MARWILConfig
 from ...algorithms.bc.bc import BC, BCConfig
+from ...algorithms.marwil.marwil import MARWIL, MARWILConfig
 
 __all__ = [
     "BC",
