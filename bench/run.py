@@ -1,7 +1,7 @@
 """Runs the core benchmark: ours, and with --peer ray the identical program on Ray (in .venv-ray), in
 alternation, each in a fresh process. Prints figures, their ratio, and the bound to reach.
 
-    python bench/run.py [ROW ...] [--scale] [--peer ray] [--repeat 3] [--smoke]
+    python bench/run.py [ROW ...] [--scale|--libraries] [--peer ray] [--repeat 3] [--smoke]
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-def row_module(of_scale):
+def row_module(kind):
     sys.path.insert(0, HERE)
-    return importlib.import_module("scale_rows" if of_scale else "core_rows")
+    return importlib.import_module(f"{kind}_rows")
 
 
-def side(name, rows, n, of_scale):
+def side(name, rows, n, kind):
     """In the fresh process: measures and prints one JSON line."""
-    module = row_module(of_scale)
+    module = row_module(kind)
 
     start = time.perf_counter()
     if name == "ray":
@@ -48,13 +48,12 @@ def side(name, rows, n, of_scale):
     print(json.dumps(figures))
 
 
-def run_side(name, rows, n, of_scale):
+def run_side(name, rows, n, kind):
     python = sys.executable
     if name == "ray":
         python = os.path.join(os.path.dirname(HERE), ".venv-ray", "bin", "python")
     command = [python, os.path.abspath(__file__), "--side", name, "--n", str(n), *rows]
-    if of_scale:
-        command.append("--scale")
+    command += ["--kind", kind]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=600, check=True)
     return json.loads(done.stdout.strip().splitlines()[-1])
 
@@ -67,21 +66,30 @@ def main():
     parser.add_argument("--peer", choices=["ray"])
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--smoke", action="store_true", help="tiny input; only that it runs")
-    parser.add_argument("--scale", action="store_true", help="the rows of scale_rows.py instead")
+    parser.set_defaults(kind="core")
+    for kind in ("scale", "library"):
+        parser.add_argument(
+            "--libraries" if kind == "library" else f"--{kind}",
+            action="store_const",
+            dest="kind",
+            const=kind,
+            help=f"the rows of {kind}_rows.py instead",
+        )
+    parser.add_argument("--kind", help=argparse.SUPPRESS)
     parser.add_argument("--n", type=float, default=1.0, help=argparse.SUPPRESS)
     parser.add_argument("--side", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.side:
-        side(options.side, options.rows, options.n, options.scale)
+        side(options.side, options.rows, options.n, options.kind)
         return
     n = 0.01 if options.smoke else options.n
     ours, theirs = [], []
     for _ in range(1 if options.smoke else options.repeat):
-        ours.append(run_side("eagleray", options.rows, n, options.scale))
+        ours.append(run_side("eagleray", options.rows, n, options.kind))
         if options.peer:
-            theirs.append(run_side(options.peer, options.rows, n, options.scale))
+            theirs.append(run_side(options.peer, options.rows, n, options.kind))
     print(f"{'measure':28}{'ours':>14}{options.peer or '':>14}{'times better':>14}{'reach':>12}")
-    for name, (bound, higher) in row_module(options.scale).REACH.items():
+    for name, (bound, higher) in row_module(options.kind).REACH.items():
         if name not in ours[0]:
             continue
         mine = statistics.median(run[name] for run in ours)

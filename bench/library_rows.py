@@ -1,0 +1,136 @@
+"""Rows of the libraries: what a trial of Tune costs, and an iteration of PPO. Run with `bench/run.py --libraries`; as
+core_rows: functions of (ray, n), public API only, the same program for Ray."""
+
+from __future__ import annotations
+
+import importlib
+import tempfile
+import time
+
+
+def _tune(ray):
+    return importlib.import_module(f"{ray.__name__}.tune")
+
+
+def _run(tune, *arguments, **options):
+    """tune.run() that prints nothing and leaves nothing; its seconds and the analysis."""
+    with tempfile.TemporaryDirectory() as directory:
+        began = time.perf_counter()
+        analysis = tune.run(*arguments, verbose=0, storage_path=directory, **options)
+        return time.perf_counter() - began, analysis
+
+
+def trials(ray, n):
+    """20 trivial function trials, each in a process of its own."""
+    tune = _tune(ray)
+
+    def train(config):
+        tune.report({"loss": config["x"]})
+
+    count = max(int(20 * n), 2)
+    seconds, _ = _run(
+        tune, train, config={"x": tune.uniform(0, 1)}, num_samples=count, reuse_actors=False
+    )
+    return {"tune_20_trials_s": seconds * 20 / count}
+
+
+def trials_reused(ray, n):
+    """1,000 trivial function trials in processes that are used again (100 for Ray, which takes 1.5 s a trial)."""
+    tune = _tune(ray)
+
+    def train(config):
+        tune.report({"loss": config["x"]})
+
+    count = max(int((100 if ray.__name__ == "ray" else 1_000) * n), 10)
+    seconds, _ = _run(
+        tune, train, config={"x": tune.uniform(0, 1)}, num_samples=count, reuse_actors=True
+    )
+    return {"tune_reused_ms_a_trial": seconds / count * 1e3}
+
+
+def results(ray, n):
+    """What the loop costs per result: 4 trials that report as fast as they may."""
+    tune = _tune(ray)
+    count = max(int((100 if ray.__name__ == "ray" else 2_000) * n), 10)
+
+    def train(config):
+        for step in range(count):
+            tune.report({"step": step})
+
+    seconds, _ = _run(tune, train, num_samples=4)
+    return {"tune_ms_a_result": seconds / (4 * count) * 1e3}
+
+
+def queued_trials(ray, n):
+    """How much more a trial costs when 10,000 are queued than when 1,000 are (ours only: Ray takes hours)."""
+    if ray.__name__ == "ray":
+        return {}
+    tune = _tune(ray)
+
+    def train(config):
+        tune.report({"loss": config["x"]})
+
+    def cost(count):
+        seconds, _ = _run(tune, train, config={"x": tune.uniform(0, 1)}, num_samples=count)
+        return seconds / count
+
+    few = max(int(1_000 * n), 20)
+    return {"tune_10000_to_1000_trials": cost(10 * few) / cost(few)}
+
+
+def ppo_iteration(ray, n):
+    """An iteration of PPO with the defaults of 2021: 4,000 steps, 30 epochs, two nets of 256 x 256 tanh."""
+    ppo = importlib.import_module(f"{ray.__name__}.rllib.algorithms.ppo")
+    config = ppo.PPOConfig().environment("CartPole-v1")
+    if ray.__name__ == "ray":
+        config = config.env_runners(num_env_runners=3).rl_module(
+            model_config={"fcnet_hiddens": [256, 256], "fcnet_activation": "tanh"}
+        )
+    else:
+        config = config.env_runners(num_env_runners=3)
+    config = config.training(
+        train_batch_size=4000, minibatch_size=128, num_epochs=max(int(30 * n), 1), lr=0.001
+    )
+    algorithm = config.build_algo()
+    algorithm.train()
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        algorithm.train()
+        times.append(time.perf_counter() - began)
+    algorithm.stop()
+    return {"ppo_iteration_s": sorted(times)[1]}
+
+
+def main_job(ray, n):
+    """The program that eagleray exists for, until all three trials have a mean of 200 (ours only; 600 s at most)."""
+    if ray.__name__ == "ray":
+        return {}
+    tune = _tune(ray)
+    seconds, analysis = _run(
+        tune,
+        "PPO",
+        stop={"episode_reward_mean": 200} if n >= 1 else {"training_iteration": 1},
+        time_budget_s=600,
+        config={
+            "env": "CartPole-v0",
+            "num_gpus": 0,
+            "num_workers": 3,
+            "lr": tune.grid_search([0.01, 0.001, 0.0001]),
+        },
+    )
+    reached = [t for t in analysis.trials if t.last_result.get("episode_reward_mean", 0) >= 200]
+    return {"main_job_s": seconds, "main_job_trials_solved": len(reached)}
+
+
+ROWS = [trials, trials_reused, results, queued_trials, ppo_iteration, main_job]
+# name: bound, whether higher is better
+REACH = {
+    "tune_20_trials_s": (0.6, False),
+    "tune_reused_ms_a_trial": (1.0, False),
+    "tune_ms_a_result": (0.3, False),
+    "tune_10000_to_1000_trials": (1.2, False),
+    "ppo_iteration_s": (1.5, False),
+    "main_job_s": (600.0, False),
+    "main_job_trials_solved": (1, True),
+}
