@@ -5,6 +5,7 @@ Which of the two an environment is shows in what it returns; nobody has to say i
 
 from __future__ import annotations
 
+import functools
 import inspect
 from typing import Any
 
@@ -31,7 +32,8 @@ def step_env(env: Any, action: Any) -> tuple[Any, Any, Any, Any, Any]:
 def reset_env(env: Any, seed: int | None = None, options: Any = None) -> tuple[Any, Any]:
     """env.reset() as (obs, info). seed: given to the environment in the way it takes one, if any."""
     arguments: dict[str, Any] = {}
-    names = _reset_arguments(env)
+    made: Any = type(env)
+    names = _reset_arguments(made)
     if seed is not None:
         if "seed" in names:
             arguments["seed"] = seed
@@ -56,10 +58,12 @@ def _fits(space: Any, value: Any) -> bool:
         return False
 
 
-def _reset_arguments(env: Any) -> set[str]:
+@functools.cache
+def _reset_arguments(env_class: Any) -> set[str]:
+    """Those of "seed" and "options" that reset() takes. Signatures are slow to read: once a class."""
     try:
-        parameters = inspect.signature(env.reset).parameters
-    except (TypeError, ValueError):
+        parameters = inspect.signature(env_class.reset).parameters
+    except (AttributeError, TypeError, ValueError):
         return set()
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return {"seed", "options"}

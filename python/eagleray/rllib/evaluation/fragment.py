@@ -30,6 +30,11 @@ class Fragment:
             self.columns[name] = column
         column[t] = rows
 
+    def fill(self, name: str, row: Any) -> None:
+        """Writes the same row [envs, ...] to all steps."""
+        row = np.asarray(row)
+        self.columns[name] = np.broadcast_to(row, (self.steps, *row.shape))
+
     def ensure(self, t: int) -> None:
         """Makes room for step t in a fragment of unknown length."""
         if t >= self.steps:

@@ -37,6 +37,8 @@ class SingleAgentSampler:
         self._to_env = worker.actions_to_env
         self._columns = policy.columns
         self._counts = [0] * self._envs  # episodes begun, by environment
+        self._lengths = np.zeros(self._envs, np.int32)  # of the running episodes
+        self._ids = np.zeros(self._envs, np.int64)  # theirs
         self._episodes: list[Episode] = []
         self._obs: Any = None
         self._states: list[Any] = []
@@ -90,7 +92,7 @@ class SingleAgentSampler:
                 self._step(fragment, t, everyone, explore)
             fragment.length = steps
             made.append(fragment)
-            self._unrolls += 1
+            self._number(fragment)
         return self._finish(made)
 
     def episodes(self, count: int, least_steps: int, explore: bool) -> SampleBatch:
@@ -109,9 +111,14 @@ class SingleAgentSampler:
                 active = [i for i in active if i not in over]
         fragment.length = t
         fragment.trim()
-        self._unrolls += 1
+        self._number(fragment)
         self._obs = None
         return self._finish([fragment])
+
+    def _number(self, fragment: Fragment) -> None:
+        fragment.fill(SampleBatch.AGENT_INDEX, np.asarray(self._worker.env_indices, np.int32))
+        fragment.fill(SampleBatch.UNROLL_ID, np.full(self._envs, self._unrolls, np.int32))
+        self._unrolls += 1
 
     # One step
 
@@ -164,10 +171,8 @@ class SingleAgentSampler:
         if self._previous is not None:
             fragment.put(t, SampleBatch.PREV_ACTIONS, self._previous[0])
             fragment.put(t, SampleBatch.PREV_REWARDS, self._previous[1])
-        fragment.put(t, SampleBatch.T, np.asarray([e.length for e in self._episodes], np.int32))
-        fragment.put(t, SampleBatch.EPS_ID, np.asarray([e.episode_id for e in self._episodes]))
-        fragment.put(t, SampleBatch.AGENT_INDEX, np.asarray(self._worker.env_indices, np.int32))
-        fragment.put(t, SampleBatch.UNROLL_ID, np.full(self._envs, self._unrolls, np.int32))
+        fragment.put(t, SampleBatch.T, self._lengths)
+        fragment.put(t, SampleBatch.EPS_ID, self._ids)
 
     def _env_step(self, actions: Any, active: list[int]) -> Any:
         envs = self._envs
@@ -224,6 +229,7 @@ class SingleAgentSampler:
         for i in active:
             episode = self._episodes[i]
             episode.length += 1
+            self._lengths[i] += 1
             reward = float(rewards[i])
             episode.total_reward += reward
             faulty = raws[i] is None
@@ -275,6 +281,7 @@ class SingleAgentSampler:
         number = self._worker.env_indices[index] * (1 << 32) + self._counts[index]
         episode = Episode(number, index, self._worker, self._worker.policy_for)
         self._counts[index] += 1
+        self._ids[index], self._lengths[index] = number, 0
         if self._watched:
             self._call("on_episode_created", episode, index)
         return episode

@@ -24,6 +24,7 @@ class ActionColumns:
         self.space = space
         self.leaves = flat_spaces(space)
         self.nested = hasattr(space, "spaces")
+        self._discrete = isinstance(space, spaces.Discrete)
         self._sizes = [int(np.prod(leaf.shape or (1,), dtype=int)) for leaf in self.leaves]
 
     @property
@@ -62,7 +63,7 @@ class ActionColumns:
 
     def one(self, batch: Any, index: int) -> Any:
         """The action of one row of to_batch(), in the types of the space."""
-        return _row(self.space, batch, index)
+        return int(batch[index]) if self._discrete else _row(self.space, batch, index)
 
     def flatten(self, action: Any) -> Any:
         """One action of the environment's as a row."""
