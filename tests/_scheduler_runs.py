@@ -12,12 +12,21 @@ import json
 import math
 import os
 import sys
+from types import SimpleNamespace
 
 
 class FakeTrial:
     PENDING, RUNNING, PAUSED, TERMINATED, ERROR = "PENDING RUNNING PAUSED TERMINATED ERROR".split()
     is_saving = False
     checkpoint = restore_from = None
+    temporary_state = SimpleNamespace(saving_to=None)
+    run_metadata = SimpleNamespace(  # Ray's trials have one
+        checkpoint_manager=SimpleNamespace(
+            checkpoint_config=SimpleNamespace(num_to_keep=None),
+            _latest_checkpoint_result=None,
+            latest_checkpoint_result=None,
+        )
+    )
 
     def __init__(self, number, config=None):
         self.number, self.trial_id = number, f"t{number:03d}"
@@ -82,6 +91,20 @@ class FakeController:
     def pause_trial(self, trial, should_checkpoint=True):
         trial.status = trial.PAUSED
 
+    def save_trial(self, trial, *args, **kwargs):
+        return object()
+
+    _schedule_trial_save = save_trial
+
+    def is_saving(self, trial):
+        return False
+
+    def get_trial(self, trial_id):
+        return next(trial for trial in self.trials if trial.trial_id == trial_id)
+
+    def go_on_from(self, trial, checkpoint):
+        pass
+
     def stop_trial(self, trial):
         if not trial.is_finished():
             self.scheduler.on_trial_remove(self, trial)
@@ -90,7 +113,7 @@ class FakeController:
 
 def run(module, case):
     scheduler = getattr(importlib.import_module(module), case["kind"])(**case["options"])
-    trials = [FakeTrial(number) for number in range(len(case["curves"]))]
+    trials = [FakeTrial(number, case.get("config")) for number in range(len(case["curves"]))]
     controller = FakeController(scheduler, trials, case["slots"])
     for trial in trials:
         scheduler.on_trial_add(controller, trial)
@@ -123,7 +146,7 @@ def step(controller, trial, curve):
         trial.status = {
             "PAUSE": trial.PAUSED,
             "STOP": trial.TERMINATED,
-            "NOOP": trial.status,
+            "NOOP": trial.status,  # the scheduler did it
             "CONTINUE": trial.RUNNING,
         }[decision]
     trial.last_result = result

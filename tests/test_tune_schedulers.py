@@ -9,13 +9,25 @@ from pathlib import Path
 
 import pytest
 from _scheduler_runs import FakeController, FakeTrial, run, step
+from _support import ray
+from eagleray import tune
 from eagleray.tune import schedulers
+from eagleray.tune.execution.lending import LentCheckpoints
+from eagleray.tune.experiment.checkpoints import CheckpointList
 from eagleray.tune.schedulers import create_scheduler
+from eagleray.tune.schedulers.explore import explore
 
 pytestmark = pytest.mark.only_eagleray
 OURS = "eagleray.tune.schedulers"
 RAY_PYTHON = Path(__file__).resolve().parent.parent / ".venv-ray/bin/python"
 MAX = {"metric": "score", "mode": "max"}
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    ray.init(num_cpus=4)
+    yield
+    ray.shutdown()
 
 
 def curves(count, length, seed, noise=0.3):
@@ -60,6 +72,20 @@ CASES = {
     "median, by iteration": case(
         "MedianStoppingRule", 20, 20, 6, time_attr="training_iteration", grace_period=1, mode="min"
     ),
+}
+
+# One best trial and one value, so that nothing is left to chance.
+PBT = {"perturbation_interval": 3, "hyperparam_mutations": {"lr": [1]}, "log_config": False}
+CASES |= {
+    f"pbt, {name}": case("PopulationBasedTraining", 4, 20, slots, **PBT, **options)
+    | {"config": {"lr": 1}}
+    for name, slots, options in (
+        ("all run", 4, {}),
+        ("some wait", 2, {}),
+        ("burn in", 4, {"burn_in_period": 6, "mode": "min"}),
+        ("in step", 4, {"synch": True}),
+        ("in step, some wait", 3, {"synch": True}),
+    )
 }
 
 
@@ -150,6 +176,11 @@ def test_brackets_of_asha_begin_one_rung_later_each():
         ("ASHAScheduler", {"brackets": 0}, "brackets"),
         ("HyperBandScheduler", {"max_t": 0}, "max_t"),
         ("MedianStoppingRule", {"mode": "best"}, "mode"),
+        ("PopulationBasedTraining", {}, "hyperparam_mutations"),
+        ("PopulationBasedTraining", {"hyperparam_mutations": {"a": 1}}, "'a' must be"),
+        ("PopulationBasedTraining", {**PBT, "quantile_fraction": 0.6}, "quantile_fraction"),
+        ("PopulationBasedTraining", {**PBT, "perturbation_interval": 0}, "perturbation_interval"),
+        ("PopulationBasedTrainingReplay", {"policy_file": "/none"}, "no policy file"),
     ],
 )
 def test_limits_that_cannot_be_are_refused(kind, options, text):
@@ -166,3 +197,158 @@ def test_without_a_metric_nothing_can_be_compared(name):
         scheduler.on_trial_add(None, FakeTrial(0))
     assert scheduler.set_search_properties("loss", "min")
     assert not scheduler.set_search_properties("loss", "min")
+
+
+class Climbs(tune.Trainable):
+    """Gets `speed` nearer with each step."""
+
+    def setup(self, config):
+        self.place = 0.0
+
+    def step(self):
+        self.place += self.config["speed"]
+        return {"score": self.place}
+
+    def save_checkpoint(self, checkpoint_dir):
+        return {"place": self.place}
+
+    def load_checkpoint(self, checkpoint):
+        self.place = checkpoint["place"]
+
+
+def climbs(config):
+    checkpoint = tune.get_checkpoint()
+    place = checkpoint.to_dict()["place"] if checkpoint else 0.0
+    while True:
+        place += config["speed"]
+        tune.report({"score": place}, checkpoint=tune.Checkpoint.from_dict({"place": place}))
+
+
+def lines_of(path):
+    return [json.loads(line) for line in Path(path).open()]
+
+
+@pytest.mark.parametrize("trainable", [Climbs, climbs])
+@pytest.mark.parametrize("options", [{}, {"synch": True}])
+@pytest.mark.parametrize("keep", [None, 1])
+def test_pbt_moves_the_worst_to_where_the_best_are(cluster, trainable, options, keep, tmp_path):
+    scheduler = schedulers.PopulationBasedTraining(
+        time_attr="training_iteration",
+        perturbation_interval=3,
+        hyperparam_mutations={"speed": [10.0]},
+        **options,
+    )
+
+    def stop(trial_id, result):
+        """Processes start when they can: none ends before one has taken another's place."""
+        return result["training_iteration"] >= 12 and not scheduler.debug_string().endswith(
+            " 0 perturbs"
+        )
+
+    analysis = tune.run(
+        trainable,
+        name="pbt",
+        config={"speed": tune.grid_search([1.0, 1.0, 1.0, 10.0])},
+        metric="score",
+        mode="max",
+        stop=stop,
+        time_budget_s=60,
+        scheduler=scheduler,
+        checkpoint_config=tune.CheckpointConfig(num_to_keep=keep),
+        storage_path=str(tmp_path),
+        verbose=0,
+    )
+    assert all(trial.status == "TERMINATED" for trial in analysis.trials)
+    by_tag = {trial.experiment_tag.split("@")[0]: trial for trial in analysis.trials}
+    changed = [trial for trial in analysis.trials if "@perturbed[speed=10]" in trial.experiment_tag]
+    assert changed
+    rows = lines_of(tmp_path / "pbt" / "pbt_global.txt")
+    assert scheduler.debug_string().endswith(f" {len(rows)} perturbs")
+    for trial in changed:
+        own, other, _, _, _, config = lines_of(
+            tmp_path / "pbt" / f"pbt_policy_{trial.trial_id}.txt"
+        )[-1]
+        assert by_tag[own] is trial
+        assert config == trial.config == {"speed": 10.0}
+        assert json.loads((Path(trial.local_path) / "params.json").read_text()) == config
+        results = lines_of(f"{trial.local_path}/result.json")
+        first = next(index for index, row in enumerate(results) if "@" in row["experiment_tag"])
+        assert all(row["config"] == config for row in results[first:])
+        theirs = {
+            row["score"]
+            for trial in analysis.trials
+            for row in lines_of(f"{trial.local_path}/result.json")
+        }
+        assert results[first]["score"] - 10 in theirs
+        assert other in by_tag
+
+
+def test_a_policy_is_replayed_from_the_checkpoint_on(cluster, tmp_path):
+    rows = [
+        ["1_old", "7_gone", 2, 2, {"speed": 9}, {"speed": 8}],
+        ["2_other", "0_first", 3, 3, {"speed": 1.0}, {"speed": 2.0}],
+        ["3_own", "2_other", 6, 7, {"speed": 2.0}, {"speed": 5.0}],
+    ]
+    policy = tmp_path / "pbt_policy_x.txt"
+    policy.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    replay = schedulers.PopulationBasedTrainingReplay(str(policy))
+    assert replay.config == {"speed": 1.0}
+    analysis = tune.run(
+        Climbs,
+        scheduler=replay,
+        stop={"training_iteration": 12},
+        storage_path=str(tmp_path),
+        verbose=0,
+    )
+    (trial,) = analysis.trials
+    scores = [json.loads(line)["score"] for line in (Path(trial.local_path) / "result.json").open()]
+    assert scores == [1, 2, 3, 5, 7, 9, 11, 16, 21, 26, 31, 36]
+    with pytest.raises(ValueError, match="num_samples"):
+        replay.on_trial_add(None, FakeTrial(9))
+
+
+def test_what_a_changed_config_may_be():
+    config = {"a": 2, "b": 1.0, "c": "x", "n": {"d": 10}, "rest": [1]}
+    mutations = {
+        "a": [1, 2, 3],
+        "b": tune.uniform(0, 1),
+        "c": lambda: "y",
+        "n": {"d": tune.randint(1, 20)},
+    }
+    seen = [explore(config, mutations, 0.0)[0] for _ in range(50)]
+    assert {one["a"] for one in seen} == {1, 3}
+    assert {one["b"] for one in seen} == {1.2, 0.8}
+    assert {one["n"]["d"] for one in seen} == {12, 8}
+    assert all(one["c"] == "x" and one["rest"] == [1] for one in seen)
+    again = [explore(config, mutations, 1.0)[0] for _ in range(50)]
+    assert {one["c"] for one in again} == {"y"}
+    assert all(0 <= one["b"] <= 1 for one in again)
+    assert config["n"] == {"d": 10}
+    assert explore(config, {}, 0, custom=lambda c: {**c, "a": 7})[0]["a"] == 7
+    with pytest.raises(ValueError, match="custom_explore_fn"):
+        explore(config, {}, 0, custom=lambda c: None)
+
+
+def test_a_checkpoint_that_was_lent_outlives_its_own_trial():
+    lent = LentCheckpoints()
+    one, other = tune.Checkpoint("/a/1"), tune.Checkpoint("/a/2")
+    lent.lend(one, "b")
+    lent.lend(one, "c")
+    assert lent.removable([one, other]) == [other]
+    assert lent.release("b") == []
+    assert lent.release("c") == [one]
+    assert lent.removable([one]) == [one]
+
+
+def test_after_a_failure_a_trial_goes_on_from_what_it_borrowed():
+    own, theirs, newer = (tune.Checkpoint(f"/{name}") for name in ("own", "theirs", "newer"))
+    checkpoints = CheckpointList()
+    checkpoints.add(own, {}, 2)
+    checkpoints.borrow(theirs, 5)
+    assert checkpoints.latest == theirs
+    assert checkpoints.find(theirs).reported == 5
+    assert checkpoints.drop_latest() == own
+    checkpoints.borrow(theirs, 5)
+    checkpoints.add(newer, {}, 6)
+    assert checkpoints.latest == newer
+    assert checkpoints.find(theirs) is None

@@ -24,6 +24,7 @@ from ..result import AUTO_FIELDS, DONE, TRAINING_ITERATION
 from ..schedulers.trial_scheduler import TrialScheduler
 from ..utils.flatten import lookup
 from .experiment_state import ExperimentState
+from .lending import LentCheckpoints
 from .resources import Resources
 from .trial_actors import Event
 from .trial_process import RestoreFailedError
@@ -69,7 +70,8 @@ class TuneController:
         self._pending: dict[str, Trial] = {}  # in order of their creation
         self._paused: dict[str, Trial] = {}
         self._live: dict[str, Trial] = {}  # has a process, or has asked for one
-        self._saving: dict[str, str] = {}  # what happens after the checkpoint: "stop" or "pause"
+        self._saving: dict[str, str] = {}  # after the checkpoint: "stop", "pause" or "go on"
+        self._lent = LentCheckpoints()
         self._restored: set[str] = set()  # of an earlier life, not started in this one
         self._stopping = False
         self.turn = 0
@@ -99,6 +101,11 @@ class TuneController:
         return self.resources.fits(trial.placement_group_factory)
 
     @property
+    def search_alg(self) -> Any:
+        """The searcher."""
+        return self._source.searcher
+
+    @property
     def total_samples(self) -> int | None:
         return self._source.total
 
@@ -110,6 +117,9 @@ class TuneController:
                 self._pending[trial.trial_id] = trial
                 self._restored.add(trial.trial_id)
                 trial.status = Trial.PENDING
+                for one in (trial.restore_from, trial.checkpoint):
+                    if one is not None:
+                        self._lent.lend(one, trial.trial_id)
                 self._scheduler.on_trial_add(self, trial)
 
     # The loop.
@@ -158,7 +168,10 @@ class TuneController:
             if self._max_concurrent and len(self._live) >= self._max_concurrent:
                 return
             chosen = self._scheduler.choose_trial_to_run(self)
-            if chosen is None or not self.has_resources_for_trial(chosen):
+            # A trial keeps its state until its process is there: a scheduler may name it again until then.
+            if chosen is None or chosen.trial_id in self._live:
+                return
+            if not self.has_resources_for_trial(chosen):
                 return
             self._start(chosen)
 
@@ -175,6 +188,8 @@ class TuneController:
         self.resources.take(trial)
         if trial.restore_from is None:
             trial.restore_from = trial.checkpoint
+        elif trial.checkpoints.find(trial.restore_from) is None:
+            trial.checkpoints.borrow(trial.restore_from, trial.reported)
         self._rewind(trial)
         self._state.commit()  # a directory without a row in the journal would be nobody's after a crash
         self._actors.start(trial)
@@ -182,8 +197,6 @@ class TuneController:
     def _rewind(self, trial: Trial) -> None:
         """What it reported after the checkpoint that it goes on from will be reported again."""
         own = trial.checkpoints.find(trial.restore_from) if trial.restore_from else None
-        if trial.restore_from is not None and own is None:
-            return  # it goes on from another's checkpoint, with its own past
         reported = own.reported if own else 0
         # Files are written before the journal: after a crash they may hold a result more than that.
         restored = trial.trial_id in self._restored
@@ -298,7 +311,10 @@ class TuneController:
         self._after_saving(trial)
 
     def _after_saving(self, trial: Trial) -> None:
-        if self._saving.pop(trial.trial_id, None) == "pause":
+        what = self._saving.pop(trial.trial_id, None)
+        if what == "go on":
+            return
+        if what == "pause":
             self._leave(trial, Trial.PAUSED)
             self._paused[trial.trial_id] = trial
         else:
@@ -308,7 +324,10 @@ class TuneController:
             )
 
     def _keep_checkpoint(self, trial: Trial, checkpoint: Checkpoint) -> None:
-        going = trial.checkpoints.add(checkpoint, _numbers(trial.last_result), trial.reported)
+        going = self._lent.removable(
+            trial.checkpoints.add(checkpoint, _numbers(trial.last_result), trial.reported)
+        )
+        going.extend(self._lent.release(trial.trial_id))
         self._state.changed(trial)
         self._state.after_commit(lambda: remove_files(going))
         arguments: dict[str, Any] = {"iteration": self.turn, "trials": self._trials, "trial": trial}
@@ -324,6 +343,8 @@ class TuneController:
         trial.status = status
         trial.end_time = time.time()
         self._state.changed(trial)
+        if trial.is_finished() and (free := self._lent.release(trial.trial_id)):
+            self._state.after_commit(lambda: remove_files(free))
 
     # Failures.
 
@@ -360,9 +381,7 @@ class TuneController:
             trial,
             trial.num_failures,
             self._max_failures if self._max_failures >= 0 else "any number of",
-            f"its checkpoint of iteration {trial.checkpoints.kept[-1].iteration}"
-            if trial.has_checkpoint
-            else "the start",
+            _where_from(trial),
         )
         self._leave(trial, Trial.PENDING, failed=True)
         self._pending[trial.trial_id] = trial
@@ -376,17 +395,12 @@ class TuneController:
         if trial.checkpoints.latest == bad and bad is not None:
             trial.checkpoints.drop_latest()
         trial.restore_from = None
-        back_to = (
-            f"its checkpoint of iteration {trial.checkpoints.kept[-1].iteration}"
-            if trial.has_checkpoint
-            else "the start"
-        )
         _logger.warning(
             "%s cannot go on from %s (%s): it goes on from %s",
             trial,
             getattr(bad, "path", "its checkpoint"),
             getattr(error, "cause", None) or error,
-            back_to,
+            _where_from(trial),
         )
         self._pending[trial.trial_id] = trial
 
@@ -401,6 +415,24 @@ class TuneController:
         else:
             self._saving[trial.trial_id] = "pause"
             self._after_saving(trial)
+
+    def save_trial(self, trial: Trial) -> None:
+        """Asks a running trial for a checkpoint, which it takes before its next step; a function takes none. Until it
+        is there, is_saving(trial)."""
+        if trial.trial_id in self._live and trial.trial_id not in self._saving:
+            self._saving[trial.trial_id] = "go on"
+            self._actors.save(trial)
+
+    def is_saving(self, trial: Trial) -> bool:
+        """Whether a checkpoint of it is on its way."""
+        return trial.trial_id in self._saving
+
+    def go_on_from(self, trial: Trial, checkpoint: Checkpoint) -> None:
+        """A trial that waits will go on from another's checkpoint, whose files stay as long as it needs them. What
+        it has reported itself stays, too."""
+        trial.restore_from = checkpoint
+        self._lent.lend(checkpoint, trial.trial_id)
+        self._state.changed(trial)
 
     def stop_trial(self, trial: Trial) -> None:
         """Ends a trial, whatever its state."""
@@ -468,6 +500,14 @@ class TuneController:
         self._state.close()
         if self.failed_with is not None:
             raise self.failed_with
+
+
+def _where_from(trial: Trial) -> str:
+    """Where a trial goes on, for those who read."""
+    if trial.checkpoints.borrowed is not None:
+        return f"the checkpoint that it has from another trial ({trial.checkpoints.latest})"
+    newest = trial.checkpoints.newest
+    return f"its checkpoint of iteration {newest.iteration}" if newest else "the start"
 
 
 def _numbers(result: dict[str, Any]) -> dict[str, Any]:

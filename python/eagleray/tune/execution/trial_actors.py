@@ -81,6 +81,7 @@ class TrialActors:
 
     def _new_process(self, trial: Trial) -> _Process:
         factory = trial.placement_group_factory
+        self.release_waiting()  # what waits has other resources, and holds them
         group = factory() if factory.needs_group else None
         handle = self._class.options(max_restarts=0, **factory.options(group)).remote(
             self._trainable, *self._arguments

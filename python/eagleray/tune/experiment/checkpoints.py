@@ -34,15 +34,26 @@ class CheckpointList:
         self.score_attribute = score_attribute
         self.order = order
         self.kept: list[Kept] = []
+        self.borrowed: Kept | None = None  # another trial's, that this one has gone on from
+
+    @property
+    def newest(self) -> Kept | None:
+        """What the trial would go on from: a borrowed one until it has a newer one of its own."""
+        return self.borrowed or (self.kept[-1] if self.kept else None)
 
     @property
     def latest(self) -> Checkpoint | None:
-        return self.kept[-1].checkpoint if self.kept else None
+        return self.newest.checkpoint if self.newest else None
+
+    def borrow(self, checkpoint: Checkpoint, reported: int) -> None:
+        """The trial goes on from another's; its own first `reported` results stay."""
+        self.borrowed = Kept(checkpoint, {}, reported)
 
     def add(
         self, checkpoint: Checkpoint, metrics: dict[str, Any], reported: int
     ) -> list[Checkpoint]:
         """Takes a new one; gives those that are no longer kept, whose files are the caller's to remove."""
+        self.borrowed = None
         self.kept = [one for one in self.kept if one.checkpoint.path != checkpoint.path]
         self.kept.append(Kept(checkpoint, metrics, reported))
         if self.num_to_keep is None or len(self.kept) <= self.num_to_keep:
@@ -54,7 +65,10 @@ class CheckpointList:
 
     def drop_latest(self) -> Checkpoint | None:
         """Forgets the latest (it is damaged); gives the one before it."""
-        self.kept.pop()
+        if self.borrowed is not None:
+            self.borrowed = None
+        else:
+            self.kept.pop()
         return self.latest
 
     def score(self, one: Kept) -> tuple[float, int]:
@@ -67,7 +81,8 @@ class CheckpointList:
 
     def find(self, checkpoint: Checkpoint) -> Kept | None:
         """What is known of it; None: it is another trial's."""
-        return next((one for one in self.kept if one.checkpoint == checkpoint), None)
+        known = [*self.kept, *([self.borrowed] if self.borrowed else [])]
+        return next((one for one in known if one.checkpoint == checkpoint), None)
 
     @property
     def best(self) -> Checkpoint | None:

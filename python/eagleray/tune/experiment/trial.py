@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from ..checkpoint import Checkpoint
-from ..execution.placement_groups import PlacementGroupFactory
+from ..execution.placement_groups import PlacementGroupFactory, resource_dict_to_pg_factory
 from ..result import AUTO_FIELDS, TRAINING_ITERATION
 from ..search.variant_generator import format_vars
 from ..session import TrialInfo
@@ -139,6 +139,12 @@ class Trial:
 
     def set_experiment_tag(self, tag: str) -> None:
         self.experiment_tag = tag
+
+    def update_resources(self, resources: Any) -> None:
+        """What it needs when it runs next: a dictionary or a PlacementGroupFactory. ValueError: it is running."""
+        if self.status == self.RUNNING:
+            raise ValueError(f"the resources of {self} cannot change while it runs: pause it first")
+        self.placement_group_factory = resource_dict_to_pg_factory(resources)
 
     def get_error(self) -> BaseException | None:
         return self.error

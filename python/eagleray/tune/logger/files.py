@@ -33,6 +33,12 @@ class JsonLoggerCallback(LoggerCallback):
         self.update_config(trial, trial.config)
         self._files[trial.trial_id] = open(f"{trial.local_path}/{RESULT_FILE}", "a", buffering=1)
 
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        known = self._configs.get(trial.trial_id)
+        super().on_trial_start(iteration, trials, trial, **info)
+        if known is not None and known != to_json.dumps(trial.config):
+            self.update_config(trial, trial.config)  # a scheduler has changed it
+
     def log_trial_result(self, iteration: int, trial: Any, result: dict[str, Any]) -> None:
         config = self._configs.get(trial.trial_id)
         if config is None:

@@ -15,6 +15,8 @@ _SCHEDULERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "HyperBandScheduler": (".hyperband", ("hyperband",)),
     "HyperBandForBOHB": (".hb_bohb", ("hb_bohb",)),
     "MedianStoppingRule": (".median_stopping", ("median_stopping_rule", "medianstopping")),
+    "PopulationBasedTraining": (".pbt", ("pbt",)),
+    "PopulationBasedTrainingReplay": (".pbt", ("pbt_replay",)),
 }
 
 __all__ = ["TrialScheduler", "create_scheduler", *_SCHEDULERS]  # pyright: ignore
