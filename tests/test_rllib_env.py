@@ -372,3 +372,59 @@ def test_the_same_run_on_python_environments_whatever_the_workers():
         return [algorithm.train()["episode_reward_mean"] for _ in range(2)]
 
     assert run(2) == run(2)
+
+
+class _Game(gymnasium.Env):
+    """What an Atari game looks like to its wrappers: three lives, a picture that gets brighter."""
+
+    observation_space, action_space = Box(0, 255, (210, 160, 3), np.uint8), Discrete(4)
+
+    def __init__(self, config=None):
+        self.ale = self
+
+    def lives(self):
+        return self.left
+
+    def get_action_meanings(self):
+        return ["NOOP", "FIRE", "UP", "DOWN"]
+
+    def _picture(self):
+        return np.full((210, 160, 3), min(self.steps, 255), np.uint8)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps, self.left, self.pressed = 0, 3, []
+        return self._picture(), {}
+
+    def step(self, action):
+        self.steps += 1
+        self.pressed.append(action)
+        if self.steps % 40 == 0:
+            self.left -= 1
+        return self._picture(), 5.0, self.left == 0, False, {}
+
+
+def test_games_are_wrapped_as_deepmind_does():
+    from eagleray.rllib.env.wrappers.atari_wrappers import ClipRewardEnv, is_atari, wrap_deepmind
+
+    game = _Game()
+    assert is_atari(game) and not is_atari(gymnasium.make("CartPole-v1"))
+    env = ClipRewardEnv(wrap_deepmind(game, noframeskip=True))
+    obs, _ = env.reset(seed=1)
+    assert obs.shape == (84, 84, 4) and obs.dtype == np.uint8
+    assert set(game.pressed[:-8]) == {0} and game.pressed[-8:] == [1] * 4 + [2] * 4
+    before = game.steps
+    obs, reward, terminated, _, _ = env.step(3)
+    assert game.steps == before + 4 and reward == 1.0 and obs[0, 0, 3] == game.steps
+    while not terminated:
+        _, _, terminated, _, _ = env.step(3)
+    assert game.left == 2  # a life, not the game
+    env.reset()
+    assert game.left == 2 and game.steps > 40
+
+
+def test_games_are_learned_from_pictures():
+    pytest.importorskip("torch")
+    algorithm = PPO(config={**SMALL, "env": _Game, "train_batch_size": 50, "model": {"dim": 42}})
+    assert algorithm.get_policy().observation_space.shape == (42, 42, 4)
+    assert algorithm.train()["timesteps_total"] == 50

@@ -399,3 +399,39 @@ def test_a_policy_class_of_the_user_s_own():
     assert batch["advantages"][0] == 0.0 and batch["advantages"][1] == 1.0
     assert isinstance(algorithm.get_policy(), Own)
     algorithm.train()
+
+
+def test_a_recurrent_net_of_the_user_s_own():
+    from eagleray.rllib.models.torch.recurrent_net import RecurrentNetwork
+    from eagleray.rllib.utils.annotations import override
+    from eagleray.rllib.utils.framework import try_import_torch
+
+    assert try_import_torch() == (torch, nn)
+
+    class Own(RecurrentNetwork, nn.Module):
+        def __init__(self, *args):
+            nn.Module.__init__(self)
+            RecurrentNetwork.__init__(self, *args)
+            self.cell, self.head, self.value = (
+                nn.GRU(1, 8, batch_first=True),
+                nn.Linear(8, 2),
+                nn.Linear(8, 1),
+            )
+
+        @override(RecurrentNetwork)
+        def get_initial_state(self):
+            return [torch.zeros(8)]
+
+        def forward_rnn(self, inputs, state, seq_lens):
+            self.features, last = self.cell(inputs, state[0].unsqueeze(0).contiguous())
+            return self.head(self.features), [last.squeeze(0)]
+
+        def value_function(self):
+            return self.value(self.features).reshape(-1)
+
+    algorithm = PPO(
+        config={**SMALL, "env": Remember, "model": {"custom_model": Own, "max_seq_len": 5}}
+    )
+    assert np.isfinite(stats_of(algorithm.train())["total_loss"])
+    with pytest.raises(NameError, match="nothing"):
+        override(RecurrentNetwork)(lambda: None)

@@ -269,3 +269,45 @@ def test_cartpole_is_learned():
     )
     best = max(algorithm.train()["episode_reward_mean"] for _ in range(15))
     assert best > 150
+
+
+class _BreaksOnce:
+    """gym's interface; the first worker 2 has an error of its own."""
+
+    def __init__(self, config):
+        from gymnasium.spaces import Box, Discrete
+
+        self.observation_space, self.action_space = Box(0.0, 1.0, (1,)), Discrete(2)
+        self.breaks = config.worker_index == 2 and not config.recreated_worker
+
+    def reset(self):
+        self.steps = 0
+        return [0.0]
+
+    def step(self, action):
+        self.steps += 1
+        if self.breaks and self.steps == 3:
+            raise RuntimeError("broken")
+        return [0.5], 1.0, self.steps == 5, {}
+
+
+def test_an_environment_s_error_in_a_worker_is_raised_or_ignored(big_cluster):
+    algorithm = make(env=_BreaksOnce, num_workers=2)
+    with pytest.raises(RuntimeError, match="broken"):
+        algorithm.train()
+    algorithm.stop()
+    algorithm = make(env=_BreaksOnce, num_workers=2, ignore_worker_failures=True)
+    result = algorithm.train()
+    assert result["num_remote_worker_restarts"] == 1 and result["timesteps_total"] == 400
+    algorithm.stop()
+
+
+def test_a_restored_run_with_workers_goes_on_with_the_same_bits(big_cluster, tmp_path):
+    straight = make(num_workers=2)
+    straight.train()
+    again = Algorithm.from_checkpoint(straight.save_to_path(tmp_path / "checkpoint"))
+    results = [algorithm.train() for algorithm in (straight, again)]
+    weights = [algorithm.get_weights()["default_policy"] for algorithm in (straight, again)]
+    assert same(*weights) and results[0]["hist_stats"] == results[1]["hist_stats"]
+    straight.stop()
+    again.stop()

@@ -70,7 +70,7 @@ class RolloutWorker:
 
         def make(index: int) -> Any:
             context = self.env_context.copy_with_overrides(vector_index=index)
-            env = create(context)
+            env = self._atari(create(context))
             arguments = {"env_context": context, "metrics_logger": self.metrics}
             self.callbacks("on_environment_created", env_runner=self, env=env, **arguments)
             self.callbacks(
@@ -98,6 +98,18 @@ class RolloutWorker:
                 self.vector_env = MultiAgentVector(envs, make)
             else:
                 self.vector_env = GymVector(envs, make)
+
+    def _atari(self, env: Any) -> Any:
+        """Atari's games as DeepMind's papers have them, unless preprocessor_pref says otherwise."""
+        if self.config["preprocessor_pref"] != "deepmind" or not hasattr(env, "unwrapped"):
+            return env
+        from ..env.wrappers.atari_wrappers import is_atari, wrap_deepmind
+
+        wanted = self.config["is_atari"]
+        if wanted is False or not is_atari(env):
+            return env
+        model = self.config["model"]
+        return wrap_deepmind(env, int(model["dim"]), bool(model["framestack"]))
 
     def _make_policies(self) -> None:
         from .policies import make_policies

@@ -1,0 +1,1 @@
+"""What environments can do besides stepping."""
