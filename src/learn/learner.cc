@@ -100,7 +100,10 @@ Result<LearnStats> Learner::update(const Batch& batch) {
   Run run{batch, {}, {}};
   team_.run([&](size_t thread) {
     for (size_t epoch = 0; epoch < settings_.epochs && !run.broken; ++epoch) {
-      if (thread == 0) run.order = permutation(batch.rows, settings_.seed, updates_, epoch);
+      if (thread == 0) {
+        run.order = permutation(batch.rows, settings_.seed, updates_, epoch);
+        pass_->choose({run.order.data(), minibatch});
+      }
       team_.meet();
       learn_epoch(run, thread, epoch + 1 == settings_.epochs);
     }
@@ -114,13 +117,12 @@ Result<LearnStats> Learner::update(const Batch& batch) {
   return finished(run.stats, batch.rows);
 }
 
+// Thread 0 chooses the rows of a minibatch while nobody looks at any: before a meeting that all
+// come to.
 void Learner::learn_epoch(Run& run, size_t thread, bool last) {
   const size_t rows = run.batch.rows, minibatch = std::min(settings_.minibatch, rows);
-  for (size_t begin = 0; begin < rows; begin += minibatch) {
-    const size_t count = std::min(minibatch, rows - begin);
-    if (settings_.drop_last && count < minibatch) return;
-    if (thread == 0) pass_->choose({run.order.data() + begin, count});
-    team_.meet();
+  const size_t end = settings_.drop_last ? rows / minibatch * minibatch : rows;
+  for (size_t begin = 0; begin < end; begin += minibatch) {
     pass_->propagate(thread);
     team_.meet();
     pass_->collect(thread);
@@ -135,6 +137,10 @@ void Learner::learn_epoch(Run& run, size_t thread, bool last) {
     }
     const AdamStep step = adam_step(norm);
     pass_->apply(thread, policy_, first_moments_.data(), second_moments_.data(), step);
+    const size_t next = begin + minibatch;
+    if (thread == 0 && next < end) {
+      pass_->choose({run.order.data() + next, std::min(minibatch, end - next)});
+    }
     team_.meet();
     if (thread == 0) {
       ++steps_;

@@ -126,6 +126,20 @@ TEST(Learner, PaddingStaysZero) {
   }
 }
 
+TEST(Learner, AGradientThatIsNotFiniteIsNotLearnedFrom) {
+  for (size_t threads : {1u, 3u}) {
+    Mlp policy = Mlp::make(shape_of(3, 0, false, false)).value();
+    const std::vector<float> before(policy.parameters().begin(), policy.parameters().end());
+    auto learner = Learner::make(policy, {.threads = threads}).value();
+    const auto e = experience(policy, 100, 3);
+    e->targets[7] = NAN;
+    const auto learned = learner->update(e->batch);
+    ASSERT_FALSE(learned.ok());
+    EXPECT_EQ(learned.error().code, ErrorCode::kInvalid);
+    EXPECT_EQ(before, std::vector<float>(policy.parameters().begin(), policy.parameters().end()));
+  }
+}
+
 TEST(Learner, AStateOfAnotherNetIsRefused) {
   Mlp small = Mlp::make(shape_of(3, 0, false, false)).value();
   Mlp large = Mlp::make({.obs_dim = 5, .hiddens = {64}, .num_actions = 3}).value();

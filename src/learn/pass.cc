@@ -176,7 +176,7 @@ Weights Pass::weigh(size_t m, float logp, float entropy, float kl) {
   const float clipped = std::clamp(ratio, 1 - s.clip_param, 1 + s.clip_param);
   const float plain = advantage * ratio, bounded = advantage * clipped;
   terms.policy = -std::min(plain, bounded);
-  const float by_logp = plain <= bounded ? -plain * scale : 0;
+  const float by_logp = plain > bounded ? 0 : -plain * scale;  // NaN is passed on, not cut off
   return {by_logp, s.kl_coeff * scale, -s.entropy_coeff * scale};
 }
 
@@ -194,9 +194,9 @@ void Pass::value_loss(size_t begin, size_t end) {
     if (s.loss == Loss::kPg) continue;
     const float error = value - batch_->value_targets[rows_[m]];
     const float square = error * error;
-    const bool inside = sums || square <= s.vf_clip_param;
-    row_terms_[m].vf = half * (inside ? square : s.vf_clip_param);
-    if (inside) *gradient = 2 * half * error * s.vf_loss_coeff * scale;
+    const bool cut = !sums && square > s.vf_clip_param;
+    row_terms_[m].vf = half * (cut ? s.vf_clip_param : square);
+    if (!cut) *gradient = 2 * half * error * s.vf_loss_coeff * scale;
   }
 }
 
