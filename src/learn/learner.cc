@@ -78,14 +78,6 @@ Learner::Learner(Mlp& policy, const LearnSettings& settings)
 
 Learner::~Learner() = default;
 
-// One call of update(): what all threads look at while it runs.
-struct Learner::Run {
-  const Batch& batch;
-  std::vector<uint32_t> order;
-  LearnStats stats;
-  bool broken = false;  // a gradient was not finite
-};
-
 Result<LearnStats> Learner::update(const Batch& batch) {
   std::string why = refusal(settings_);  // the owner may have set it between updates
   if (!why.empty()) return Error{ErrorCode::kInvalid, std::move(why)};
@@ -97,60 +89,42 @@ Result<LearnStats> Learner::update(const Batch& batch) {
   std::vector<float> advantages(batch.advantages, batch.advantages + batch.rows);
   if (settings_.standardize_advantages) advantages = standardized(batch.advantages, batch.rows);
   pass_->begin(batch, advantages.data(), settings_);
-  Run run{batch, {}, {}};
-  team_.run([&](size_t thread) {
-    for (size_t epoch = 0; epoch < settings_.epochs && !run.broken; ++epoch) {
-      if (thread == 0) {
-        run.order = permutation(batch.rows, settings_.seed, updates_, epoch);
-        pass_->choose({run.order.data(), minibatch});
+  const size_t end = settings_.drop_last ? batch.rows / minibatch * minibatch : batch.rows;
+  LearnStats stats;
+  const uint64_t update = updates_++;
+  for (size_t epoch = 0; epoch < settings_.epochs; ++epoch) {
+    const auto order = permutation(batch.rows, settings_.seed, update, epoch);
+    for (size_t begin = 0; begin < end; begin += minibatch) {
+      pass_->choose({order.data() + begin, std::min(minibatch, end - begin)});
+      if (!learn_minibatch(stats, epoch + 1 == settings_.epochs)) {
+        return Error{ErrorCode::kInvalid, "the gradient is not finite: minibatch " +
+                                              std::to_string(stats.minibatches) +
+                                              " of this update was not learned from"};
       }
-      team_.meet();
-      learn_epoch(run, thread, epoch + 1 == settings_.epochs);
     }
+  }
+  return finished(stats, batch.rows);
+}
+
+// Returns false, having changed nothing, where the gradient is not finite.
+bool Learner::learn_minibatch(LearnStats& stats, bool last_epoch) {
+  team_.run([&](size_t part) { pass_->propagate(part); });
+  team_.run([&](size_t part) { pass_->collect(part); });
+  const double norm = pass_->gradient_norm();
+  if (!std::isfinite(norm)) return false;
+  const AdamStep step = adam_step(norm);
+  team_.run([&](size_t part) {
+    pass_->apply(part, policy_, first_moments_.data(), second_moments_.data(), step);
   });
-  ++updates_;
-  if (run.broken) {
-    return Error{ErrorCode::kInvalid, "the gradient is not finite: minibatch " +
-                                          std::to_string(run.stats.minibatches) +
-                                          " of this update was not learned from"};
+  ++steps_;
+  ++stats.minibatches;
+  if (last_epoch) {
+    add(stats, pass_->terms());
+    stats.grad_gnorm += norm;
   }
-  return finished(run.stats, batch.rows);
+  return true;
 }
 
-// Thread 0 chooses the rows of a minibatch while nobody looks at any: before a meeting that all
-// come to.
-void Learner::learn_epoch(Run& run, size_t thread, bool last) {
-  const size_t rows = run.batch.rows, minibatch = std::min(settings_.minibatch, rows);
-  const size_t end = settings_.drop_last ? rows / minibatch * minibatch : rows;
-  for (size_t begin = 0; begin < end; begin += minibatch) {
-    pass_->propagate(thread);
-    team_.meet();
-    pass_->collect(thread);
-    if (thread == 0 && last) add(run.stats, pass_->terms());
-    team_.meet();
-    const double norm = pass_->gradient_norm();
-    if (!std::isfinite(norm)) {
-      team_.meet();  // all have seen it
-      if (thread == 0) run.broken = true;
-      team_.meet();
-      return;
-    }
-    const AdamStep step = adam_step(norm);
-    pass_->apply(thread, policy_, first_moments_.data(), second_moments_.data(), step);
-    const size_t next = begin + minibatch;
-    if (thread == 0 && next < end) {
-      pass_->choose({run.order.data() + next, std::min(minibatch, end - next)});
-    }
-    team_.meet();
-    if (thread == 0) {
-      ++steps_;
-      ++run.stats.minibatches;
-      if (last) run.stats.grad_gnorm += norm;
-    }
-  }
-}
-
-// The next step's; steps_ is counted by thread 0 between meetings.
 AdamStep Learner::adam_step(double norm) const {
   const auto t = static_cast<double>(steps_ + 1);
   const double bias1 = 1 - std::pow(static_cast<double>(settings_.beta1), t);
@@ -205,11 +179,8 @@ Result<LearnStats> Learner::gradient(const Batch& batch, std::vector<float>& out
   std::iota(order.begin(), order.end(), 0u);
   pass.begin(batch, batch.advantages, settings_);
   pass.choose(order);
-  team_.run([&](size_t thread) {
-    pass.propagate(thread);
-    team_.meet();
-    pass.collect(thread);
-  });
+  team_.run([&](size_t part) { pass.propagate(part); });
+  team_.run([&](size_t part) { pass.collect(part); });
   LearnStats stats;
   add(stats, pass.terms());
   stats.grad_gnorm = pass.gradient_norm();

@@ -64,10 +64,8 @@ class Learner {
   Result<> set_state(const State& state);  // kInvalid: of another net
 
  private:
-  struct Run;
-
   Learner(Mlp& policy, const LearnSettings& settings);
-  void learn_epoch(Run& run, size_t thread, bool last);
+  bool learn_minibatch(LearnStats& stats, bool last_epoch);
   AdamStep adam_step(double norm) const;
   void add(LearnStats& stats, const LossTerms& terms) const;
   LearnStats finished(LearnStats stats, size_t rows);

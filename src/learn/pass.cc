@@ -16,7 +16,7 @@ constexpr size_t kBlockRows = kLane;
 
 }  // namespace
 
-Pass::Pass(const Mlp& policy, size_t rows_max, size_t threads)
+Pass::Pass(const Mlp& policy, size_t rows_max, size_t parts)
     : policy_(policy),
       transposed_(policy.transposed_size()),
       gradients_(policy.parameters().size()),
@@ -28,12 +28,12 @@ Pass::Pass(const Mlp& policy, size_t rows_max, size_t threads)
   if (policy.shape().free_log_std) {
     log_std_deltas_ = Buffer(rows_max * padded(policy.shape().action_dim));
   }
-  share_out(threads);
+  share_out(parts);
 }
 
-// Contiguous blocks of nearly equal work for each thread: with two towers and two threads, a tower
+// Contiguous blocks of nearly equal work for each part: with two towers and two threads, a tower
 // each.
-void Pass::share_out(size_t threads) {
+void Pass::share_out(size_t parts) {
   std::vector<Block> all;
   size_t squares = 0;
   double work = 0;
@@ -48,14 +48,13 @@ void Pass::share_out(size_t threads) {
     }
   }
   squares_.resize(squares + 1);  // and of the free log-stds
-  blocks_.resize(threads);
+  blocks_.resize(parts);
   double done = 0;
   for (const Block& block : all) {
     const auto cost = static_cast<double>(layer(block).ld);
-    const auto thread =
-        static_cast<size_t>((done + cost / 2) / work * static_cast<double>(threads));
+    const auto part = static_cast<size_t>((done + cost / 2) / work * static_cast<double>(parts));
     done += cost;
-    std::vector<Block>& mine = blocks_[std::min(thread, threads - 1)];
+    std::vector<Block>& mine = blocks_[std::min(part, parts - 1)];
     if (!mine.empty() && mine.back().tower == block.tower && mine.back().layer == block.layer) {
       mine.back().end = block.end;
     } else {
@@ -88,9 +87,9 @@ void Pass::begin(const Batch& batch, const float* advantages, const LearnSetting
 }
 
 // The rows of all towers, one after the other, are one space that is cut into as many parts.
-void Pass::propagate(size_t thread) {
+void Pass::propagate(size_t part) {
   const size_t span = (rows_.size() + kRowUnit - 1) / kRowUnit * kRowUnit;
-  const Range mine = part_of(span * policy_.towers().size(), blocks_.size(), thread, kRowUnit);
+  const Range mine = part_of(span * policy_.towers().size(), blocks_.size(), part, kRowUnit);
   for (size_t tower = 0; tower < policy_.towers().size(); ++tower) {
     const size_t first = tower * span;
     const size_t begin = std::max(mine.begin, first) - first;
@@ -200,9 +199,9 @@ void Pass::value_loss(size_t begin, size_t end) {
   }
 }
 
-void Pass::collect(size_t thread) {
-  for (const Block& block : blocks_[thread]) collect_block(block);
-  if (thread != 0 || !policy_.shape().free_log_std) return;
+void Pass::collect(size_t part) {
+  for (const Block& block : blocks_[part]) collect_block(block);
+  if (part != 0 || !policy_.shape().free_log_std) return;
   const size_t dim = policy_.shape().action_dim;
   float* out = gradients_.data() + policy_.log_std();
   kernels().column_sums({log_std_deltas_.data(), padded(dim)}, out, rows_.size(), dim);
@@ -235,13 +234,13 @@ double Pass::gradient_norm() const {
   return std::sqrt(sum);
 }
 
-void Pass::apply(size_t thread, Mlp& policy, float* first_moments, float* second_moments,
+void Pass::apply(size_t part, Mlp& policy, float* first_moments, float* second_moments,
                  const AdamStep& step) {
   const auto move = [&](size_t offset, size_t n) {
     kernels().adam(policy.parameters().data() + offset, gradients_.data() + offset,
                    first_moments + offset, second_moments + offset, n, step);
   };
-  for (const Block& block : blocks_[thread]) {
+  for (const Block& block : blocks_[part]) {
     const Layer& l = layer(block);
     move(l.weight + block.begin * l.ld, (block.end - block.begin) * l.ld);
     if (block.end == l.in) move(l.bias, l.ld);
@@ -249,7 +248,7 @@ void Pass::apply(size_t thread, Mlp& policy, float* first_moments, float* second
     kernels().transpose({policy.parameters().data() + l.weight, l.ld},
                         {transposed_.data() + l.wt, padded(l.in)}, block.begin, block.end, l.out);
   }
-  if (thread == 0 && policy_.shape().free_log_std) {
+  if (part == 0 && policy_.shape().free_log_std) {
     move(policy_.log_std(), padded(policy_.shape().action_dim));
   }
 }

@@ -7,7 +7,7 @@
 //   collect    rows of every weight matrix: gradients of weights, and their squares
 //   apply      the same rows: Adam, and the transposed copy for the next propagate
 //
-// No element is touched by two threads within a step, so none is added up in an order that depends
+// No element is touched by two parts of a step, so none is added up in an order that depends
 // on their number.
 #pragma once
 
@@ -68,7 +68,7 @@ struct LossTerms {
 
 class Pass {
  public:
-  Pass(const Mlp& policy, size_t rows_max, size_t threads);
+  Pass(const Mlp& policy, size_t rows_max, size_t parts);
 
   size_t rows_max() const { return row_terms_.size(); }
 
@@ -77,9 +77,9 @@ class Pass {
   // The rows of the next minibatch, at most rows_max.
   void choose(std::span<const uint32_t> rows) { rows_ = rows; }
 
-  void propagate(size_t thread);
-  void collect(size_t thread);
-  void apply(size_t thread, Mlp& policy, float* first_moments, float* second_moments,
+  void propagate(size_t part);
+  void collect(size_t part);
+  void apply(size_t part, Mlp& policy, float* first_moments, float* second_moments,
              const AdamStep& step);
 
   // After collect(); the same for whoever asks.
@@ -97,7 +97,7 @@ class Pass {
     size_t first_square;  // where its partial sums of squares go
   };
 
-  void share_out(size_t threads);
+  void share_out(size_t parts);
   void propagate_rows(size_t tower, size_t begin, size_t end);
   void policy_loss(size_t begin, size_t end);
   void policy_row(Categorical& distribution, size_t m, const float* head, float* gradient);
@@ -110,7 +110,7 @@ class Pass {
   const float* log_std() const { return policy_.parameters().data() + policy_.log_std(); }
 
   const Mlp& policy_;
-  std::vector<std::vector<Block>> blocks_;  // of each thread
+  std::vector<std::vector<Block>> blocks_;  // of each part
   std::vector<Activations> outputs_;        // of each tower
   std::vector<Activations> deltas_;         // gradients by them
   Buffer log_std_deltas_;                   // of each row, where log-stds are parameters

@@ -14,7 +14,7 @@ constexpr size_t kEnvsAtOnce = 128;
 
 }  // namespace
 
-// One thread's share: buffers for up to kEnvsAtOnce environments, and the loop.
+// One part of the environments: buffers for up to kEnvsAtOnce environments, and the loop.
 class Rollout::Part {
  public:
   Part(Rollout& all, const Mlp& policy) : all_(all), actor_(policy) {}
@@ -171,8 +171,8 @@ Rollout::Rollout(gym::VectorEnv& env, const Mlp& policy, const RolloutSettings& 
 Rollout::~Rollout() = default;
 
 std::vector<Episode> Rollout::sample(size_t steps, const Sample& out) {
-  team_.run([&](size_t thread) {
-    parts_[thread]->sample(steps, out, part_of(env_.size(), team_.size(), thread, 1));
+  team_.run([&](size_t part) {
+    parts_[part]->sample(steps, out, part_of(env_.size(), team_.size(), part, 1));
   });
   steps_ += steps;
   std::vector<Ended> ended;

@@ -94,7 +94,7 @@ class Rollout {
   const Mlp& policy_;
   RolloutSettings settings_;
   Team team_;
-  std::vector<std::unique_ptr<Part>> parts_;  // one for each thread
+  std::vector<std::unique_ptr<Part>> parts_;  // as many as the team has threads
   std::vector<Running> running_;
   uint64_t steps_ = 0;  // of every environment, ever
 };

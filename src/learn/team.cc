@@ -5,8 +5,8 @@
 namespace eagleray::learn {
 namespace {
 
-// Before it sleeps, a thread looks so often whether the others have come: a few microseconds, about
-// what parts of a minibatch differ by. With fewer cores than threads it only costs that much.
+// Before it sleeps, a thread looks so often whether there is something to do: some tens of
+// microseconds, about what parts of a minibatch differ by and what lies between two of its steps.
 constexpr int kLooks = 2000;
 
 void pause() {
@@ -17,18 +17,23 @@ void pause() {
 #endif
 }
 
-void wait_for_change(const std::atomic<uint32_t>& word, uint32_t old) {
-  for (int i = 0; i < kLooks; ++i) {
-    if (word.load(std::memory_order_acquire) != old) return;
-    pause();
+// Returns what `word` is when it is no longer `old`.
+uint32_t changed(const std::atomic<uint32_t>& word, uint32_t old) {
+  for (int i = 0;; ++i) {
+    const uint32_t now = word.load(std::memory_order_acquire);
+    if (now != old) return now;
+    if (i < kLooks)
+      pause();
+    else
+      word.wait(old, std::memory_order_acquire);
   }
-  while (word.load(std::memory_order_acquire) == old) word.wait(old, std::memory_order_acquire);
 }
 
 }  // namespace
 
 Team::Team(size_t threads)
-    : size_(std::max<size_t>(threads, 1)), missing_(static_cast<uint32_t>(size_)) {
+    : size_(std::max<size_t>(threads, 1)), taken_(new std::atomic<uint32_t>[size_]) {
+  for (size_t i = 0; i < size_; ++i) taken_[i].store(0, std::memory_order_relaxed);
   for (size_t i = 1; i < size_; ++i) threads_.emplace_back([this, i] { serve(i); });
 }
 
@@ -40,33 +45,36 @@ Team::~Team() {
 }
 
 void Team::run(const std::function<void(size_t)>& part) {
-  part_ = &part;
-  if (size_ > 1) {
-    ++job_;
-    job_.notify_all();
+  if (size_ == 1) return part(0);
+  part_.store(&part, std::memory_order_relaxed);
+  done_.store(0, std::memory_order_relaxed);
+  const uint32_t job = job_.load(std::memory_order_relaxed) + 1;
+  job_.store(job, std::memory_order_release);
+  job_.notify_all();
+  take_parts(0, job);
+  for (uint32_t done = done_.load(std::memory_order_acquire); done < size_;) {
+    done = changed(done_, done);
   }
-  part(0);
-  meet();
 }
 
-void Team::meet() {
-  if (size_ == 1) return;
-  const uint32_t meeting = meeting_.load(std::memory_order_relaxed);
-  if (missing_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-    missing_.store(static_cast<uint32_t>(size_), std::memory_order_relaxed);
-    meeting_.store(meeting + 1, std::memory_order_release);
-    meeting_.notify_all();
-  } else {
-    wait_for_change(meeting_, meeting);
+// Whoever comes late to a job finds all of its parts taken, in it or in a later one; whoever takes
+// a part knows that the job is not over, so that part_ is its own.
+void Team::take_parts(size_t first, uint32_t job) {
+  for (size_t i = 0; i < size_; ++i) {
+    const size_t index = (first + i) % size_;
+    uint32_t before = job - 1;
+    if (!taken_[index].compare_exchange_strong(before, job, std::memory_order_acq_rel)) continue;
+    (*part_.load(std::memory_order_acquire))(index);
+    done_.fetch_add(1, std::memory_order_acq_rel);
+    done_.notify_one();
   }
 }
 
 void Team::serve(size_t index) {
-  for (uint32_t seen = 0;; ++seen) {
-    wait_for_change(job_, seen);
+  for (uint32_t job = 0;;) {
+    job = changed(job_, job);
     if (ends_) return;
-    (*part_)(index);
-    meet();
+    take_parts(index, job);
   }
 }
 

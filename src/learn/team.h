@@ -1,10 +1,14 @@
-// A few threads that do one job together, each its own part. The caller is one of them. Threads
-// sleep between jobs. One job at a time; a Team is not used in a child of fork().
+// A few threads that do one job in parts. The caller is one of them. A part is done by whoever
+// takes it first: a thread that does not get a core costs nothing, because the others do its part,
+// too. Threads that find nothing to do sleep. One job at a time; a Team is not used in a child of
+// fork().
 #pragma once
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -19,21 +23,22 @@ class Team {
 
   size_t size() const { return size_; }
 
-  // Calls part(0) here and part(1)... on the others; returns when all have returned.
+  // Calls part(0) ... part(size() - 1), each once, some of them at the same time; returns when all
+  // have returned. Thread i begins with part i, so that what it has in its cache is of use.
   void run(const std::function<void(size_t)>& part);
-
-  // Inside run(): waits until all have come here. What one did before it, all see after it.
-  void meet();
 
  private:
   void serve(size_t index);
+  void take_parts(size_t first, uint32_t job);
 
   const size_t size_;
-  const std::function<void(size_t)>* part_ = nullptr;
-  std::atomic<uint32_t> job_{0};      // changes when there is one, or at the end
-  std::atomic<uint32_t> meeting_{0};  // the number of meetings that are over
-  std::atomic<uint32_t> missing_;     // of the current one
+  std::atomic<const std::function<void(size_t)>*> part_{nullptr};
+  std::atomic<uint32_t> job_{0};   // the number of the current one
+  std::atomic<uint32_t> done_{0};  // parts of it
   std::atomic<bool> ends_{false};
+  // The number of the last job in which each part was taken: that of the current one or the one
+  // before.
+  std::unique_ptr<std::atomic<uint32_t>[]> taken_;
   std::vector<std::thread> threads_;
 };
 
