@@ -372,6 +372,20 @@ def test_nets_are_exported(tmp_path, backend):
     np.testing.assert_allclose(values.detach(), columns["vf_preds"], rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize("backend", ["native", "torch"])
+def test_nets_are_exported_to_onnx(tmp_path, backend):
+    pytest.importorskip("onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    algorithm = PPO(config={**SMALL, "env": "CartPole-v1", "learner_backend": backend})
+    algorithm.export_policy_model(str(tmp_path), onnx=17)
+    session = runtime.InferenceSession(os.path.join(tmp_path, "model.onnx"))
+    obs = np.random.default_rng(1).normal(size=(3, 4)).astype(np.float32)
+    outputs, values = session.run(None, {"obs": obs})
+    _, _, columns = algorithm.get_policy().compute_actions(obs)
+    np.testing.assert_allclose(outputs, columns["action_dist_inputs"], rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(values, columns["vf_preds"], rtol=1e-3, atol=1e-5)
+
+
 def test_a_policy_alone_is_saved_and_read(tmp_path):
     algorithm = PPO(config={**SMALL, "env": "CartPole-v1", "learner_backend": "torch"})
     algorithm.export_policy_checkpoint(str(tmp_path))

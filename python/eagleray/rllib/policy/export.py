@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,8 @@ def export_torch(policy: Any, export_dir: str, onnx: int | None) -> None:
             traced = torch.jit.trace(acting, (obs, *states), check_trace=False)
             traced.save(str(directory / "model.pt"))
             return
+        if importlib.util.find_spec("onnx") is None:
+            raise ImportError("export to ONNX needs the package onnx")
         names = ["obs", *(f"state_in_{i}" for i in range(len(states)))]
         outs = ["action_dist_inputs", "vf_preds", *(f"state_out_{i}" for i in range(len(states)))]
         torch.onnx.export(
