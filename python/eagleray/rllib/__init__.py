@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from .evaluation.rollout_worker import RolloutWorker
     from .policy.policy import Policy
     from .policy.sample_batch import SampleBatch
-    from .policy.torch_policy import TorchPolicy
 
 _LAZY = {
     "BaseEnv": ".env.base_env",
@@ -46,7 +45,6 @@ __all__ = [
     "Policy",
     "RolloutWorker",
     "SampleBatch",
-    "TorchPolicy",
     "VectorEnv",
     "register_env",
 ]

@@ -554,15 +554,3 @@ def _for_env(policy: Any, action: Any, config: Any) -> Any:
     if config["clip_actions"]:
         return clip_action(action, policy.action_space)
     return action
-
-
-def merge_algorithm_configs(
-    base: Mapping[str, Any], overrides: Mapping[str, Any], *_: Any
-) -> dict[str, Any]:
-    """`base` with `overrides` in it; dicts are merged."""
-    merged = dict(base)
-    for key, value in overrides.items():
-        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
-            value = {**merged[key], **value}
-        merged[key] = value
-    return merged

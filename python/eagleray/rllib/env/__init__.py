@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from ..utils.lazy import lazily
 
-_LAZY = {
+_PLACES = {
     "BaseEnv": ".base_env",
     "EnvContext": ".env_context",
     "ExternalEnv": ".external_env",
     "ExternalMultiAgentEnv": ".external_env",
     "MultiAgentEnv": ".multi_agent_env",
-    "VectorEnv": ".vector_env",
-    "PettingZooEnv": ".wrappers.pettingzoo_env",
     "ParallelPettingZooEnv": ".wrappers.pettingzoo_env",
+    "PettingZooEnv": ".wrappers.pettingzoo_env",
+    "VectorEnv": ".vector_env",
 }
-__all__ = [
-    "BaseEnv",
-    "EnvContext",
-    "ExternalEnv",
-    "ExternalMultiAgentEnv",
-    "MultiAgentEnv",
-    "ParallelPettingZooEnv",
-    "PettingZooEnv",
-    "VectorEnv",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(importlib.import_module(_LAZY[name], __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__all__ = list(_PLACES)
+__getattr__ = lazily(__name__, _PLACES)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from ..utils.lazy import lazily
 
-_LAZY = {
+_PLACES = {
     "Episode": ".episode",
+    "MultiAgentBatch": "..policy.sample_batch",
+    "MultiAgentEpisode": ".episode:Episode",
     "RolloutWorker": ".rollout_worker",
+    "SampleBatch": "..policy.sample_batch",
     "WorkerSet": ".worker_set",
     "compute_advantages": ".postprocessing",
 }
-__all__ = ["Episode", "MultiAgentEpisode", "RolloutWorker", "WorkerSet", "compute_advantages"]
-
-
-def __getattr__(name: str) -> Any:
-    wanted = "Episode" if name == "MultiAgentEpisode" else name
-    if wanted in _LAZY:
-        return getattr(importlib.import_module(_LAZY[wanted], __name__), wanted)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__all__ = list(_PLACES)
+__getattr__ = lazily(__name__, _PLACES)

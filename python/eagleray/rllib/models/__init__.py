@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from ..utils.lazy import lazily
 from .defaults import MODEL_DEFAULTS
 
-__all__ = ["MODEL_DEFAULTS", "ModelCatalog"]
-
-
-def __getattr__(name: str) -> Any:
-    if name == "ModelCatalog":
-        from .catalog import ModelCatalog
-
-        return ModelCatalog
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+_PLACES = {"ModelCatalog": ".catalog", "Preprocessor": ".preprocessors"}
+_TORCH = {
+    "ActionDistribution": ".torch.torch_action_dist:TorchDistributionWrapper",
+    "ModelV2": ".torch.torch_modelv2:TorchModelV2",
+}
+__all__ = ["MODEL_DEFAULTS", *_PLACES]
+__getattr__ = lazily(__name__, {**_PLACES, **_TORCH})
