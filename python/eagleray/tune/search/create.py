@@ -9,6 +9,10 @@ from .searcher import Searcher
 
 # name: module, class
 SEARCHERS: dict[str, tuple[str, str]] = {
+    "bayesopt": (".bayesopt", "BayesOptSearch"),
+    "hyperopt": (".hyperopt", "HyperOptSearch"),
+    "nevergrad": (".nevergrad", "NevergradSearch"),
+    "optuna": (".optuna", "OptunaSearch"),
     "random": (".basic_variant", "BasicVariantGenerator"),
     "variant_generator": (".basic_variant", "BasicVariantGenerator"),
 }
@@ -16,7 +20,7 @@ SEARCHERS: dict[str, tuple[str, str]] = {
 
 def create_searcher(search_alg: str, **options: Any) -> Searcher:
     """A searcher by its name ("optuna", "hyperopt"...). ValueError: there is none; with those there are. ImportError:
-    its library is not installed."""
+    its library is not installed; it names the package."""
     if search_alg not in SEARCHERS:
         raise ValueError(
             f"no searcher is called {search_alg!r}; there are {', '.join(sorted(SEARCHERS))}"
