@@ -16,6 +16,7 @@ from eagleray.tune.execution.lending import LentCheckpoints
 from eagleray.tune.experiment.checkpoints import CheckpointList
 from eagleray.tune.schedulers import create_scheduler
 from eagleray.tune.schedulers.explore import explore
+from eagleray.tune.schedulers.pb2 import best_settings
 
 pytestmark = pytest.mark.only_eagleray
 OURS = "eagleray.tune.schedulers"
@@ -352,3 +353,121 @@ def test_after_a_failure_a_trial_goes_on_from_what_it_borrowed():
     checkpoints.add(newer, {}, 6)
     assert checkpoints.latest == newer
     assert checkpoints.find(theirs) is None
+
+
+def test_pb2_chooses_what_has_gained_most():
+    draw = random.Random(1)
+    observed = []
+    for time in range(60):
+        settings = [draw.random(), draw.random()]
+        observed.append(
+            (float(time), settings, 1 - (settings[0] - 0.8) ** 2 * 5 + draw.gauss(0, 0.05))
+        )
+    random.seed(1)
+    chosen = [best_settings(observed, [], 2) for _ in range(5)]
+    assert all(abs(one[0] - 0.8) < 0.25 for one in chosen)
+    assert all(0 <= value <= 1 for one in chosen for value in one)
+
+
+@pytest.mark.parametrize("trainable", [Climbs, climbs])
+def test_pb2_keeps_to_its_bounds(cluster, trainable, tmp_path):
+    scheduler = schedulers.PB2(
+        time_attr="training_iteration",
+        perturbation_interval=2,
+        hyperparam_bounds={"speed": [1.0, 10.0]},
+    )
+
+    def stop(trial_id, result):
+        return result["training_iteration"] >= 10 and not scheduler.debug_string().endswith(
+            " 0 perturbs"
+        )
+
+    analysis = tune.run(
+        trainable,
+        num_samples=4,
+        metric="score",
+        mode="max",
+        stop=stop,
+        time_budget_s=60,
+        scheduler=scheduler,
+        storage_path=str(tmp_path),
+        verbose=0,
+    )
+    changed = [trial for trial in analysis.trials if "@perturbed" in trial.experiment_tag]
+    assert changed
+    assert all(1 <= trial.config["speed"] <= 10 for trial in analysis.trials)
+    again = schedulers.PB2(hyperparam_bounds={"speed": [1.0, 10.0]})
+    again.set_state(pickle.loads(pickle.dumps(scheduler.get_state())))
+    assert again.debug_string() == scheduler.debug_string()
+
+
+@pytest.mark.parametrize("bounds", [None, {"a": 1}, {"a": [1]}, {"a": [2, 1]}])
+def test_pb2_needs_bounds(bounds):
+    with pytest.raises(ValueError, match="hyperparam_bounds"):
+        schedulers.PB2(hyperparam_bounds=bounds)
+
+
+class Resources:
+    def __init__(self, **total):
+        self.total = total
+
+
+def shared(function, scores, base=None, **total):
+    """What each of some trials gets."""
+    base = tune.PlacementGroupFactory(base or [{"CPU": 1}])
+    scheduler = schedulers.ResourceChangingScheduler(schedulers.FIFOScheduler(), function)
+    scheduler.base_trial_resources = base
+    trials = [FakeTrial(number) for number in range(len(scores))]
+    controller = FakeController(scheduler, trials, 9)
+    controller.resources = Resources(**total)
+    for trial, score in zip(trials, scores, strict=True):
+        trial.placement_group_factory, trial.last_result = base, {"score": score}
+    given = [function(controller, trial, trial.last_result, scheduler) for trial in trials]
+    return [(one or base).bundles for one in given]
+
+
+def test_resources_are_shared_evenly_or_go_to_the_best():
+    even, top = schedulers.DistributeResources, schedulers.DistributeResourcesToTopJob
+    assert shared(even(), [1, 2], CPU=8) == [[{"CPU": 4}], [{"CPU": 4}]]
+    assert shared(even(), [1, 2, 3], CPU=8) == [[{"CPU": 3}], [{"CPU": 3}], [{"CPU": 2}]]
+    assert shared(even(reserve_resources={"CPU": 2}), [1, 2], CPU=8) == [[{"CPU": 3}], [{"CPU": 3}]]
+    assert shared(even(increase_by={"CPU": 2}), [1], CPU=8) == [[{"CPU": 7}]]
+    assert shared(even(add_bundles=True), [1], [{"CPU": 1}, {"CPU": 2}], CPU=8) == [
+        [{"CPU": 1}, {"CPU": 2}, {"CPU": 2}, {"CPU": 2}]
+    ]
+    assert shared(even(), [1], [{"CPU": 1, "GPU": 1}], CPU=8, GPU=2) == [[{"CPU": 2, "GPU": 2}]]
+    assert shared(even(), [1, 2], CPU=1) == [[{"CPU": 1}], [{"CPU": 1}]]
+    best = shared(top(metric="score", mode="max"), [1, math.nan, 3], CPU=8)
+    assert best == [[{"CPU": 1}], [{"CPU": 1}], [{"CPU": 6}]]
+    assert shared(top(metric="score", mode="min"), [1, 2], CPU=8)[0] == [{"CPU": 7}]
+    with pytest.raises(ValueError, match="increase_by"):
+        even(increase_by={"CPU": 0})
+
+
+@pytest.mark.parametrize("reuse", [True, False])
+def test_a_trial_gets_more_when_others_have_ended(cluster, tmp_path, reuse):
+    def grows(config):
+        """Two steps, or as many as it takes to have all CPUs."""
+        checkpoint = tune.get_checkpoint()
+        step = checkpoint.to_dict()["step"] if checkpoint else 0
+        cpus = tune.get_trial_resources().required_resources["CPU"]
+        while step < 2 or (config["patient"] and (step < 5 or cpus < 4)):
+            step += 1
+            tune.report({"cpus": cpus}, checkpoint=tune.Checkpoint.from_dict({"step": step}))
+
+    analysis = tune.run(
+        grows,
+        config={"patient": tune.grid_search([False, True])},
+        scheduler=schedulers.ResourceChangingScheduler(
+            schedulers.ASHAScheduler(metric="cpus", mode="max", max_t=10**6, grace_period=10**6),
+            schedulers.DistributeResources(),
+        ),
+        reuse_actors=reuse,
+        storage_path=str(tmp_path),
+        time_budget_s=60,
+        verbose=0,
+    )
+    assert analysis.trials[1].last_result["cpus"] == 4
+    with pytest.raises(ValueError, match="pause it first"):
+        analysis.trials[1].status = "RUNNING"
+        analysis.trials[1].update_resources({"cpu": 1})

@@ -17,6 +17,10 @@ _SCHEDULERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "MedianStoppingRule": (".median_stopping", ("median_stopping_rule", "medianstopping")),
     "PopulationBasedTraining": (".pbt", ("pbt",)),
     "PopulationBasedTrainingReplay": (".pbt", ("pbt_replay",)),
+    "PB2": (".pb2", ("pb2",)),
+    "ResourceChangingScheduler": (".resource_changing", ("resource_changing",)),
+    "DistributeResources": (".resource_changing", ()),
+    "DistributeResourcesToTopJob": (".resource_changing", ()),
 }
 
 __all__ = ["TrialScheduler", "create_scheduler", *_SCHEDULERS]  # pyright: ignore

@@ -9,12 +9,16 @@ from .searcher import Searcher
 
 # name: module, class
 SEARCHERS: dict[str, tuple[str, str]] = {
+    "ax": (".ax", "AxSearch"),
     "bayesopt": (".bayesopt", "BayesOptSearch"),
+    "bohb": (".bohb", "TuneBOHB"),
+    "hebo": (".hebo", "HEBOSearch"),
     "hyperopt": (".hyperopt", "HyperOptSearch"),
     "nevergrad": (".nevergrad", "NevergradSearch"),
     "optuna": (".optuna", "OptunaSearch"),
     "random": (".basic_variant", "BasicVariantGenerator"),
     "variant_generator": (".basic_variant", "BasicVariantGenerator"),
+    "zoopt": (".zoopt", "ZOOptSearch"),
 }
 
 

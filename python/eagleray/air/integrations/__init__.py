@@ -1,0 +1,1 @@
+"""Callbacks of other libraries. Follows `ray.air.integrations`."""

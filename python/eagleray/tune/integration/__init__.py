@@ -1,0 +1,1 @@
+"""Callbacks of other libraries under their old names. Follows `ray.tune.integration`."""

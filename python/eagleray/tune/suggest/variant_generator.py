@@ -1,0 +1,7 @@
+"""`ray.tune.suggest.variant_generator` of 2021: its names are in eagleray.tune.search now."""
+
+from __future__ import annotations
+
+from ..search.variant_generator import format_vars, generate_variants
+
+__all__ = ["format_vars", "generate_variants"]
