@@ -451,9 +451,11 @@ def test_a_trial_gets_more_when_others_have_ended(cluster, tmp_path, reuse):
         checkpoint = tune.get_checkpoint()
         step = checkpoint.to_dict()["step"] if checkpoint else 0
         cpus = tune.get_trial_resources().required_resources["CPU"]
-        while step < 2 or (config["patient"] and (step < 5 or cpus < 4)):
+        done = False
+        while not done:
             step += 1
             tune.report({"cpus": cpus}, checkpoint=tune.Checkpoint.from_dict({"step": step}))
+            done = step >= 2 and (cpus == 4 or not config["patient"])
 
     analysis = tune.run(
         grows,
