@@ -16,8 +16,9 @@ from ..search.variant_generator import copy_config
 from ..utils.flatten import lookup
 from .pbt import PopulationBasedTraining
 
-OBSERVATIONS_MAX = 1000  # the process looks at the latest
-CANDIDATES = 1000  # settings of which the best is taken
+OBSERVATIONS_MAX = 300  # the process looks at the latest
+RUNNING_MAX = 64  # trials that run, at whose settings it trusts itself more
+CANDIDATES = 500  # settings of which the best is taken
 
 
 class PB2(PopulationBasedTraining):
@@ -88,7 +89,10 @@ class PB2(PopulationBasedTraining):
 
     def new_config(self, trial: Any, donor: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         made = copy_config(donor.config)
-        running = [self._scaled(one.config) for one in self._trials.values() if one is not trial]
+        others = [
+            one for one in self._trials.values() if one is not trial and one.status == one.RUNNING
+        ]
+        running = [self._scaled(one.config) for one in others[:RUNNING_MAX]]
         chosen = best_settings(self._observed, running, len(self._bounds))
         done = {}
         for share, (key, (low, high)) in zip(chosen, self._bounds.items(), strict=True):
@@ -151,7 +155,7 @@ def _kernel(numpy: Any, t1: Any, x1: Any, t2: Any, x2: Any, length: float, forge
 def _fitted(numpy: Any, times: Any, points: Any, gains: Any) -> tuple[float, float]:
     """The length scale and the forgetting that make what was observed most likely."""
     best, chosen = -math.inf, (0.5, 0.1)
-    recent = slice(-200, None)  # enough to tell, and quick
+    recent = slice(-100, None)  # enough to tell, and quick
     t, x, y = times[recent], points[recent], gains[recent]
     for length in (0.1, 0.2, 0.5, 1.0, 2.0):
         for forget in (0.0, 0.1, 0.3, 0.6):
