@@ -473,3 +473,76 @@ def test_a_trial_gets_more_when_others_have_ended(cluster, tmp_path, reuse):
     with pytest.raises(ValueError, match="pause it first"):
         analysis.trials[1].status = "RUNNING"
         analysis.trials[1].update_resources({"cpu": 1})
+
+
+def test_a_trial_that_is_named_again_is_started_once(cluster, tmp_path):
+    class NamesTheLast(schedulers.TrialScheduler):
+        def choose_trial_to_run(self, controller):
+            waiting = [trial for trial in controller.get_trials() if trial.status == "PENDING"]
+            return waiting[-1] if waiting else None
+
+    def starts(config):
+        with (tmp_path / f"started_{config['x']}").open("a") as file:
+            file.write(".")
+        tune.report(x=config["x"])
+
+    tune.run(
+        starts,
+        config={"x": tune.grid_search([1, 2, 3])},
+        scheduler=NamesTheLast(),
+        storage_path=str(tmp_path),
+        verbose=0,
+    )
+    assert [(tmp_path / f"started_{x}").read_text() for x in (1, 2, 3)] == [".", ".", "."]
+
+
+def test_a_failure_after_a_take_over_goes_on_from_there(cluster, tmp_path):
+    class FailsOnce(Climbs):
+        def step(self):
+            marker = Path(self.config["marker"])
+            if self.place == 63 and self.config["speed"] == 1 and not marker.exists():
+                marker.touch()
+                raise RuntimeError("on purpose")
+            if (
+                self.place == 40 and self.config["speed"] == 1
+            ):  # it waits for the first to save itself
+                return {"score": self.place}
+            return super().step()
+
+    class TakesOver(schedulers.FIFOScheduler):
+        """The first trial has saved itself; the second goes on from there, once."""
+
+        taken = False
+
+        def on_trial_result(self, controller, trial, result):
+            first, second = controller.get_trials()
+            if trial is first and result["training_iteration"] == 6:
+                controller.save_trial(trial)
+            if (
+                trial is second
+                and not self.taken
+                and first.checkpoint
+                and not controller.is_saving(first)
+            ):
+                self.taken = True
+                controller.pause_trial(trial, should_checkpoint=False)
+                controller.go_on_from(trial, first.checkpoint)
+                return self.NOOP
+            return self.CONTINUE
+
+    analysis = tune.run(
+        FailsOnce,
+        config={"speed": tune.grid_search([10.0, 1.0]), "marker": str(tmp_path / "failed")},
+        scheduler=TakesOver(),
+        stop={"score": 70},
+        max_failures=1,
+        time_budget_s=60,
+        storage_path=str(tmp_path),
+        verbose=0,
+    )
+    second = analysis.trials[1]
+    assert second.num_failures == 1
+    scores = [row["score"] for row in lines_of(f"{second.local_path}/result.json")]
+    jump = scores.index(61)
+    assert scores[:jump] == [min(number, 40) for number in range(1, jump + 1)]
+    assert scores[jump:] == list(range(61, 71))
