@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from _support import PEER
+from _support import PEER, ray
 
 pytestmark = pytest.mark.skipif(PEER, reason="our library")
 gymnasium = pytest.importorskip("gymnasium")
@@ -220,3 +220,20 @@ def test_pettingzoo_s_parallel_environments():
     algorithm = PPO(config={**SMALL, "env": lambda config: ParallelPettingZooEnv(_Zoo())})
     result = algorithm.train()
     assert result["episode_len_mean"] == 5 and result["episode_reward_mean"] == 10.0
+
+
+def test_workers_of_their_own(tmp_path):
+    ray.init(num_cpus=4)
+    settings = {**two(), "env": Matching, "num_workers": 2, "observation_filter": "MeanStdFilter"}
+    evaluated = {
+        "evaluation_interval": 1,
+        "evaluation_num_workers": 1,
+        "evaluation_num_episodes": 3,
+    }
+    algorithm = PPO(config={**settings, **evaluated})
+    result = algorithm.train()
+    assert result["timesteps_total"] == 100 and result["agent_timesteps_total"] == 200
+    assert result["evaluation"]["episodes_this_iter"] == 3
+    assert set(result["evaluation"]["policy_reward_mean"]) == {"policy_a", "policy_b"}
+    algorithm.stop()
+    ray.shutdown()

@@ -311,3 +311,8 @@ def test_a_restored_run_with_workers_goes_on_with_the_same_bits(big_cluster, tmp
     assert same(*weights) and results[0]["hist_stats"] == results[1]["hist_stats"]
     straight.stop()
     again.stop()
+
+
+def test_evaluation_by_time_steps():
+    algorithm = make(evaluation_duration=250, evaluation_duration_unit="timesteps")
+    assert algorithm.evaluate()["evaluation"]["timesteps_this_iter"] == 250
