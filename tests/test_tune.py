@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -369,3 +370,24 @@ def test_what_cannot_be_is_refused(arguments, error, text):
 def test_an_unknown_trainable_is_refused_by_name():
     with pytest.raises(ValueError, match="no trainable is registered as 'none_such'"):
         tune.run("none_such")
+
+
+def test_a_full_disk_does_not_end_the_trials(tmp_path, caplog):
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", small])
+    if mounted.returncode:
+        pytest.skip("needs the right to mount")
+    try:
+
+        def fills(config):
+            for step in range(200):
+                tune.report(step=step, text="x" * 3000)
+
+        analysis = tune.run(fills, storage_path=str(small), name="full", verbose=0)
+        assert analysis.trials[0].last_result["step"] == 199
+        for what in ("JsonLoggerCallback", "CSVLoggerCallback", "the journal of the experiment"):
+            assert f"{what} cannot" in caplog.text
+        assert caplog.text.count("cannot be written") == 1, "it is said once"
+    finally:
+        subprocess.run(["umount", "-l", small], check=True)

@@ -25,6 +25,8 @@ from .journal import Journal
 
 _logger = logging.getLogger("eagleray.tune")
 STATE_COST_MAX = 0.05  # of the time goes into keeping states
+RETRY_SECONDS = 1.0  # between attempts to write to a full disk
+UNWRITTEN_RESULTS_MAX = 100_000  # that wait for a full disk; older ones are given up
 _KEPT = (
     "trainable_name", "trial_id", "config", "evaluated_params", "number", "experiment_tag", "status",
     "num_failures", "error_message", "start_time", "end_time", "custom_name", "date", "dirname",
@@ -43,6 +45,7 @@ class ExperimentState:
         self._after: list[Callable[[], None]] = []
         self._next_state = 0.0
         self._failing = False
+        self._retry_at = 0.0
 
     def changed(self, trial: Trial) -> None:
         """The trial's row is written with the next commit."""
@@ -100,6 +103,8 @@ class ExperimentState:
 
     def commit(self) -> None:
         """Makes everything so far durable."""
+        if self._failing and time.monotonic() < self._retry_at:
+            return
         if not (self._changed or self._results or self._after or self._journal.is_open):
             return
         try:
@@ -124,6 +129,8 @@ class ExperimentState:
 
     def _cannot_write(self, error: Exception) -> None:
         self._journal.rollback()
+        self._retry_at = time.monotonic() + RETRY_SECONDS
+        del self._results[:-UNWRITTEN_RESULTS_MAX]
         if not self._failing:
             self._failing = True
             _logger.error(
@@ -145,6 +152,7 @@ class ExperimentState:
         )
 
     def close(self) -> None:
+        self._retry_at = 0.0
         self.commit()
         self._journal.close()
 
