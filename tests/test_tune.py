@@ -159,7 +159,9 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path, caplog):
         def step(self):
             marker = Path(self.config["marker"])
             if self.count == 4 and not marker.exists():
-                (Path(self.logdir) / "checkpoint_000004" / "checkpoint.pkl").write_bytes(b"spoilt")
+                (Path(self.logdir) / "checkpoint_000004" / ".checkpoint_data.pkl").write_bytes(
+                    b"spoilt"
+                )
                 marker.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
             return super().step()
@@ -192,7 +194,7 @@ def test_the_best_checkpoints_are_kept(results):
     )
     (trial,) = analysis.trials
     left = sorted(path.name for path in Path(trial.local_path).glob("checkpoint_*"))
-    assert left == ["checkpoint_000001", "checkpoint_000006"]
+    assert left == ["checkpoint_000001", "checkpoint_000002", "checkpoint_000006"]
     assert analysis.best_checkpoint.to_dict() == {"count": 1}
 
 

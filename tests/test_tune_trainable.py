@@ -44,16 +44,20 @@ def test_a_class_counts_and_goes_on_from_its_checkpoint(results):
     result = again.train()
     assert (result["count"], result["training_iteration"], result["timesteps_total"]) == (7, 2, 20)
     assert result["iterations_since_restore"] == 1
-    assert not [file for file in results.rglob(".checkpoint*")], "what was written aside is gone"
+    assert not [file for file in results.rglob(".checkpoint_000*")], (
+        "what was written aside is gone"
+    )
 
 
 def test_a_damaged_checkpoint_is_found(results):
     counter = Counter({"start": 5})
     kept = counter.save()
-    with open(f"{kept.path}/checkpoint.pkl", "r+b") as file:
+    with open(f"{kept.path}/.checkpoint_data.pkl", "r+b") as file:
         file.seek(3)
         file.write(b"\xff")
-    with pytest.raises(CheckpointDamagedError, match=r"checkpoint\.pkl is not as it was written"):
+    with pytest.raises(
+        CheckpointDamagedError, match=r"checkpoint_data\.pkl is not as it was written"
+    ):
         counter.restore(kept)
 
 

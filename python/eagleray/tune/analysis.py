@@ -261,7 +261,7 @@ def _read(path: Path) -> tuple[list[Trial], dict[str, Any]]:
 
     journal = Journal.read(path)
     about = journal.get("about")
-    return load_trials(journal), pickle.loads(about) if about else {}
+    return load_trials(journal, path.absolute()), pickle.loads(about) if about else {}
 
 
 def _pandas() -> Any:

@@ -21,7 +21,7 @@ from typing import Any
 from eagleray import cloudpickle
 
 MANIFEST_FILE = ".manifest.json"
-DATA_FILE = "checkpoint.pkl"
+DATA_FILE = ".checkpoint_data.pkl"  # no name that a program would choose
 METADATA_FILE = ".metadata.json"
 CHECKED_BYTES_MAX = 64 << 20  # larger files are checked by their size only
 
@@ -39,6 +39,7 @@ class Checkpoint:
     def __init__(self, path: str | os.PathLike[str], filesystem: Any = None) -> None:
         self.path = os.fspath(path)
         self.filesystem = filesystem
+        self.made_for_report = False  # its files may be moved, nobody else knows them
 
     @classmethod
     def from_directory(cls, path: str | os.PathLike[str]) -> Checkpoint:
@@ -106,7 +107,10 @@ def write_aside(directory: Path) -> Iterator[Path]:
     try:
         yield aside
         os.chmod(aside, 0o755)
-        if directory.exists():
+        if directory.exists() and not _is_replaceable(directory):
+            for file in sorted(aside.iterdir()):
+                file.replace(directory / file.name)
+        elif directory.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{directory.name}.old.", dir=directory.parent))
             directory.rename(old / directory.name)
             aside.rename(directory)
@@ -115,6 +119,11 @@ def write_aside(directory: Path) -> Iterator[Path]:
             aside.rename(directory)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _is_replaceable(directory: Path) -> bool:
+    """Whether nothing is lost with it: it is empty, or an older checkpoint."""
+    return (directory / MANIFEST_FILE).exists() or not any(directory.iterdir())
 
 
 def write_manifest(directory: Path, counters: dict[str, Any]) -> None:

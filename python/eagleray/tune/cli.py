@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,10 @@ def _analysis(name: str, metric: str | None = None, mode: str | None = None) -> 
         return ExperimentAnalysis(_find(name), metric, mode)
     except (ValueError, FileNotFoundError) as error:
         raise click.ClickException(str(error)) from None
+    except (ImportError, AttributeError) as error:
+        raise click.ClickException(
+            f"{name} names a class that cannot be imported here ({error}): run this where its program runs"
+        ) from None
 
 
 @cli.command()
@@ -57,9 +62,9 @@ def ls(directory: str | None, as_json: bool) -> None:
     """Experiments in DIRECTORY (the results directory), the newest last."""
     root = Path(directory or default_results_dir()).expanduser()
     rows = []
-    for path in sorted(root.glob("*"), key=lambda path: path.stat().st_mtime):
-        if Journal.path_in(path).exists():
-            rows.append(_summary(path))
+    found = [path for path in root.glob("*") if Journal.path_in(path).exists()]
+    for path in sorted(found, key=lambda path: path.stat().st_mtime):
+        rows.append(_summary(path))
     if as_json:
         click.echo(json.dumps(rows))
         return
@@ -73,8 +78,8 @@ def ls(directory: str | None, as_json: bool) -> None:
 def _summary(path: Path) -> dict[str, Any]:
     try:
         statuses = [row[3] for row in Journal.read(path).trials()]
-    except (ValueError, FileNotFoundError):
-        statuses = []
+    except (ValueError, FileNotFoundError, sqlite3.DatabaseError):
+        statuses = []  # damaged: the others are shown
     changed = time.strftime("%Y-%m-%d %H:%M", time.localtime(Journal.path_in(path).stat().st_mtime))
     return {
         "experiment": path.name,

@@ -80,6 +80,7 @@ def report(metrics: Any = None, *, checkpoint: Any = None, **kwargs: Any) -> Non
         checkpoint = Checkpoint.from_directory(checkpoint)
     elif isinstance(checkpoint, dict):
         checkpoint = Checkpoint.from_dict(checkpoint)
+        checkpoint.made_for_report = True
     elif checkpoint is not None and not isinstance(checkpoint, Checkpoint):
         raise TypeError(f"checkpoint must be a Checkpoint, not {type(checkpoint).__name__}")
     _session.deliver(merged, checkpoint)
@@ -99,6 +100,7 @@ def checkpoint_dir(step: int) -> Iterator[str]:
     directory = Path(tempfile.mkdtemp(prefix=f".reported_{step:06d}.", dir=_session.info.logdir))
     yield str(directory)
     _session.written = Checkpoint(str(directory))
+    _session.written.made_for_report = True
 
 
 def get_trial_id() -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import warnings
 from collections.abc import Callable, Sequence
@@ -90,6 +91,7 @@ def run(
 
     ValueError, TuneError: what is asked for cannot be. TuneError: trials have failed.
     """
+    given = dict(locals())
     _say_unused(
         sync_config=sync_config,
         server_port=server_port,
@@ -98,7 +100,10 @@ def run(
         _remote=_remote,
     )
     if hasattr(run_or_experiment, "spec"):  # an Experiment object
-        return _run_spec(run_or_experiment.name, run_or_experiment.spec, metric=metric, mode=mode)
+        defaults = {name: one.default for name, one in inspect.signature(run).parameters.items()}
+        options = {k: v for k, v in given.items() if k in defaults and v is not defaults[k]}
+        options.pop("run_or_experiment")
+        return _run_spec(run_or_experiment.name, run_or_experiment.spec, **options)
     checkpoints = _checkpoint_options(
         checkpoint_config,
         keep_checkpoints_num,
@@ -200,7 +205,7 @@ def _run_spec(name: str, spec: dict[str, Any], **options: Any) -> ExperimentAnal
         )
     if "env" in spec:  # as the files of RLlib have it
         spec["config"] = {**spec.get("config", {}), "env": spec.pop("env")}
-    return run(trainable, name=name, **{**spec, **options})
+    return run(trainable, **{"name": name, **spec, **options})
 
 
 def _checkpoint_options(

@@ -7,6 +7,8 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+from eagleray import cloudpickle
+
 from .config import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
 from .execution.journal import Journal
 from .execution.run import Experiment, run_experiment
@@ -45,6 +47,7 @@ class Tuner:
         self._tune = tune_config or TuneConfig()
         self._run = run_config or RunConfig()
         self._resume: Any = None
+        self._run_unfinished = True
         self._analysis: Any = None
 
     def fit(self) -> ResultGrid:
@@ -64,7 +67,10 @@ class Tuner:
         return ResultGrid(ExperimentAnalysis(path, self._tune.metric, self._tune.mode))
 
     def _experiment(self) -> Experiment:
-        tune, run = self._tune, self._run
+        # Searchers and schedulers keep what they learn: each fit() begins with those that were given.
+        given = {"space": self._space, "tune": self._tune, "run": self._run}
+        to_restore = cloudpickle.dumps(given)
+        tune, run = pickle.loads(to_restore)["tune"], self._run
         checkpoints = run.checkpoint_config or CheckpointConfig()
         failures = run.failure_config or FailureConfig()
         return Experiment(
@@ -96,7 +102,8 @@ class Tuner:
             chdir=tune.chdir_to_trial_dir is not False,
             trial_name_creator=tune.trial_name_creator,
             trial_dirname_creator=tune.trial_dirname_creator,
-            to_restore={"space": self._space, "tune": tune, "run": run},
+            to_restore=to_restore,
+            run_unfinished=self._run_unfinished,
         )
 
     @classmethod
@@ -133,9 +140,9 @@ class Tuner:
             trainable, param_space=space, tune_config=state["tune"], run_config=state["run"]
         )
         tuner._run.name, tuner._run.storage_path = directory.name, str(directory.parent)
-        tuner._resume = "AUTO"
+        tuner._resume, tuner._run_unfinished = "AUTO", resume_unfinished
         if resume_errored:
-            tuner._resume = "AUTO+ERRORED" if resume_unfinished else "ERRORED_ONLY"
+            tuner._resume = "AUTO+ERRORED"
         if restart_errored:
             tuner._resume = "AUTO+RESTART_ERRORED"
         return tuner

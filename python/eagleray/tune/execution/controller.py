@@ -9,7 +9,6 @@ with the number of trials, except in schedulers that look at all of them.
 from __future__ import annotations
 
 import logging
-import math
 import os
 import time
 import traceback
@@ -17,12 +16,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..callback import CallbackList
-from ..checkpoint import Checkpoint, CheckpointDamagedError
+from ..checkpoint import Checkpoint
 from ..experiment.checkpoints import remove_files
-from ..experiment.trial import Trial
-from ..result import AUTO_FIELDS, DONE, TRAINING_ITERATION
+from ..experiment.trial import Trial, is_number
+from ..result import AUTO_FIELDS, DONE
 from ..schedulers.trial_scheduler import TrialScheduler
-from ..utils.flatten import lookup
+from ..utils.flatten import flatten, has
 from .experiment_state import ExperimentState
 from .lending import LentCheckpoints
 from .resources import Resources
@@ -73,7 +72,7 @@ class TuneController:
         self._saving: dict[str, str] = {}  # after the checkpoint: "stop", "pause" or "go on"
         self._lent = LentCheckpoints()
         self._restored: set[str] = set()  # of an earlier life, not started in this one
-        self._stopping = False
+        self._stopping = self._interrupted = False
         self.turn = 0
         self.failed_with: BaseException | None = None
 
@@ -167,6 +166,8 @@ class TuneController:
                 self._add(trial)
             if self._max_concurrent and len(self._live) >= self._max_concurrent:
                 return
+            if self._starting >= self.resources.starts_max:
+                return
             chosen = self._scheduler.choose_trial_to_run(self)
             # A trial keeps its state until its process is there: a scheduler may name it again until then.
             if chosen is None or chosen.trial_id in self._live:
@@ -180,6 +181,10 @@ class TuneController:
         self._pending[trial.trial_id] = trial
         self._state.changed(trial)
         self._scheduler.on_trial_add(self, trial)
+
+    @property
+    def _starting(self) -> int:
+        return sum(trial.status != Trial.RUNNING for trial in self._live.values())
 
     def _start(self, trial: Trial) -> None:
         self._pending.pop(trial.trial_id, None)
@@ -253,7 +258,10 @@ class TuneController:
         if decision == TrialScheduler.STOP:
             result[DONE] = True
         trial.reported += not duplicate
-        trial.update_last_result(result)
+        if duplicate:
+            trial.last_result = result
+        else:
+            trial.update_last_result(result)
         self._state.result(trial, result)
         if not duplicate:
             self._callbacks.call(
@@ -269,23 +277,27 @@ class TuneController:
 
     def _check_metric(self, trial: Trial, result: dict[str, Any]) -> None:
         """A metric that results lack is a mistake in the program: nothing would ever be optimised."""
-        if self._metric is None or lookup(result, self._metric) is not None or _strict_is_off():
+        if self._metric is None or has(result, self._metric) or _strict_is_off():
             return
-        names = ", ".join(sorted(set(map(str, result)) - AUTO_FIELDS)) or "nothing"
+        names = ", ".join(sorted(set(map(str, result)) - AUTO_FIELDS))
+        if not names:  # a function that has ended without a word
+            return
         raise ValueError(
             f"{trial} has not reported the metric {self._metric!r}; it has reported: {names}. "
             "(TUNE_DISABLE_STRICT_METRIC_CHECKING=1 lets it pass)"
         )
 
     def _decide(self, trial: Trial, result: dict[str, Any]) -> str:
-        if result.get(DONE) or self._stopper(trial.trial_id, result):
-            self._scheduler.on_trial_complete(self, trial, result)
-            self._source.complete(trial, result)
+        stop = self._stopper(trial.trial_id, result)
+        flat = flatten(result)  # schedulers and searchers may ask for `a/b`
+        if stop or result.get(DONE):
+            self._scheduler.on_trial_complete(self, trial, flat)
+            self._source.complete(trial, flat)
             return TrialScheduler.STOP
-        decision = self._scheduler.on_trial_result(self, trial, result)
-        self._source.result(trial, result)
+        decision = self._scheduler.on_trial_result(self, trial, flat)
+        self._source.result(trial, flat)
         if decision == TrialScheduler.STOP:
-            self._source.complete(trial, result)
+            self._source.complete(trial, flat)
         return decision
 
     def _act(self, trial: Trial, decision: str, saved: bool) -> None:
@@ -336,10 +348,10 @@ class TuneController:
 
     def _leave(self, trial: Trial, status: str, failed: bool = False) -> None:
         """Ends the process of a trial and gives its resources back."""
-        self._live.pop(trial.trial_id, None)
         self._saving.pop(trial.trial_id, None)
-        self._actors.stop(trial, failed)
-        self.resources.give_back(trial)
+        if self._live.pop(trial.trial_id, None) is not None:
+            self._actors.stop(trial, failed)
+            self.resources.give_back(trial)
         trial.status = status
         trial.end_time = time.time()
         self._state.changed(trial)
@@ -349,10 +361,13 @@ class TuneController:
     # Failures.
 
     def _failed(self, trial: Trial, error: BaseException) -> None:
-        if isinstance(getattr(error, "cause", None), RestoreFailedError) or isinstance(
-            error, (RestoreFailedError, CheckpointDamagedError)
-        ):
+        if isinstance(getattr(error, "cause", None), RestoreFailedError):
             self._restore_failed(trial, error)
+            return
+        if self._interrupted and self._saving.get(trial.trial_id) == "pause":
+            self._after_saving(
+                trial
+            )  # it could not save itself: it will go on from its last checkpoint
             return
         trial.num_failures += 1
         self._state.write_error(trial, error)
@@ -458,7 +473,7 @@ class TuneController:
 
     def interrupt(self, seconds: float) -> None:
         """Ctrl-C: what can save itself does, within the time; all trials stay as they are, to be resumed."""
-        self._stopping = True
+        self._stopping = self._interrupted = True
         saving = [trial for trial in self._live.values() if trial.status == Trial.RUNNING]
         for trial in saving:
             self._save_then(trial, "pause", False)
@@ -489,10 +504,19 @@ class TuneController:
         if path:
             self._keep_checkpoint(trial, Checkpoint(path))
 
+    def abandon(self) -> None:
+        """After an exception in the loop: ends all processes, keeps what has been reported, closes the journal."""
+        self._stopping = True
+        self._actors.kill_all()
+        self._state.keep(self._source, self._scheduler, self._callbacks, at_once=True)
+        self._state.close()
+
     def finish(self, at_once: bool = False) -> None:
         """Ends the processes, tells the callbacks, closes the journal. at_once: processes are killed."""
         self._actors.release_waiting()
         if at_once:
+            for trial in list(self._live.values()):
+                self._leave(trial, Trial.PAUSED, failed=True)
             self._actors.kill_all()
         self._actors.reap(until_all=True)
         self._callbacks.call("on_experiment_end", trials=self._trials)
@@ -511,13 +535,11 @@ def _where_from(trial: Trial) -> str:
 
 
 def _numbers(result: dict[str, Any]) -> dict[str, Any]:
-    """What a checkpoint's metrics keep of a result: its numbers."""
+    """What a checkpoint's metrics keep of a result: its numbers, nested ones by their path, numpy's as Python's."""
     return {
-        name: value
-        for name, value in result.items()
-        if isinstance(value, (int, float))
-        and not isinstance(value, bool)
-        and not (name != TRAINING_ITERATION and isinstance(value, float) and math.isinf(value))
+        name: value if isinstance(value, (int, float)) else float(value)
+        for name, value in flatten(result, leave_out=("config",)).items()
+        if is_number(value)
     }
 
 

@@ -7,6 +7,7 @@ often as that costs at most a twentieth of the time; what happened after the las
 
 from __future__ import annotations
 
+import json
 import logging
 import pickle
 import sqlite3
@@ -62,16 +63,25 @@ class ExperimentState:
     def rewind(self, trial: Trial, reported: int) -> list[dict[str, Any]]:
         """Forgets all but the first `reported` results of a trial; gives these."""
         self.commit()
-        self._journal.drop_results_after(trial.trial_id, reported)
+        unwritten = [
+            one for one in self._results if one[0] == trial.trial_id and one[1] <= reported
+        ]
+        self._results = [one for one in self._results if one[0] != trial.trial_id]
+        try:
+            self._journal.drop_results_after(trial.trial_id, reported)
+        except sqlite3.OperationalError as error:
+            self._cannot_write(error)
+        self._results += unwritten
         self.commit()
-        results = list(self._journal.results(trial.trial_id))
+        results = list(self._journal.results(trial.trial_id))[:reported]
+        results += [json.loads(text) for _, number, text in unwritten if number > len(results)]
         replay(trial, results)
         return results
 
     def write_error(self, trial: Trial, error: BaseException) -> None:
         """error.txt in the trial's directory: every failure, with its traceback."""
         try:
-            with open(Path(trial.local_path) / ERROR_FILE, "a") as file:
+            with open(Path(trial.local_path) / ERROR_FILE, "a", errors="backslashreplace") as file:
                 stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
                 file.write(f"Failure # {trial.num_failures} (occurred at {stamp})\n")
                 file.write("".join(traceback.format_exception(error)))
@@ -144,11 +154,11 @@ class ExperimentState:
         self._journal.put_trial(
             trial.trial_id,
             trial.number,
-            trial.trial_name,
+            _printable(trial.trial_name) or "",
             trial.status,
             _pickled(state),
             to_json.dumps(trial.config),
-            trial.error_message,
+            _printable(trial.error_message),
         )
 
     def close(self) -> None:
@@ -162,12 +172,25 @@ def _pickled(state: dict[str, Any]) -> bytes:
     try:
         blob = pickle.dumps(state, protocol=5)
     except Exception:
+        blob = b"__main__"
+    if b"__main__" not in blob:
+        return blob
+    try:
         return cloudpickle.dumps(state)
-    return cloudpickle.dumps(state) if b"__main__" in blob else blob
+    except (
+        Exception
+    ):  # its process cannot be sent it either: the trial fails of it, and is kept without
+        return cloudpickle.dumps({**state, "config": {}, "evaluated_params": {}})
 
 
-def load_trials(journal: Journal) -> list[Trial]:
-    """The trials that a journal holds, with what they have reported."""
+def _printable(text: str | None) -> str | None:
+    """Without what UTF-8 has no form for: halves of surrogates, from undecodable file names."""
+    return text.encode(errors="backslashreplace").decode() if text is not None else None
+
+
+def load_trials(journal: Journal, directory: Path) -> list[Trial]:
+    """The trials that the journal of this directory holds, with what they have reported. An experiment may have been
+    moved since it ran."""
     trials = []
     for trial_id, _, _, _, blob, _, _ in journal.trials():
         state = pickle.loads(blob)
@@ -182,9 +205,18 @@ def load_trials(journal: Journal) -> list[Trial]:
         )
         for name, value in state.items():
             setattr(trial, name, value)
+        if trial.local_experiment_path != str(directory):
+            _move(trial, trial.local_experiment_path, str(directory))
         replay(trial, list(journal.results(trial_id)))
         trials.append(trial)
     return trials
+
+
+def _move(trial: Trial, old: str, new: str) -> None:
+    trial.local_experiment_path = new
+    for one in (*(kept.checkpoint for kept in trial.checkpoints.kept), trial.restore_from):
+        if one is not None and one.path.startswith(f"{old}/"):
+            one.path = new + one.path[len(old) :]
 
 
 def replay(trial: Trial, results: list[dict[str, Any]]) -> None:

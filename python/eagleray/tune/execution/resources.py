@@ -41,6 +41,11 @@ class Resources:
             for name, amount in factory.required_resources.items()
         )
 
+    @property
+    def starts_max(self) -> int:
+        """How many trials may wait for their processes at a time."""
+        return max(16, int(1.1 * self.total.get("CPU", 0)))
+
     def take(self, trial: Trial) -> None:
         for name, amount in trial.placement_group_factory.required_resources.items():
             self.used[name] = self.used.get(name, 0.0) + amount

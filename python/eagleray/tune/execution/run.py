@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import logging
 import os
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -44,6 +46,7 @@ from .trial_source import TrialSource
 
 _logger = logging.getLogger("eagleray.tune")
 INTERRUPT_SECONDS_MAX = 5.0  # that trials have to save themselves after Ctrl-C
+_INTERRUPTED = "Ctrl-C: trials save themselves. Once more: they do not."
 TURN_SECONDS = 0.5  # a turn of the loop ends after so long without a result, so that reports go on
 
 
@@ -83,7 +86,8 @@ class Experiment:
     trial_name_creator: Callable[[Trial], str] | None = None
     trial_dirname_creator: Callable[[Trial], str] | None = None
     export_formats: Any = None
-    to_restore: dict[str, Any] | None = None  # what Tuner.restore() needs beside the journal
+    to_restore: bytes | None = None  # what Tuner.restore() needs beside the journal, pickled
+    run_unfinished: bool = True  # of an experiment that goes on
 
     def __post_init__(self) -> None:
         if self.mode not in (None, "min", "max"):
@@ -100,6 +104,18 @@ class Experiment:
             if isinstance(self.trainable, str)
             else as_trainable_class(self.trainable)
         )
+        if self.restore is not None and not Path(str(self.restore)).exists():
+            raise ValueError(f"restore: there is no checkpoint at {self.restore}")
+        if self.export_formats:
+            raise NotImplementedError(
+                "tune.run(export_formats=...): call export_model() in the trainable"
+            )
+        if self.storage_path and "://" in str(self.storage_path):
+            if not str(self.storage_path).startswith("file://"):
+                raise ValueError(
+                    f"storage_path must be a local directory, not {self.storage_path!r}"
+                )
+            self.storage_path = str(self.storage_path).removeprefix("file://")
         self.stopper: Stopper = as_stopper(self.stop, self.time_budget_s)
 
     @property
@@ -132,11 +148,33 @@ def run_experiment(experiment: Experiment) -> ExperimentAnalysis:
     _global_registry.flush()
     path = experiment_path(experiment)
     resume = _resume(experiment, path)
+    path.mkdir(parents=True, exist_ok=True)
+    with claimed(path):
+        return _run_in(experiment, path, resume, began)
+
+
+@contextlib.contextmanager
+def claimed(path: Path) -> Iterator[None]:
+    """The directory is this experiment's while it runs: ValueError where another process has it. The claim ends with
+    its process, however that ends."""
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(
+                f"an experiment is running in {path}: give this one another name, or wait for that one's end"
+            ) from None
+        yield
+    finally:
+        os.close(directory)
+
+
+def _run_in(experiment: Experiment, path: Path, resume: bool, began: float) -> ExperimentAnalysis:
     if not resume:
         _clear(path)
-    path.mkdir(parents=True, exist_ok=True)
-    journal = Journal.open(path)
     searcher, scheduler = _searcher(experiment), _scheduler(experiment)
+    journal = Journal.open(path)
     source = _source(experiment, searcher, path)
     reporter = experiment.reporter or default_reporter()
     callbacks = CallbackList(_callbacks(experiment))
@@ -212,19 +250,20 @@ class _Loop:
                     self._report(False)
             except KeyboardInterrupt:
                 interrupted = True
-                print(
-                    "Ctrl-C: trials save themselves. Once more: they do not.",
-                    file=sys.stderr,
-                    flush=True,
-                )
-                self._controller.interrupt(INTERRUPT_SECONDS_MAX)
             self.seconds = time.monotonic() - began
             try:
+                if interrupted:
+                    print(_INTERRUPTED, file=sys.stderr, flush=True)
+                    self._controller.interrupt(INTERRUPT_SECONDS_MAX)
                 self._controller.finish()
             except KeyboardInterrupt:  # nobody waits for processes that are slow to end, then
                 self._controller.finish(at_once=True)
                 interrupted = True
             self._report(True)
+        except BaseException as error:
+            if error is not self._controller.failed_with:  # that has been finished
+                self._controller.abandon()
+            raise
         finally:
             if hasattr(self._reporter, "close"):
                 self._reporter.close()
@@ -415,7 +454,7 @@ def _keep_spec(experiment: Experiment, journal: Journal) -> None:
     }
     journal.put("about", cloudpickle.dumps(about))
     if experiment.to_restore is not None:
-        journal.put("tuner", cloudpickle.dumps(experiment.to_restore))
+        journal.put("tuner", experiment.to_restore)
     journal.commit()
 
 
@@ -429,14 +468,14 @@ def _restore(
 ) -> None:
     import pickle
 
-    trials = load_trials(journal)
+    trials = load_trials(journal, Path(source.experiment_path))
     name = str(experiment.resume).upper()
     for trial in trials:
         if trial.status == Trial.ERROR and "ERRORED" in name:
             trial.status, trial.error_message, trial.num_failures = Trial.PENDING, None, 0
             if "RESTART" in name:
                 trial.checkpoints.kept.clear()
-        elif not trial.is_finished() and "ERRORED_ONLY" in name:
+        elif not trial.is_finished() and ("ERRORED_ONLY" in name or not experiment.run_unfinished):
             trial.status = Trial.TERMINATED
     known = 0
     targets: tuple[tuple[str, Any], ...] = (
@@ -455,7 +494,7 @@ def _restore(
     if trials:
         source.prefix = trials[0].trial_id.rsplit("_", 1)[0]
     source.catch_up(trials, known)
-    if "ERRORED_ONLY" in name:
+    if "ERRORED_ONLY" in name or not experiment.run_unfinished:
         source.finished = True
     controller.adopt(trials)
     ended = sum(trial.is_finished() for trial in trials)

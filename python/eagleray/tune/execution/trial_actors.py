@@ -6,6 +6,7 @@ one result takes three calls (start, train, train: done) and no wait between the
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections import deque
@@ -18,9 +19,12 @@ from eagleray.util import remove_placement_group
 from ..experiment.trial import Trial
 from .trial_process import CANNOT_RESET, TrialProcess
 
-STOP_SECONDS_MAX = float(
-    os.environ.get("TUNE_FORCE_TRIAL_CLEANUP_S", "10")
-)  # then the process is killed
+# Then the process is killed: one that cleans up, and one that is still in a step and has not begun to.
+CLEANUP_SECONDS_MAX = float(os.environ.get("TUNE_FORCE_TRIAL_CLEANUP_S", "600"))
+STEP_SECONDS_MAX = 10.0
+
+
+_logger = logging.getLogger("eagleray.tune")
 
 
 @dataclass
@@ -40,6 +44,7 @@ class _Process:
     handle: Any
     group: Any
     factory: Any
+    started: bool = False  # it has answered once
 
 
 @dataclass
@@ -74,7 +79,11 @@ class TrialActors:
 
     def start(self, trial: Trial) -> None:
         """Starts a trial from `trial.restore_from`; asks for the first result."""
-        os.makedirs(trial.local_path, exist_ok=True)
+        try:
+            os.makedirs(trial.local_path, exist_ok=True)
+        except OSError as error:
+            self._failed.append(Event("failed", trial, error=error))
+            return
         waiting = self._waiting.get(trial.placement_group_factory)
         process = waiting.popleft() if waiting else self._new_process(trial)
         self._start_in(process, trial)
@@ -117,13 +126,18 @@ class TrialActors:
         process = self._running.pop(trial.trial_id, None)
         if process is None:
             return
-        self._asked = {r: asked for r, asked in self._asked.items() if asked.process is not process}
-        if failed:
+        busy = any(asked.process is process for asked in self._asked.values())
+        self._forget(process)
+        if failed or not process.started:
             self._kill(process)
-        elif self._reuse:
+        elif self._reuse and not busy:
             self._waiting.setdefault(process.factory, deque()).append(process)
         else:
-            self._end(process)
+            self._end(process, busy)
+
+    def _forget(self, process: _Process) -> None:
+        """What it still says is not listened to."""
+        self._asked = {r: asked for r, asked in self._asked.items() if asked.process is not process}
 
     def release_waiting(self) -> None:
         """Ends the processes that wait for a next trial."""
@@ -131,10 +145,11 @@ class TrialActors:
             while waiting:
                 self._end(waiting.popleft())
 
-    def _end(self, process: _Process) -> None:
+    def _end(self, process: _Process, busy: bool = False) -> None:
         ref = process.handle.stop.remote()
         process.handle.__ray_terminate__.remote()
-        self._ending.append((time.monotonic() + STOP_SECONDS_MAX, ref, process))
+        seconds = STEP_SECONDS_MAX if busy else CLEANUP_SECONDS_MAX
+        self._ending.append((time.monotonic() + seconds, ref, process))
 
     def _kill(self, process: _Process) -> None:
         ray.kill(process.handle)
@@ -153,6 +168,7 @@ class TrialActors:
                     if process.group is not None:
                         remove_placement_group(process.group)
                 elif time.monotonic() >= deadline:
+                    _logger.warning("a trial's process has not ended in time and is killed")
                     self._kill(process)
                 else:
                     left.append((deadline, ref, process))
@@ -161,10 +177,15 @@ class TrialActors:
                 return
 
     def kill_all(self) -> None:
-        """Ends those that were told to end, at once."""
-        for _, _, process in self._ending:
+        """Ends every process, at once."""
+        waiting = [process for group in self._waiting.values() for process in group]
+        ending = [process for _, _, process in self._ending]
+        for process in (*self._running.values(), *waiting, *ending):
             self._kill(process)
+        self._running.clear()
+        self._waiting.clear()
         self._ending.clear()
+        self._asked.clear()
 
     def wait(self, seconds: float) -> list[Event]:
         """What has been said, after at most so many seconds of waiting for the first."""
@@ -187,11 +208,12 @@ class TrialActors:
     def _answer(self, ref: Any, asked: _Asked) -> list[Event]:
         try:
             value = ray.get(ref)
-        except ray.exceptions.RayError as error:
-            self._asked = {r: a for r, a in self._asked.items() if a.process is not asked.process}
+        except Exception as error:  # also what cannot be unpickled here
+            self._forget(asked.process)
             return [Event("failed", asked.trial, error=error)]
+        asked.process.started = True
         if asked.kind == "started" and value == CANNOT_RESET:
-            self._asked = {r: a for r, a in self._asked.items() if a.process is not asked.process}
+            self._forget(asked.process)
             self._reuse = False
             self._end(asked.process)
             self._start_in(self._new_process(asked.trial), asked.trial)

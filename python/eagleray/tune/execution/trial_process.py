@@ -9,6 +9,7 @@ from typing import Any
 
 from eagleray.exceptions import RayError
 
+from ..checkpoint import CheckpointDamagedError
 from ..trainable.function_trainable import FunctionTrainable
 
 CANNOT_RESET = "this trainable has no reset_config() that returns True"
@@ -40,11 +41,12 @@ class TrialProcess:
         if self._trainable is None:
             self._trainable = self._class(config=config, trial_info=info)
         elif not self._trainable.reset(config, info):
+            self.stop()  # the step that is asked for behind this must not run the trial before
             return CANNOT_RESET
         if checkpoint is not None:
             try:
                 self._trainable.restore(checkpoint)
-            except Exception as error:
+            except (CheckpointDamagedError, FileNotFoundError) as error:
                 raise RestoreFailedError(f"{type(error).__name__}: {error}") from error
         return {"pid": os.getpid(), "hostname": platform.node(), "node_ip": "127.0.0.1"}
 

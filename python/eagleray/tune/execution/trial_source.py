@@ -41,7 +41,7 @@ class TrialSource:
     ) -> None:
         self.searcher = searcher
         self._trainable, self._trainable_name = trainable, trainable_name
-        self._path, self._config, self._samples = experiment_path, config, samples
+        self.experiment_path, self._config, self._samples = experiment_path, config, samples
         self._resources, self._new_checkpoints = resources, new_checkpoints
         self._name_creator, self._dirname_creator = name_creator, dirname_creator
         self._restore = restore
@@ -91,7 +91,7 @@ class TrialSource:
             config=config,
             resolved=resolved,
             number=self.made,
-            experiment_path=self._path,
+            experiment_path=self.experiment_path,
             resources=resources_of(self._trainable, config, self._resources),
             checkpoints=self._new_checkpoints(),
         )

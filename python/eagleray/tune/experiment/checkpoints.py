@@ -24,8 +24,8 @@ class Kept:
 
 
 class CheckpointList:
-    """Oldest first. num_to_keep: None keeps all; the latest is never removed, and of the others the best by
-    score_attribute are kept (order "max" or "min"), without one the newest."""
+    """Oldest first. num_to_keep: None keeps all; else the best by score_attribute (order "max" or "min"), without one
+    the newest, and the latest beside them."""
 
     def __init__(
         self, num_to_keep: int | None = None, score_attribute: str | None = None, order: str = "max"
@@ -58,8 +58,8 @@ class CheckpointList:
         self.kept.append(Kept(checkpoint, metrics, reported))
         if self.num_to_keep is None or len(self.kept) <= self.num_to_keep:
             return []
-        best = sorted(self.kept[:-1], key=self.score)
-        going = best[: len(self.kept) - self.num_to_keep]
+        ranked = sorted(self.kept, key=self.score, reverse=True)
+        going = [one for one in ranked[self.num_to_keep :] if one is not self.kept[-1]]
         self.kept = [one for one in self.kept if one not in going]
         return [one.checkpoint for one in going]
 

@@ -17,7 +17,7 @@ from ..session import TrialInfo
 from ..utils.flatten import flatten
 from .checkpoints import CheckpointList
 
-DIRECTORY_NAME_MAX = 130  # characters of a trial's directory, the date not counted
+DIRECTORY_NAME_MAX = 130  # bytes of a trial's directory, the date not counted
 
 
 class Trial:
@@ -89,11 +89,10 @@ class Trial:
     def name_directory(self, creator: Any = None) -> None:
         """Chooses the name of its directory, once."""
         if creator is not None:
-            self.dirname = str(creator(self))
+            self.dirname = str(creator(self)).replace("/", "_")
             return
-        self.dirname = (
-            f"{self.trial_name}_{self.experiment_tag}"[:DIRECTORY_NAME_MAX] + f"_{self.date}"
-        )
+        name = f"{self.trial_name}_{self.experiment_tag}".encode()[:DIRECTORY_NAME_MAX]
+        self.dirname = f"{name.decode(errors='ignore')}_{self.date}"
 
     @property
     def local_path(self) -> str:
@@ -155,7 +154,7 @@ class Trial:
         """Takes a result, and what it changes in the extremes and means of each metric."""
         self.last_result = result
         for name, value in flatten(result, leave_out=("config",)).items():
-            if type(value) is float or type(value) is int or _is_number(value):
+            if type(value) is float or type(value) is int or is_number(value):
                 self._count(name, value)
 
     def _count(self, name: str, value: float) -> None:
@@ -209,7 +208,7 @@ class Trial:
         return isinstance(other, Trial) and self.trial_id == other.trial_id
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
     """numpy's numbers, which are not int and float."""
     return (
         not isinstance(value, (bool, str, bytes))

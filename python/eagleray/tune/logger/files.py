@@ -23,7 +23,6 @@ class JsonLoggerCallback(LoggerCallback):
     """One line of JSON for each result, and the trial's config as JSON and pickle."""
 
     def __init__(self) -> None:
-        super().__init__()
         self._files: dict[str, TextIO] = {}
         self._configs: dict[str, str] = {}
 
@@ -44,7 +43,9 @@ class JsonLoggerCallback(LoggerCallback):
         if config is None:
             config = self._configs[trial.trial_id] = to_json.dumps(trial.config)
         body = to_json.dumps({key: value for key, value in result.items() if key != "config"})
-        self._files[trial.trial_id].write(f'{body[:-1]}, "config": {config}}}\n')
+        file = self._files.get(trial.trial_id)
+        if file is not None:  # it could not be opened on a full disk
+            file.write(f'{body[:-1]}, "config": {config}}}\n')
 
     def log_trial_rewind(self, trial: Any, results: list[dict[str, Any]]) -> None:
         self._close(trial)
@@ -74,14 +75,19 @@ class CSVLoggerCallback(LoggerCallback):
     """One row for each result, nested fields by their path. The columns are those of the first result."""
 
     def __init__(self) -> None:
-        super().__init__()
         self._files: dict[str, TextIO] = {}
         self._writers: dict[str, Any] = {}
 
     def log_trial_start(self, trial: Any) -> None:
         self._close(trial)
         os.makedirs(trial.local_path, exist_ok=True)
-        file = open(f"{trial.local_path}/{PROGRESS_FILE}", "a+", buffering=1, newline="")
+        file = open(
+            f"{trial.local_path}/{PROGRESS_FILE}",
+            "a+",
+            buffering=1,
+            newline="",
+            errors="backslashreplace",
+        )
         self._files[trial.trial_id] = file
         if file.tell():  # it goes on: with the columns that are there
             file.seek(0)
@@ -90,6 +96,8 @@ class CSVLoggerCallback(LoggerCallback):
 
     def log_trial_result(self, iteration: int, trial: Any, result: dict[str, Any]) -> None:
         row = _row(result)
+        if trial.trial_id not in self._files:
+            return  # it could not be opened on a full disk
         writer = self._writers.get(trial.trial_id)
         if writer is None:
             writer = self._writers[trial.trial_id] = _writer(self._files[trial.trial_id], list(row))

@@ -15,8 +15,10 @@ class LoggerCallback(Callback):
 
     tolerant = True
 
-    def __init__(self) -> None:
-        self._started: set[str] = set()
+    @property
+    def _started(self) -> set[str]:
+        """Trials whose start has been told; made when it is needed, for subclasses that do not call __init__."""
+        return self.__dict__.setdefault("_trials_started", set())
 
     def log_trial_start(self, trial: Any) -> None:
         """A trial begins, or goes on after a restore."""

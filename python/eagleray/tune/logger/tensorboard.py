@@ -32,7 +32,6 @@ class TBXLoggerCallback(LoggerCallback):
     numbers. ImportError: neither tensorboardX nor torch with tensorboard is installed."""
 
     def __init__(self) -> None:
-        super().__init__()
         name = find_writer()
         if name is None:
             raise ImportError("TBXLoggerCallback needs tensorboardX: pip install tensorboardX")

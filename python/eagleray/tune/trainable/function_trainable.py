@@ -32,6 +32,7 @@ class _Run:
         self._function = function
         self._config = config
         self.session = sessions.Session(info, checkpoint, self._deliver)
+        self._one_at_a_time = threading.Lock()
         self._may_run = threading.Semaphore(0)
         self._answered = threading.Semaphore(0)
         self._answer: tuple[dict[str, Any] | None, Checkpoint | None] = (None, None)
@@ -60,13 +61,14 @@ class _Run:
         return not self._thread.is_alive()
 
     def _deliver(self, metrics: dict[str, Any], checkpoint: Checkpoint | None) -> None:
-        if not self._wanted:
-            raise _Ended
-        self._answer = (metrics, checkpoint)
-        self._answered.release()
-        self._may_run.acquire()
-        if not self._wanted:
-            raise _Ended
+        with self._one_at_a_time:  # a function may report from several threads
+            if not self._wanted or self.ended:
+                raise _Ended
+            self._answer = (metrics, checkpoint)
+            self._answered.release()
+            self._may_run.acquire()
+            if not self._wanted:
+                raise _Ended
 
     def _main(self) -> None:
         self._may_run.acquire()
@@ -153,8 +155,8 @@ class FunctionTrainable(Trainable):
         self._iteration += 1  # the manifest is of the result that this checkpoint came with
         try:
             with write_aside(target) as aside:
-                if source.name.startswith((".reported_", "eagleray_checkpoint_")):
-                    for file in source.iterdir():  # made for this report only
+                if checkpoint.made_for_report:
+                    for file in source.iterdir():
                         shutil.move(str(file), aside / file.name)
                     source.rmdir()
                 else:

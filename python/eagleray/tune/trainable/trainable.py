@@ -159,8 +159,8 @@ class Trainable:
     def save(self, checkpoint_dir: str | None = None) -> Checkpoint:
         """Writes a checkpoint: aside, then renamed, so that there is a whole one or none.
 
-        checkpoint_dir: where; None: `checkpoint_NNNNNN` in the trial's directory. FileExistsError does not come: an
-        older checkpoint of this name is replaced.
+        checkpoint_dir: where; None: `checkpoint_NNNNNN` in the trial's directory. An older checkpoint there is
+        replaced; other files stay.
         """
         directory = Path(checkpoint_dir or Path(self.logdir) / f"checkpoint_{self._iteration:06d}")
         with write_aside(directory) as aside:

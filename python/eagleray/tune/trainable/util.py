@@ -77,8 +77,8 @@ def with_parameters(trainable: Any, **kwargs: Any) -> Any:
         return WithParameters
 
     @_named_like(trainable)
-    def run(config: dict[str, Any]) -> Any:
-        return trainable(config, **parameters.get())
+    def run(config: dict[str, Any], **extra: Any) -> Any:
+        return trainable(config, **parameters.get(), **extra)
 
     return run
 
@@ -128,12 +128,15 @@ def attach_resources(trainable: type, resources: Any) -> None:
 
 
 def _named_like(function: Callable[..., Any]) -> Callable[[Callable[..., Any]], Any]:
-    """functools.wraps, without a signature that is no longer true."""
+    """As functools.wraps, also for objects that lack what functions have."""
 
     def apply(wrapper: Any) -> Any:
         wrapper.__name__ = wrapper.__qualname__ = name_of(function)
         wrapper.__module__ = getattr(function, "__module__", wrapper.__module__)
         wrapper.__doc__ = getattr(function, "__doc__", None)
+        wrapper.__wrapped__ = (
+            function  # its signature says whether it wants checkpoint_dir or reporter
+        )
         if hasattr(function, "_resources"):
             wrapper._resources = function._resources
         return wrapper

@@ -42,6 +42,15 @@ def unflatten_dict(dt: dict[str, Any], delimiter: str = "/") -> dict[str, Any]:
     return nested
 
 
+def has(result: dict[str, Any], name: str) -> bool:
+    """Whether a result has the field, by its key or its path with slashes; its value may be None."""
+    if name in result:
+        return True
+    parent, _, last = name.rpartition("/")
+    inner = lookup(result, parent) if parent else None
+    return isinstance(inner, dict) and last in inner
+
+
 def lookup(result: dict[str, Any], name: str) -> Any:
     """The field of a result, by its key or its path with slashes; None: it has none."""
     if name in result:

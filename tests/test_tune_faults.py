@@ -1,0 +1,296 @@
+"""What one trial, one callback or one mistake may not do to the rest."""
+
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+from _support import ray
+from eagleray import tune
+from eagleray.tune.checkpoint import CheckpointDamagedError
+from eagleray.tune.schedulers import ASHAScheduler
+from eagleray.util import placement_group_table
+
+pytestmark = pytest.mark.only_eagleray
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster():
+    ray.init(num_cpus=2)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def results(tmp_path, monkeypatch):
+    monkeypatch.setenv("TUNE_RESULT_DIR", str(tmp_path))
+    return tmp_path
+
+
+def train(config):
+    for step in range(3):
+        tune.report(loss=config.get("x", 0) + step)
+
+
+def test_save_leaves_the_files_of_others(tmp_path):
+    class Empty(tune.Trainable):
+        def save_checkpoint(self, checkpoint_dir):
+            return {"a": 1}
+
+        def load_checkpoint(self, checkpoint):
+            self.loaded = checkpoint
+
+    directory = tmp_path / "mine"
+    directory.mkdir()
+    (directory / "thesis").write_text("years of work")
+    kept = Empty({}).save(str(directory))
+    assert (directory / "thesis").read_text() == "years of work"
+    again = Empty({})
+    again.restore(kept)
+    assert again.loaded == {"a": 1}
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_an_exception_out_of_the_loop_leaves_nothing_running(grouped):
+    resources = tune.PlacementGroupFactory([{"CPU": 1}, {"CPU": 1}]) if grouped else {"cpu": 2}
+    with pytest.raises(ValueError, match="'score'") as kept:
+        tune.run(train, metric="score", mode="max", resources_per_trial=resources, verbose=0)
+    assert kept.value.__traceback__ is not None  # it is held, as a notebook holds it
+    assert "CREATED" not in {row["state"] for row in placement_group_table().values()}
+    assert tune.run(train, resources_per_trial=resources, verbose=0).trials[0].reported == 3
+
+
+def test_nested_and_numpy_metrics_choose_checkpoints():
+    numpy = pytest.importorskip("numpy")
+
+    class Scores(tune.Trainable):
+        def step(self):
+            value = [1, 9, 2, 3][self.iteration]
+            return {"ev": {"acc": numpy.float32(value)}, "done": self.iteration == 3}
+
+        def save_checkpoint(self, checkpoint_dir):
+            return {"iteration": self.iteration}
+
+    analysis = tune.run(
+        Scores,
+        checkpoint_config=tune.CheckpointConfig(
+            num_to_keep=1, checkpoint_score_attribute="ev/acc", checkpoint_frequency=1
+        ),
+        metric="ev/acc",
+        mode="max",
+        verbose=0,
+    )
+    assert [one.iteration for one in analysis.trials[0].checkpoints.kept] == [2, 4]
+    assert analysis.best_checkpoint.path.endswith("000002")
+
+
+def test_a_program_may_call_its_file_as_it_likes():
+    class Files(tune.Trainable):
+        def setup(self, config):
+            self.text = "new"
+
+        def step(self):
+            return {"text": self.text}
+
+        def save_checkpoint(self, checkpoint_dir):
+            (Path(checkpoint_dir) / "checkpoint.pkl").write_text("mine")
+
+        def load_checkpoint(self, checkpoint):
+            self.text = (Path(checkpoint) / "checkpoint.pkl").read_text()
+
+    kept = Files({}).save()
+    again = Files({})
+    again.restore(kept)
+    assert again.step() == {"text": "mine"}
+
+
+def test_failures_around_a_restore_are_failures(tmp_path):
+    def damaged(config):
+        raise CheckpointDamagedError("a file of the program's own")
+
+    class CannotLoad(tune.Trainable):
+        def step(self):
+            if self.iteration == 1:
+                raise RuntimeError("once")
+            return {"a": 1}
+
+        def save_checkpoint(self, checkpoint_dir):
+            return {}
+
+        def load_checkpoint(self, checkpoint):
+            raise KeyError("weights")
+
+    analysis = tune.run(damaged, verbose=0, raise_on_failed_trial=False)
+    assert (analysis.trials[0].status, analysis.trials[0].num_failures) == ("ERROR", 1)
+    analysis = tune.run(
+        CannotLoad, checkpoint_freq=1, max_failures=2, verbose=0, raise_on_failed_trial=False
+    )
+    assert "weights" in analysis.trials[0].error_message
+    assert analysis.trials[0].has_checkpoint
+    with pytest.raises(ValueError, match="no checkpoint at /nope"):
+        tune.run(train, restore="/nope", verbose=0)
+
+
+def test_a_tuner_with_a_scheduler_is_restored_and_fits_twice():
+    tuner = tune.Tuner(
+        train,
+        param_space={"x": tune.grid_search([1, 2])},
+        tune_config=tune.TuneConfig(metric="loss", mode="min", scheduler=ASHAScheduler()),
+        run_config=tune.RunConfig(name="twice", verbose=0),
+    )
+    path = tuner.fit().experiment_path
+    assert len(tuner.fit()) == 2
+    assert len(tune.Tuner.restore(path, train).fit()) == 2
+
+
+def test_a_checkpoint_that_was_reported_is_still_the_program_s():
+    def reports_twice(config):
+        kept = tune.Checkpoint.from_dict({"a": 1})
+        for _ in range(2):
+            tune.report({"a": kept.to_dict()["a"]}, checkpoint=kept)
+
+    analysis = tune.run(reports_twice, verbose=0)
+    assert analysis.trials[0].checkpoint.to_dict() == {"a": 1}
+
+
+class Unpicklable:
+    def __reduce__(self):
+        return (_fail, ())
+
+
+def _fail():
+    raise RuntimeError("only where it was made")
+
+
+def test_one_trial_that_cannot_be_handled_fails_alone():
+    def strange(config):
+        kind = config["kind"]
+        if kind == "surrogate":
+            raise ValueError("a file called \udc80")
+        tune.report(value=Unpicklable() if kind == "result" else "\udc80")
+
+    kinds = ["surrogate", "result", "text"]
+    analysis = tune.run(
+        strange, config={"kind": tune.grid_search(kinds)}, verbose=0, raise_on_failed_trial=False
+    )
+    assert [trial.status for trial in analysis.trials] == ["ERROR", "ERROR", "TERMINATED"]
+    locked = {"lock": tune.grid_search([threading.Lock(), None])}
+    analysis = tune.run(
+        lambda config: {"a": 1}, config=locked, verbose=0, raise_on_failed_trial=False
+    )
+    assert [trial.status for trial in analysis.trials] == ["ERROR", "TERMINATED"]
+
+
+def test_names_of_directories_are_cut_in_bytes():
+    analysis = tune.run(train, trial_name_creator=lambda trial: "試" * 120, verbose=0)
+    assert Path(analysis.trials[0].local_path, "result.json").exists()
+
+
+def test_a_logger_need_not_call_its_base(results):
+    class Ported(tune.logger.LoggerCallback):
+        def __init__(self):
+            self.seen = []
+
+        def log_trial_result(self, iteration, trial, result):
+            self.seen.append(result["loss"])
+
+    logger = Ported()
+    tune.run(train, config={"x": 1}, callbacks=[logger], verbose=0)
+    assert logger.seen == [1, 2, 3]
+
+
+def test_a_function_that_reports_nothing_ends_as_it_should():
+    analysis = tune.run(lambda config: None, metric="loss", mode="min", verbose=0)
+    assert analysis.trials[0].status == "TERMINATED"
+
+
+def test_the_end_of_a_function_is_no_second_result():
+    analysis = tune.run(train, config={"x": 1}, verbose=0)
+    assert analysis.trials[0].metric_analysis["loss"]["avg"] == 2
+
+
+def test_threads_of_a_function_report_each_result_once():
+    def threaded(config):
+        def report(base):
+            for step in range(10):
+                tune.report(number=base + step)
+
+        threads = [threading.Thread(target=report, args=(base,)) for base in (0, 100, 200)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    analysis = tune.run(threaded, verbose=0)
+    numbers = sorted(row["number"] for row in analysis.results_of(analysis.trials[0]))
+    assert numbers == sorted(base + step for base in (0, 100, 200) for step in range(10))
+
+
+def test_the_stopper_hears_of_every_result():
+    heard = []
+
+    def stop(trial_id, result):
+        heard.append(result["a"])
+        return False
+
+    tune.run(lambda config: {"a": 1}, stop=stop, verbose=0)
+    assert 1 in heard
+
+    class Once(tune.Trainable):
+        def step(self):
+            return {"a": 2, "done": True}
+
+    tune.run(Once, stop=stop, verbose=0)
+    assert heard[-1] == 2
+
+
+def test_wrapped_functions_keep_their_arguments(tmp_path):
+    def old(config, checkpoint_dir=None):
+        tune.report(had=checkpoint_dir is not None)
+
+    analysis = tune.run(tune.with_resources(old, {"cpu": 1}), verbose=0)
+    assert analysis.trials[0].last_result["had"] is False
+
+
+def test_a_moved_experiment_goes_on_where_it_is(results):
+    class Counter(tune.Trainable):
+        def setup(self, config):
+            self.count = 0
+
+        def step(self):
+            self.count += 1
+            if self.count == 3 and not Path(config_marker).exists():
+                raise RuntimeError("once")
+            return {"count": self.count, "done": self.count == 4}
+
+        def save_checkpoint(self, checkpoint_dir):
+            return {"count": self.count}
+
+        def load_checkpoint(self, checkpoint):
+            self.count = checkpoint["count"]
+
+    config_marker = str(results / "marker")
+    run_config = tune.RunConfig(
+        name="old", verbose=0, checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1)
+    )
+    old = tune.Tuner(Counter, run_config=run_config).fit().experiment_path
+    Path(config_marker).touch()
+    new = results / "new"
+    shutil.move(old, new)
+    grid = tune.Tuner.restore(new, Counter, resume_errored=True).fit()
+    assert grid[0].metrics["training_iteration"] == 4
+    assert not Path(old).exists()
+
+
+def test_a_name_belongs_to_one_running_experiment():
+    seen = []
+
+    class StartsAnother(tune.Callback):
+        def on_trial_result(self, iteration, trials, trial, result, **info):
+            if not seen:
+                with pytest.raises(ValueError, match="an experiment is running in") as error:
+                    tune.run(train, name="taken", verbose=0)
+                seen.append(error)
+
+    tune.run(train, name="taken", callbacks=[StartsAnother()], verbose=0)
+    assert seen
