@@ -294,3 +294,26 @@ def test_a_name_belongs_to_one_running_experiment():
 
     tune.run(train, name="taken", callbacks=[StartsAnother()], verbose=0)
     assert seen
+
+
+def test_a_trial_whose_process_does_not_come_says_so(monkeypatch, caplog):
+    monkeypatch.setattr("eagleray.tune.execution.controller.PROCESS_SECONDS_MAX", 0.2)
+
+    @ray.remote(num_cpus=2)
+    class Holds:
+        def ready(self):
+            return True
+
+    holder = Holds.remote()
+    ray.get(holder.ready.remote())
+
+    class Patience(tune.stopper.Stopper):
+        def __call__(self, trial_id, result):
+            return False
+
+        def stop_all(self):
+            return "for its process" in caplog.text
+
+    analysis = tune.run(train, stop=Patience(), verbose=0)
+    assert analysis.trials[0].reported == 0
+    ray.kill(holder)

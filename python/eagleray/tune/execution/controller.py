@@ -30,6 +30,7 @@ from .trial_process import RestoreFailedError
 from .trial_source import TrialSource
 
 _logger = logging.getLogger("eagleray.tune")
+PROCESS_SECONDS_MAX = 30.0  # without a trial's process; then it says so
 
 
 class TuneController:
@@ -72,6 +73,7 @@ class TuneController:
         self._saving: dict[str, str] = {}  # after the checkpoint: "stop", "pause" or "go on"
         self._lent = LentCheckpoints()
         self._restored: set[str] = set()  # of an earlier life, not started in this one
+        self._asked_at: dict[str, float] = {}  # when processes were asked for that have not come
         self._stopping = self._interrupted = False
         self.turn = 0
         self.failed_with: BaseException | None = None
@@ -147,6 +149,7 @@ class TuneController:
         if not self._stopping and self._stopper.stop_all():
             self.stop_all("the stopper has ended the experiment")
         self._actors.reap()
+        self._say_who_waits()
         self._state.keep(self._source, self._scheduler, self._callbacks)
         self._callbacks.call("on_step_end", iteration=self.turn, trials=self._trials)
 
@@ -155,6 +158,23 @@ class TuneController:
         for trial in self._pending.values():
             self.resources.explain(trial)
         time.sleep(min(seconds, 0.1))
+
+    def _say_who_waits(self) -> None:
+        """Once for each trial whose process has been asked for and has not come."""
+        until = time.monotonic() - PROCESS_SECONDS_MAX
+        for trial_id, asked in list(self._asked_at.items()):
+            trial = self._live.get(trial_id)
+            if trial is None or trial.status == Trial.RUNNING:
+                del self._asked_at[trial_id]
+            elif asked < until:
+                del self._asked_at[trial_id]
+                _logger.warning(
+                    "%s has waited %.0f s for its process: others hold what it asks for (%s), or its placement group "
+                    "does not fit on a node. `eagleray status` shows who has what",
+                    trial,
+                    PROCESS_SECONDS_MAX,
+                    trial.placement_group_factory.required_resources,
+                )
 
     def _make_and_start(self) -> None:
         while True:
@@ -197,6 +217,7 @@ class TuneController:
             trial.checkpoints.borrow(trial.restore_from, trial.reported)
         self._rewind(trial)
         self._state.commit()  # a directory without a row in the journal would be nobody's after a crash
+        self._asked_at[trial.trial_id] = time.monotonic()
         self._actors.start(trial)
 
     def _rewind(self, trial: Trial) -> None:
