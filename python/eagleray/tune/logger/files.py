@@ -28,7 +28,8 @@ class JsonLoggerCallback(LoggerCallback):
 
     def log_trial_start(self, trial: Any) -> None:
         self._close(trial)
-        os.makedirs(trial.local_path, exist_ok=True)
+        if not os.path.isdir(trial.local_path):
+            os.makedirs(trial.local_path)
         self.update_config(trial, trial.config)
         self._files[trial.trial_id] = open(f"{trial.local_path}/{RESULT_FILE}", "a", buffering=1)
 
@@ -80,7 +81,8 @@ class CSVLoggerCallback(LoggerCallback):
 
     def log_trial_start(self, trial: Any) -> None:
         self._close(trial)
-        os.makedirs(trial.local_path, exist_ok=True)
+        if not os.path.isdir(trial.local_path):
+            os.makedirs(trial.local_path)
         file = open(
             f"{trial.local_path}/{PROGRESS_FILE}",
             "a+",
