@@ -1,9 +1,15 @@
 """One cluster of 4 CPUs a module."""
 
+import os
 import signal
+from pathlib import Path
 
 import pytest
 from _support import PEER, ray
+
+# Programs that tests start find the package as the tests do (pythonpath in pyproject.toml).
+_PACKAGE = str(Path(__file__).parents[1] / "python")
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_PACKAGE, os.environ.get("PYTHONPATH")]))
 
 # A shell starts what it puts in the background deaf to Ctrl-C; some of these tests press it.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
