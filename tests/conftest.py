@@ -23,6 +23,13 @@ def cluster():
     ray.shutdown()
 
 
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """The directory in which Tune keeps experiments: one of the test's own."""
+    monkeypatch.setenv("TUNE_RESULT_DIR", str(tmp_path))
+    return tmp_path
+
+
 def pytest_collection_modifyitems(items):
     if PEER:
         skip = pytest.mark.skip(reason="not part of Ray's contract")

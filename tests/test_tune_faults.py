@@ -11,7 +11,7 @@ from eagleray.tune.checkpoint import CheckpointDamagedError
 from eagleray.tune.schedulers import ASHAScheduler
 from eagleray.util import placement_group_table
 
-pytestmark = pytest.mark.only_eagleray
+pytestmark = [pytest.mark.only_eagleray, pytest.mark.usefixtures("results")]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -19,12 +19,6 @@ def cluster():
     ray.init(num_cpus=2)
     yield
     ray.shutdown()
-
-
-@pytest.fixture(autouse=True)
-def results(tmp_path, monkeypatch):
-    monkeypatch.setenv("TUNE_RESULT_DIR", str(tmp_path))
-    return tmp_path
 
 
 def train(config):

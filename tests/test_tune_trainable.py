@@ -27,12 +27,6 @@ class Counter(tune.Trainable):
         self.count = checkpoint["count"]
 
 
-@pytest.fixture
-def results(tmp_path, monkeypatch):
-    monkeypatch.setenv("TUNE_RESULT_DIR", str(tmp_path))
-    return tmp_path
-
-
 def test_a_class_counts_and_goes_on_from_its_checkpoint(results):
     counter = Counter({"start": 5})
     first = counter.train()

@@ -146,7 +146,7 @@ class TuneReporterBase(ProgressReporter):
             )
         counts = _counts(trials)
         total = f"/{self.total_samples}" if self.total_samples else ""
-        described = ", ".join(f"{counts[status]} {status}" for status in sorted(counts))
+        described = _describe(counts)
         lines.append(
             f"Number of trials: {len(trials)}{total}" + (f" ({described})" if described else "")
         )

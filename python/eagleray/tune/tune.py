@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import logging
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,8 +13,6 @@ from .error import TuneError
 from .execution.run import Experiment, run_experiment
 from .experiment.trial import Trial
 from .progress_reporter import ProgressReporter
-
-_logger = logging.getLogger("eagleray.tune")
 
 
 def run(

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import pickle
-from pathlib import Path
 from typing import Any
 
-from eagleray import cloudpickle
+from ..utils.saved_state import SavedState
 
 
-class TrialScheduler:
+class TrialScheduler(SavedState):
     """Decides after each result. `controller` has `get_trials()`, `get_live_trials()`, `pause_trial(trial)`,
     `stop_trial(trial)`."""
 
@@ -63,21 +60,6 @@ class TrialScheduler:
     def debug_string(self) -> str:
         """One or some lines for the status block."""
         return f"Using {type(self).__name__}."
-
-    def get_state(self) -> dict[str, Any]:
-        return dict(self.__dict__)
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-
-    def save(self, checkpoint_path: str) -> None:
-        aside = f"{checkpoint_path}.{os.getpid()}.tmp"
-        Path(aside).write_bytes(cloudpickle.dumps(self.get_state()))
-        os.replace(aside, checkpoint_path)
-
-    def restore(self, checkpoint_path: str) -> None:
-        with open(checkpoint_path, "rb") as file:
-            self.set_state(pickle.load(file))
 
 
 class FIFOScheduler(TrialScheduler):

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import copy
-import os
-import pickle
-from pathlib import Path
 from typing import Any
 
-from eagleray import cloudpickle
+from ..utils.saved_state import SavedState
 
 FINISHED = "FINISHED"
 
 
-class Searcher:
+class Searcher(SavedState):
     """Subclasses define `suggest` and `on_trial_complete`, and mostly `on_trial_result`.
 
     metric: a name of a result's field, or a list of names. mode: "min" or "max", one for each metric.
@@ -81,24 +78,6 @@ class Searcher:
     def total_samples(self) -> int | None:
         """How many trials there will be, where that is known."""
         return None
-
-    def get_state(self) -> dict[str, Any]:
-        """All that has to be kept to go on, picklable."""
-        return dict(self.__dict__)
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-
-    def save(self, checkpoint_path: str) -> None:
-        """Writes its state to a file, aside and renamed."""
-        aside = f"{checkpoint_path}.{os.getpid()}.tmp"
-        Path(aside).write_bytes(cloudpickle.dumps(self.get_state()))
-        os.replace(aside, checkpoint_path)
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Takes its state from a file that save() wrote."""
-        with open(checkpoint_path, "rb") as file:
-            self.set_state(pickle.load(file))
 
     def copy(self) -> Any:
         return copy.deepcopy(self)
