@@ -16,6 +16,7 @@ from ..policy.sample_batch import MultiAgentBatch, SampleBatch, concat_samples
 from .collected import Perf
 from .episode import Episode, EpisodeRecord
 from .postprocessing import compute_advantages
+from .sampling import clipped, learns_filters, tell
 
 __all__ = ["MultiAgentSampler"]
 
@@ -212,7 +213,7 @@ class MultiAgentSampler:
         cut = bool(truncateds.get("__all__", False)) or bool(horizon and episode.length >= horizon)
         for agent, reward in rewards.items():
             track = self._track(running, agent)
-            track.reward += self._clipped(float(reward))
+            track.reward += float(clipped(float(reward), self._config["clip_rewards"]))
             last = track.pending[SampleBatch.ACTIONS] if track.pending is not None else None
             episode.acted(agent, last, float(reward))
         for agent in set(obs) | set(running.tracks):
@@ -301,34 +302,11 @@ class MultiAgentSampler:
 
     def _filtered(self, policy_id: str, raw: Any) -> Any:
         row = self._worker.preprocessors[policy_id].transform(raw)
-        update = (
-            bool(self._config["update_worker_filter_stats"]) and not self._config["in_evaluation"]
-        )
+        update = learns_filters(self._config)
         return self._worker.filters[policy_id](row[None], update)[0]
 
-    def _clipped(self, reward: float) -> float:
-        clip = self._config["clip_rewards"]
-        if not clip:
-            return reward
-        return (
-            float(np.sign(reward))
-            if clip is True
-            else float(np.clip(reward, -abs(clip), abs(clip)))
-        )
-
     def _call(self, hook: str, episode: Episode, index: int) -> None:
-        worker = self._worker
-        self._calls(
-            hook,
-            worker=worker,
-            env_runner=worker,
-            base_env=worker.base_env,
-            env=worker.base_env,
-            policies=worker.policy_map,
-            episode=episode,
-            env_index=index,
-            metrics_logger=worker.metrics,
-        )
+        tell(self._worker, hook, episode, index)
 
     # Batches
 

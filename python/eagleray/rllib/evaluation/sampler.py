@@ -15,6 +15,7 @@ from ..policy.sample_batch import DEFAULT_POLICY_ID, SampleBatch
 from .collected import Perf
 from .episode import AGENT, Episode, EpisodeRecord
 from .fragment import Fragment, add_advantages, env_major, joined, trajectories
+from .sampling import clipped, learns_filters, tell
 
 __all__ = ["SingleAgentSampler"]
 
@@ -68,7 +69,7 @@ class SingleAgentSampler:
         """Begins new episodes everywhere; what was running is not counted."""
         self._episodes = [self._begin(i) for i in range(self._envs)]
         rows = [self._reset_at(i) for i in range(self._envs)]
-        self._obs = self._filter(np.stack(rows), self._updates())
+        self._obs = self._filter(np.stack(rows), learns_filters(self._config))
         for i, episode in enumerate(self._episodes):
             self._started(episode, rows[i], self._obs[i])
         initial = self._policy.get_initial_state()
@@ -242,12 +243,14 @@ class SingleAgentSampler:
                 fresh[i] = self._end(i, faulty, bool(terminateds[i]), rows[-1])
             elif self._watched:
                 self._call("on_episode_step", episode, i)
-        filtered = self._filter(np.stack(rows), self._updates())
+        filtered = self._filter(np.stack(rows), learns_filters(self._config))
         next_rows[active] = filtered
         self._write_outcome(fragment, t, next_rows, rewards, terminateds, truncateds)
         if fresh:
             next_rows = next_rows.copy()
-            next_rows[list(fresh)] = self._filter(np.stack(list(fresh.values())), self._updates())
+            next_rows[list(fresh)] = self._filter(
+                np.stack(list(fresh.values())), learns_filters(self._config)
+            )
             initial = self._policy.get_initial_state()
             for part, start in zip(self._states, initial, strict=True):
                 part[list(fresh)] = start
@@ -265,9 +268,7 @@ class SingleAgentSampler:
         terminateds: Any,
         truncateds: Any,
     ) -> None:
-        clip = self._config["clip_rewards"]
-        if clip:
-            rewards = np.sign(rewards) if clip is True else np.clip(rewards, -abs(clip), abs(clip))
+        rewards = clipped(rewards, self._config["clip_rewards"])
         fragment.put(t, SampleBatch.NEXT_OBS, next_rows)
         fragment.put(t, SampleBatch.REWARDS, rewards.astype(np.float32))
         fragment.put(t, SampleBatch.TERMINATEDS, terminateds & (not self._config["no_done_at_end"]))
@@ -331,24 +332,7 @@ class SingleAgentSampler:
         return row if soft else self._reset_at(index)
 
     def _call(self, hook: str, episode: Episode, index: int) -> None:
-        worker = self._worker
-        self._calls(
-            hook,
-            worker=worker,
-            env_runner=worker,
-            base_env=worker.base_env,
-            env=worker.base_env,
-            policies=worker.policy_map,
-            episode=episode,
-            env_index=index,
-            metrics_logger=worker.metrics,
-            rl_module=self._policy,
-        )
-
-    def _updates(self) -> bool:
-        return (
-            bool(self._config["update_worker_filter_stats"]) and not self._config["in_evaluation"]
-        )
+        tell(self._worker, hook, episode, index, rl_module=self._policy)
 
     # Batches
 
