@@ -1,6 +1,8 @@
 """Cancellation, placement groups, utilities, the runtime context, options, local mode."""
 
 import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -217,3 +219,22 @@ def test_exceptions_pickle():
     dual = error.as_instanceof_cause()
     again = pickle.loads(pickle.dumps(dual))
     assert isinstance(again, ValueError) and isinstance(again, ray.exceptions.RayTaskError)
+
+
+def test_tracebacks_of_a_program_show_its_lines(tmp_path):
+    """Functions of __main__ are sent by value; their file is sent along."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import eagleray as ray\n"
+        "@ray.remote\n"
+        "def f():\n"
+        "    raise ValueError('no')  # this line\n"
+        "ray.init(num_cpus=1)\n"
+        "try:\n"
+        "    ray.get(f.remote())\n"
+        "except ValueError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True)
+    assert f'File "{program}", line 4, in f' in done.stdout, done.stderr
+    assert "# this line" in done.stdout

@@ -680,14 +680,19 @@ _callback_thread: tuple[int, threading.Thread] | None = None
 
 def _run_callbacks(core: Any, session: int) -> None:
     while state.session == session and not core.exiting():
-        for ref in core.take_notifications(200):
-            with _callback_lock:
-                waiting = _callbacks.pop(ref, [])
-            for callback in waiting:
-                try:
-                    callback(ref)
-                except Exception:
-                    logger.exception("call-back of %r failed", ref)
+        # In a function of its own: nothing of the last call-backs is kept while this waits.
+        _call_all(core.take_notifications(200))
+
+
+def _call_all(refs: list[Any]) -> None:
+    for ref in refs:
+        with _callback_lock:
+            waiting = _callbacks.pop(ref, [])
+        for callback in waiting:
+            try:
+                callback(ref)
+            except Exception:
+                logger.exception("call-back of %r failed", ref)
 
 
 def _when_ready(ref: Any, callback: Callable[[Any], None]) -> None:

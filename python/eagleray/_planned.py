@@ -84,7 +84,6 @@ PLANNED: dict[str, tuple[str, str, str]] = {
     ),
     "util.joblib": ("the joblib backend", "", "register_ray"),
     "util.metrics": ("metrics", "Counter Gauge Histogram", ""),
-    "util.multiprocessing": ("multiprocessing.Pool", "JoinableQueue Pool", ""),
     "util.rpdb": ("the debugger", "", "set_trace"),
     "util.spark": (
         "the bridge to Spark clusters",

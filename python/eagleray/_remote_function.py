@@ -18,12 +18,10 @@ FUNCTION_BYTES_MAX = 100 << 20
 
 def pickle_definition(definition: Any, what: str) -> bytes:
     """cloudpickle of a function or class, with a hint when that fails and limits on its size."""
-    import cloudpickle
-
-    from ._serialization import _explain
+    from ._serialization import _explain, dump_definition
 
     try:
-        blob: bytes = cloudpickle.dumps(definition, protocol=5)
+        blob = dump_definition(definition)
     except Exception as error:
         raise TypeError(
             f"Could not serialize the {what} {definition!r}. {_explain(definition, error)}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+from types import CodeType
 from typing import Any
 
 import cloudpickle
@@ -22,8 +23,16 @@ def _rebuild(deserializer: Any, state: Any) -> Any:
     return deserializer(state)
 
 
+def _reduce_code(code: CodeType) -> Any:
+    """cloudpickle's, which calls every file <dynamic-code>, with the file: tracebacks and debuggers show lines."""
+    function, args = cloudpickle.cloudpickle._code_reduce(code)
+    return function, tuple(code.co_filename if a == "<dynamic-code>" else a for a in args)
+
+
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     def reducer_override(self, obj: Any) -> Any:
+        if type(obj) is CodeType:
+            return _reduce_code(obj)
         custom = _custom.get(type(obj)) if _custom else None
         if custom is not None:
             return (_rebuild, (custom[1], custom[0](obj)))
@@ -50,6 +59,13 @@ def dumps(value: Any) -> tuple[bytes, list[Any]]:
     except (TypeError, pickle.PicklingError, AttributeError, RecursionError) as error:
         raise TypeError(_explain(value, error)) from error
     return out.getvalue(), buffers
+
+
+def dump_definition(definition: Any) -> bytes:
+    """Pickle bytes of a function or class, with nothing outside of them."""
+    out = io.BytesIO()
+    _Pickler(out, protocol=5).dump(definition)
+    return out.getvalue()
 
 
 def _picklable(value: Any) -> Exception | None:

@@ -46,6 +46,7 @@ _SUBMODULES = (
     "scheduling_strategies",
     "actor_pool",
     "helpers",
+    "multiprocessing",
     "serialization",
 )
 _said: set[str] = set()

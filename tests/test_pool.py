@@ -1,0 +1,255 @@
+"""ray.util.multiprocessing.Pool: the standard library's own tests of Pool, run with ours, and what it has
+beyond."""
+
+import itertools
+import multiprocessing
+import multiprocessing.pool
+import os
+import time
+import unittest
+from importlib import import_module
+
+import pytest
+from _support import PEER, alive, ray, run_program, wait_for
+
+pytest.importorskip("test._test_multiprocessing")
+import _pool_cases
+
+only_ours = pytest.mark.skipif(PEER, reason="beyond Ray's Pool")
+
+
+# ---- the standard library's tests ----
+
+EXCLUDED = {
+    "test_unpickleable_result": "its result is a lambda, which can be pickled here",
+    "test_pool_worker_lifetime": "looks at processes by private names; see test_processes_are_replaced",
+    "test_worker_finalization_via_atexit_handler_of_multiprocessing": "of fork's own exit handlers",
+}
+CASES = [
+    pytest.param(case, name, id=f"{case.__name__}.{name}")
+    for case in _pool_cases.CASES
+    for name in unittest.TestLoader().getTestCaseNames(case)
+    if name not in EXCLUDED
+]
+
+
+def make(processes=None, **options):
+    return import_module(f"{ray.__name__}.util.multiprocessing").Pool(processes, **options)
+
+
+class _ModuleWithOurPool:
+    """`multiprocessing`, as those tests see it."""
+
+    def __getattr__(self, name):
+        return make if name == "Pool" else getattr(multiprocessing, name)
+
+
+@only_ours
+@pytest.mark.parametrize(("case", "name"), CASES)
+def test_of_the_standard_library(case, name, cluster, monkeypatch):
+    monkeypatch.setattr(_pool_cases.stdlib, "multiprocessing", _ModuleWithOurPool())
+    monkeypatch.setattr(case, "Pool", staticmethod(make), raising=False)
+    result = unittest.TestResult()
+    unittest.TestSuite([case(name)]).run(result)
+    told = [text for _, text in result.errors + result.failures]
+    assert not told, "\n".join(told)
+    assert result.testsRun == 1 and not result.skipped
+
+
+@only_ours
+def test_what_is_excluded_is_there():
+    names = {n for case in _pool_cases.CASES for n in unittest.TestLoader().getTestCaseNames(case)}
+    assert set(EXCLUDED) < names
+
+
+# ---- what Ray's has, too ----
+
+
+@pytest.fixture
+def pool(cluster):
+    with make(2) as made:
+        yield made
+    made.join()
+
+
+def square(x):
+    return x * x
+
+
+def test_every_call_gives_what_the_standard_library_gives(pool):
+    assert pool.apply(square, (3,)) == 9
+    assert pool.apply(sorted, ([3, 1],), {"reverse": True}) == [3, 1]
+    assert pool.apply_async(square, (4,)).get(timeout=30) == 16
+    assert pool.map(square, range(50)) == [x * x for x in range(50)]
+    assert pool.map(square, range(10), chunksize=3) == [x * x for x in range(10)]
+    assert pool.map_async(square, [1, 2]).get(30) == [1, 4]
+    assert pool.starmap(pow, [(2, 3), (3, 2)]) == [8, 9]
+    assert pool.starmap_async(pow, [(2, 3)]).get(30) == [8]
+    assert list(pool.imap(square, range(20), chunksize=4)) == [x * x for x in range(20)]
+    assert sorted(pool.imap_unordered(square, range(20))) == [x * x for x in range(20)]
+
+
+def test_callbacks(pool):
+    good, bad = [], []
+    result = pool.apply_async(square, (3,), callback=good.append, error_callback=bad.append)
+    result.wait(30)
+    wait_for(lambda: good)
+    assert good == [9] and not bad and (PEER or result.successful())
+    result = pool.apply_async(square, ("a",), callback=good.append, error_callback=bad.append)
+    with pytest.raises(TypeError):
+        result.get(30)
+    wait_for(lambda: bad)
+    assert len(good) == 1 and isinstance(bad[0], TypeError) and not result.successful()
+
+
+def test_states(cluster):
+    pool = make(1)
+    result = pool.apply_async(time.sleep, (0.3,))
+    with pytest.raises(ValueError, match="not ready"):
+        result.successful()
+    with pytest.raises(ValueError, match="still running"):
+        pool.join()
+    pool.close()
+    with pytest.raises(ValueError, match="not running"):
+        pool.apply(square, (1,))
+    pool.join()
+    assert result.ready() and result.get() is None
+
+
+def test_timeouts(pool):
+    with pytest.raises(multiprocessing.TimeoutError):
+        pool.apply_async(time.sleep, (5,)).get(timeout=0.05)
+    results = pool.imap(time.sleep, [5])
+    with pytest.raises(multiprocessing.TimeoutError):
+        results.next(timeout=0.05)
+
+
+def test_initializer(cluster):
+    def remember(value):
+        os.environ["OF_THE_POOL"] = value
+
+    with make(2, initializer=remember, initargs=("yes",)) as pool:
+        assert set(pool.map(lambda _: os.environ["OF_THE_POOL"], range(8))) == {"yes"}
+
+
+def test_too_many_processes(cluster):
+    with pytest.raises(ValueError, match="only 4 CPUs"):
+        make(5)
+
+
+def test_the_iterable_may_be_endless(pool):
+    squares = pool.imap(square, itertools.count())
+    assert [next(squares) for _ in range(100)] == [x * x for x in range(100)]
+
+
+def test_closures_and_lambdas(pool):
+    factor = 3
+    assert pool.map(lambda x: x * factor, range(5)) == [0, 3, 6, 9, 12]
+
+
+# ---- beyond ----
+
+
+@only_ours
+def test_processes_are_replaced(cluster):
+    with make(2, maxtasksperchild=3) as pool:
+        pids = pool.map(lambda _: os.getpid(), range(30), chunksize=1)
+    assert max(pids.count(pid) for pid in set(pids)) <= 3
+    assert len(set(pids)) >= 10
+
+
+@only_ours
+def test_a_process_that_dies_fails_its_call_only(pool):
+    result = pool.map_async(square, range(5), chunksize=1)
+    dead = pool.apply_async(os._exit, (1,))
+    with pytest.raises(ray.exceptions.RayActorError):
+        dead.get(30)
+    assert result.get(30) == [0, 1, 4, 9, 16]
+    assert pool.map(square, range(20), chunksize=1) == [x * x for x in range(20)]
+
+
+@only_ours
+def test_calls_behind_one_that_dies_are_run_elsewhere(cluster, tmp_path):
+    with make(1) as pool:
+        pool.map(square, range(100), chunksize=1)  # quick: several wait in a worker
+        results = [pool.apply_async(os._exit if i == 1 else square, (i,)) for i in range(8)]
+        with pytest.raises(ray.exceptions.RayActorError):
+            results[1].get(30)
+        assert [results[i].get(30) for i in range(8) if i != 1] == [
+            i * i for i in range(8) if i != 1
+        ]
+
+
+@only_ours
+def test_what_terminate_leaves_raises(cluster):
+    pool = make(2)
+    pids = [worker.pid for worker in pool._pool]
+    results = [pool.apply_async(time.sleep, (60,)) for _ in range(5)]
+    pool.terminate()
+    pool.join()
+    for result in results:
+        with pytest.raises(ray.exceptions.RayActorError):
+            result.get(10)
+    wait_for(lambda: not any(map(alive, pids)))
+
+
+@only_ours
+def test_an_initializer_that_raises_is_said_at_once(cluster):
+    with pytest.raises(ray.exceptions.RayActorError, match="no such luck"):
+        make(1, initializer=_raise)
+    with pytest.raises(TypeError, match="callable"):
+        make(1, initializer=3)
+
+
+def _raise():
+    raise RuntimeError("no such luck")
+
+
+@only_ours
+def test_results_that_cannot_be_pickled(pool):
+    import threading
+
+    with pytest.raises(multiprocessing.pool.MaybeEncodingError):
+        pool.apply(threading.Lock)
+    assert pool.apply(square, (2,)) == 4
+
+
+@only_ours
+def test_few_messages(pool, monkeypatch):
+    """A map sends four chunks a process, and its function once to each."""
+    workers = pool._workers
+    sent = []
+    send = workers._send
+    monkeypatch.setattr(
+        workers, "_send", lambda worker, chunk: (sent.append(worker.number), send(worker, chunk))
+    )
+    assert pool.map(square, range(100_000))[-1] == 99_999**2
+    assert len(sent) == 8
+    assert len([number for number in sent if number != workers.all[0].number]) <= 2
+
+
+@only_ours
+def test_a_program_of_the_standard_library():
+    """The initializer's globals are those of the functions, as in forked processes."""
+    out, _ = run_program(
+        """
+        from eagleray.util.multiprocessing import Pool
+
+        table = None
+
+        def prepare(values):
+            global table
+            table = values
+
+        def look_up(key):
+            return table[key]
+
+        def main():
+            with Pool(2, prepare, ({"a": 1, "b": 2},)) as pool:
+                print(pool.map(look_up, "abba"))
+
+        if __name__ == "__main__":
+            main()
+        """
+    )
+    assert out == "[1, 2, 2, 1]\n"
