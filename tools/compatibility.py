@@ -100,6 +100,7 @@ BUILT = {
     "NVIDIA_TESLA_V100",
     "util.actor_pool": "ActorPool",
     "util.helpers": "as_completed map_unordered",
+    "util.joblib": "register_ray",
     "util.multiprocessing": "JoinableQueue Pool TimeoutError",
     "util.placement_group": "PlacementGroup get_current_placement_group get_placement_group "
     "placement_group placement_group_table remove_placement_group",

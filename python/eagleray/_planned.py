@@ -82,7 +82,6 @@ PLANNED: dict[str, tuple[str, str, str]] = {
         "LocalIterator ParallelIterator",
         "from_actors from_items from_iterators from_range",
     ),
-    "util.joblib": ("the joblib backend", "", "register_ray"),
     "util.metrics": ("metrics", "Counter Gauge Histogram", ""),
     "util.rpdb": ("the debugger", "", "set_trace"),
     "util.spark": (

@@ -46,6 +46,7 @@ _SUBMODULES = (
     "scheduling_strategies",
     "actor_pool",
     "helpers",
+    "joblib",
     "multiprocessing",
     "serialization",
 )

@@ -88,6 +88,7 @@ class PoolActor:
 def _with_traceback(error: Exception) -> Any:
     """Pickles to the exception with a RemoteTraceback as its cause, as the standard library's does."""
     import pickle
+
     from ..._serialization import dumps
 
     wrapped = _pools.ExceptionWithTraceback(error, error.__traceback__)
