@@ -311,3 +311,37 @@ def test_a_trial_whose_process_does_not_come_says_so(monkeypatch, caplog):
     analysis = tune.run(train, stop=Patience(), verbose=0)
     assert analysis.trials[0].reported == 0
     ray.kill(holder)
+
+
+def test_a_thread_that_outlives_its_function_reports_to_nobody():
+    def leaves_a_thread(config):
+        def late():
+            config["gate"].wait()  # until the next trial is here
+            tune.report(who="late")
+
+        if config["number"] == 0:
+            gates.append({**config, "gate": threading.Event()})
+            config["gate"] = gates[0]["gate"]
+            threads.append(threading.Thread(target=late))
+            threads[0].start()
+            return {"who": 0}
+        gates[0]["gate"].set()
+        threads[0].join()
+        for _ in range(3):
+            tune.report(who=config["number"])
+        return None
+
+    gates, threads = [], []
+    analysis = tune.run(
+        leaves_a_thread,
+        config={"number": tune.grid_search([0, 1])},
+        reuse_actors=True,
+        max_concurrent_trials=1,
+        log_to_file=True,
+        verbose=0,
+    )
+    first, second = analysis.trials
+    assert [row["who"] for row in analysis.results_of(first)] == [0]
+    assert [row["who"] for row in analysis.results_of(second)] == [1, 1, 1]
+    assert first.last_result["pid"] == second.last_result["pid"]
+    assert "the result is dropped" in Path(second.local_path, "stderr").read_text()

@@ -6,12 +6,17 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from .utils.writer import Writer
+
 _logger = logging.getLogger("eagleray.tune")
+_AT_AN_END = ("on_trial_complete", "on_trial_error", "on_experiment_end")
 
 
 class Callback:
     """Every method may be overridden. They are called in the driver, between results: what takes long delays all
     trials. `iteration` counts turns of the controller's loop, `trials` are all trials."""
+
+    reads_files = True  # of trials that end: the loggers' lines are there when it is told
 
     def setup(
         self,
@@ -88,6 +93,10 @@ class CallbackList:
         self.callbacks = list(callbacks)
         self._methods: dict[str, list[Callable[..., Any]]] = {}
         self._failed: set[str] = set()
+        self.writer = Writer(self.say_failure)
+        for callback in self.callbacks:
+            if hasattr(callback, "use_writer"):
+                callback.use_writer(self.writer)
 
     def call(self, name: str, **arguments: Any) -> None:
         """Calls `name` on each, in order."""
@@ -101,15 +110,18 @@ class CallbackList:
             ]
             self._methods[name] = methods
         for method in methods:
+            owner = getattr(method, "__self__", None)
+            if name in _AT_AN_END and getattr(owner, "reads_files", True):
+                self.writer.flush()
             try:
                 method(**arguments)
             except OSError as error:
-                self._failed_logger(method, error)
+                if not getattr(owner, "tolerant", False):
+                    raise
+                self.say_failure(owner, error)
 
-    def _failed_logger(self, method: Callable[..., Any], error: OSError) -> None:
-        owner = getattr(method, "__self__", None)
-        if not getattr(owner, "tolerant", False):
-            raise error
+    def say_failure(self, owner: Any, error: OSError) -> None:
+        """Of a logger: once for each kind. Also called by the writer's thread."""
         kind = type(owner).__name__
         if kind not in self._failed:
             self._failed.add(kind)

@@ -77,7 +77,7 @@ def ls(directory: str | None, as_json: bool) -> None:
 
 def _summary(path: Path) -> dict[str, Any]:
     try:
-        statuses = [row[3] for row in Journal.read(path).trials()]
+        statuses = [row.life.status for row in Journal.read(path).trials()]
     except (ValueError, FileNotFoundError, sqlite3.DatabaseError):
         statuses = []  # damaged: the others are shown
     changed = time.strftime("%Y-%m-%d %H:%M", time.localtime(Journal.path_in(path).stat().st_mtime))

@@ -11,6 +11,8 @@ import inspect
 import logging
 import os
 import tempfile
+import threading
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,19 +36,45 @@ class TrialInfo:
     resources: Any = None
 
 
+class Ended(SystemExit):
+    """Leaves a function, or a thread that it has left behind, at its next report(): nobody wants results any more. A
+    SystemExit, so that a thread ends of it without a word."""
+
+
 class Session:
     """What one running function is bound to. `deliver(metrics, checkpoint)` hands a result to Tune and returns when
-    the next step may begin."""
+    the next step may begin. Threads that were there before the function began are not its own."""
 
     def __init__(self, info: TrialInfo | None, checkpoint: Checkpoint | None, deliver: Any) -> None:
         self.info = info
         self.checkpoint = checkpoint
         self.deliver = deliver
         self.written: Checkpoint | None = None  # by checkpoint_dir(), for the next report
+        self._before = weakref.WeakSet(threading.enumerate())
+        self._before.discard(threading.current_thread())
+
+    def refuse_strangers(self) -> None:
+        """Ended: the thread that reports was started by an earlier trial of this process."""
+        if threading.current_thread() in self._before:
+            drop_late("of a trial that was here before")
 
 
 _session: Session | None = None
 _warned = False
+_warned_late = False
+
+
+def drop_late(whose: str) -> None:
+    """Ends the thread whose report nobody wants; says so once."""
+    global _warned_late
+    if not _warned_late:
+        _warned_late = True
+        _logger.warning(
+            "tune.report() was called by a thread %s, whose function has ended: the result is dropped, and the thread "
+            "ends. A function should join its threads before it returns",
+            whose,
+        )
+    raise Ended
 
 
 def bind(session: Session | None) -> None:
@@ -74,6 +102,7 @@ def report(metrics: Any = None, *, checkpoint: Any = None, **kwargs: Any) -> Non
             _warned = True
             _logger.warning("tune.report() was called outside of a trial: the result goes nowhere")
         return
+    _session.refuse_strangers()
     if checkpoint is None and _session.written is not None:
         checkpoint, _session.written = _session.written, None
     if isinstance(checkpoint, (str, os.PathLike)):

@@ -73,6 +73,7 @@ class TuneController:
         self._saving: dict[str, str] = {}  # after the checkpoint: "stop", "pause" or "go on"
         self._lent = LentCheckpoints()
         self._restored: set[str] = set()  # of an earlier life, not started in this one
+        self._starting: set[str] = set()  # those whose processes have not answered
         self._asked_at: dict[str, float] = {}  # when processes were asked for that have not come
         self._stopping = self._interrupted = False
         self.turn = 0
@@ -186,7 +187,7 @@ class TuneController:
                 self._add(trial)
             if self._max_concurrent and len(self._live) >= self._max_concurrent:
                 return
-            if self._starting >= self.resources.starts_max:
+            if len(self._starting) >= self.resources.starts_max:
                 return
             chosen = self._scheduler.choose_trial_to_run(self)
             # A trial keeps its state until its process is there: a scheduler may name it again until then.
@@ -202,21 +203,18 @@ class TuneController:
         self._state.changed(trial)
         self._scheduler.on_trial_add(self, trial)
 
-    @property
-    def _starting(self) -> int:
-        return sum(trial.status != Trial.RUNNING for trial in self._live.values())
-
     def _start(self, trial: Trial) -> None:
         self._pending.pop(trial.trial_id, None)
         self._paused.pop(trial.trial_id, None)
         self._live[trial.trial_id] = trial
+        self._starting.add(trial.trial_id)
         self.resources.take(trial)
         if trial.restore_from is None:
             trial.restore_from = trial.checkpoint
         elif trial.checkpoints.find(trial.restore_from) is None:
             trial.checkpoints.borrow(trial.restore_from, trial.reported)
         self._rewind(trial)
-        self._state.commit()  # a directory without a row in the journal would be nobody's after a crash
+        self._state.wait_for(trial)  # a directory without a row would be nobody's after a crash
         self._asked_at[trial.trial_id] = time.monotonic()
         self._actors.start(trial)
 
@@ -254,6 +252,7 @@ class TuneController:
 
     def _started(self, trial: Trial, where: dict[str, Any]) -> None:
         trial.status = Trial.RUNNING
+        self._starting.discard(trial.trial_id)
         trial.where = f"{where['node_ip']}:{where['pid']}"
         trial.start_time = trial.start_time or time.time()
         trial.end_time = None
@@ -283,18 +282,19 @@ class TuneController:
             trial.last_result = result
         else:
             trial.update_last_result(result)
-        self._state.result(trial, result)
-        if not duplicate:
-            self._callbacks.call(
-                "on_trial_result",
-                iteration=self.turn,
-                trials=self._trials,
-                trial=trial,
-                result=result,
-            )
+        try:
+            if not duplicate:
+                self._tell_result(trial, result)
+        finally:
+            self._state.result(trial)
         if checkpoint is not None:
             self._keep_checkpoint(trial, checkpoint)
         self._act(trial, decision, checkpoint is not None)
+
+    def _tell_result(self, trial: Trial, result: dict[str, Any]) -> None:
+        self._callbacks.call(
+            "on_trial_result", iteration=self.turn, trials=self._trials, trial=trial, result=result
+        )
 
     def _check_metric(self, trial: Trial, result: dict[str, Any]) -> None:
         """A metric that results lack is a mistake in the program: nothing would ever be optimised."""
@@ -370,6 +370,7 @@ class TuneController:
     def _leave(self, trial: Trial, status: str, failed: bool = False) -> None:
         """Ends the process of a trial and gives its resources back."""
         self._saving.pop(trial.trial_id, None)
+        self._starting.discard(trial.trial_id)
         if self._live.pop(trial.trial_id, None) is not None:
             self._actors.stop(trial, failed)
             self.resources.give_back(trial)
@@ -518,10 +519,8 @@ class TuneController:
         result["config"], result["experiment_tag"] = trial.config, trial.experiment_tag
         trial.reported += 1
         trial.update_last_result(result)
-        self._state.result(trial, result)
-        self._callbacks.call(
-            "on_trial_result", iteration=self.turn, trials=self._trials, trial=trial, result=result
-        )
+        self._tell_result(trial, result)
+        self._state.result(trial)
         if path:
             self._keep_checkpoint(trial, Checkpoint(path))
 
@@ -540,6 +539,7 @@ class TuneController:
                 self._leave(trial, Trial.PAUSED, failed=True)
             self._actors.kill_all()
         self._actors.reap(until_all=True)
+        self._state.commit()
         self._callbacks.call("on_experiment_end", trials=self._trials)
         self._state.keep(self._source, self._scheduler, self._callbacks, at_once=True)
         self._state.close()

@@ -32,6 +32,11 @@ class PlacementGroupFactory:
             raise ValueError("only the first bundle may be empty")
         self._strategy = strategy
         self._arguments = (args, kwargs)
+        self._sum: dict[str, float] = {}
+        for bundle in self._bundles:
+            for name, amount in bundle.items():
+                self._sum[name] = self._sum.get(name, 0.0) + amount
+        self._hash = hash((str(self._bundles), strategy))
 
     @property
     def bundles(self) -> list[dict[str, float]]:
@@ -58,11 +63,7 @@ class PlacementGroupFactory:
     @property
     def required_resources(self) -> dict[str, float]:
         """The sum of the bundles."""
-        total: dict[str, float] = {}
-        for bundle in self._bundles:
-            for name, amount in bundle.items():
-                total[name] = total.get(name, 0.0) + amount
-        return total
+        return self._sum
 
     @property
     def needs_group(self) -> bool:
@@ -100,17 +101,20 @@ class PlacementGroupFactory:
         )
 
     def __hash__(self) -> int:
-        return hash((str(self._bundles), self._strategy))
+        return self._hash
 
     def __repr__(self) -> str:
         return f"PlacementGroupFactory(bundles={self._bundles}, strategy={self._strategy!r})"
+
+
+_ONE_CPU = PlacementGroupFactory([{"CPU": 1.0}])
 
 
 def resource_dict_to_pg_factory(spec: Any) -> PlacementGroupFactory:
     """{"cpu": 2, "gpu": 1, "extra_cpu": 1, "memory": ..., "custom_resources": {...}} (or any resource's name) as a
     factory. ValueError for what is no such dict."""
     if spec is None:
-        return PlacementGroupFactory([{"CPU": 1.0}])
+        return _ONE_CPU
     if isinstance(spec, PlacementGroupFactory):
         return spec
     if hasattr(spec, "as_placement_group_factory"):  # ScalingConfig

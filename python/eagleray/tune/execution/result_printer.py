@@ -13,6 +13,8 @@ class ResultPrinter(Callback):
     """verbose 2: a line for each trial that starts and ends; 3: each result in full. stream: None is standard
     output, looked up each time."""
 
+    reads_files = False
+
     def __init__(self, verbose: int, stream: Any = None) -> None:
         self._verbose, self._stream = verbose, stream
 

@@ -38,6 +38,7 @@ from ..trainable.util import as_trainable_class, name_of
 from .controller import TuneController
 from .experiment_state import ExperimentState, load_trials
 from .journal import Journal
+from .journal import value as journal_value
 from .resources import Resources, resources_of
 from .result_printer import ResultPrinter
 from .start import init_for
@@ -191,7 +192,7 @@ def _run_in(experiment: Experiment, path: Path, resume: bool, began: float) -> E
             chdir=experiment.chdir,
             log_files=_log_files(experiment.log_to_file),
         ),
-        state=ExperimentState(journal),
+        state=ExperimentState(journal, callbacks.writer),
         callbacks=callbacks,
         resources=Resources(),
         max_failures=experiment.max_failures,
@@ -365,7 +366,7 @@ def _callbacks(experiment: Experiment) -> list[Callback]:
     for callback in own:
         if not isinstance(callback, Callback):
             raise ValueError(f"callbacks must be instances of tune.Callback, not {callback!r}")
-    kinds = [JsonLoggerCallback, CSVLoggerCallback]
+    kinds: list[type[LoggerCallback]] = [JsonLoggerCallback, CSVLoggerCallback]
     if (
         find_writer() == "tensorboardX"
     ):  # torch's takes a second to import: for those who ask for it
@@ -452,10 +453,10 @@ def _keep_spec(experiment: Experiment, journal: Journal) -> None:
         "metric": experiment.metric,
         "mode": experiment.mode,
     }
-    journal.put("about", cloudpickle.dumps(about))
+    writes = [journal_value("about", cloudpickle.dumps(about))]
     if experiment.to_restore is not None:
-        journal.put("tuner", experiment.to_restore)
-    journal.commit()
+        writes.append(journal_value("tuner", experiment.to_restore))
+    journal.write(writes)
 
 
 def _restore(
@@ -474,7 +475,7 @@ def _restore(
         if trial.status == Trial.ERROR and "ERRORED" in name:
             trial.status, trial.error_message, trial.num_failures = Trial.PENDING, None, 0
             if "RESTART" in name:
-                trial.checkpoints.kept.clear()
+                trial.checkpoints.clear()
         elif not trial.is_finished() and ("ERRORED_ONLY" in name or not experiment.run_unfinished):
             trial.status = Trial.TERMINATED
     known = 0

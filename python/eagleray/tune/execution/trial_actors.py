@@ -79,11 +79,6 @@ class TrialActors:
 
     def start(self, trial: Trial) -> None:
         """Starts a trial from `trial.restore_from`; asks for the first result."""
-        try:
-            os.makedirs(trial.local_path, exist_ok=True)
-        except OSError as error:
-            self._failed.append(Event("failed", trial, error=error))
-            return
         waiting = self._waiting.get(trial.placement_group_factory)
         process = waiting.popleft() if waiting else self._new_process(trial)
         self._start_in(process, trial)
@@ -93,7 +88,7 @@ class TrialActors:
         self.release_waiting()  # what waits has other resources, and holds them
         group = factory() if factory.needs_group else None
         handle = self._class.options(max_restarts=0, **factory.options(group)).remote(
-            self._trainable, *self._arguments
+            self._trainable, factory, *self._arguments
         )
         return _Process(handle, group, factory)
 
@@ -101,7 +96,7 @@ class TrialActors:
         self._running[trial.trial_id] = process
         checkpoint = trial.restore_from.path if trial.restore_from else None
         try:
-            ref = process.handle.start.remote(trial.config, trial.info, checkpoint)
+            ref = process.handle.start.remote(trial.config, trial.names, checkpoint)
         except Exception as error:  # a config that cannot be pickled
             self._failed.append(Event("failed", trial, error=error))
             return

@@ -10,6 +10,7 @@ from typing import Any
 from eagleray.exceptions import RayError
 
 from ..checkpoint import CheckpointDamagedError
+from ..session import TrialInfo
 from ..trainable.function_trainable import FunctionTrainable
 
 CANNOT_RESET = "this trainable has no reset_config() that returns True"
@@ -22,18 +23,32 @@ class RestoreFailedError(RayError):
 class TrialProcess:
     """Runs one trial, or one after another (reuse). Its methods are called one at a time, in order.
 
-    trainable: the class. checkpoint_every: iterations between checkpoints that it takes by itself, 0: none.
+    trainable: the class. resources: what it runs in, a PlacementGroupFactory. checkpoint_every: iterations between
+    checkpoints that it takes by itself, 0: none.
     """
 
-    def __init__(self, trainable: Any, checkpoint_every: int, chdir: bool, log_files: Any) -> None:
+    def __init__(
+        self, trainable: Any, resources: Any, checkpoint_every: int, chdir: bool, log_files: Any
+    ) -> None:
         self._class = trainable
+        self._resources = resources
         self._every = checkpoint_every
         self._chdir = chdir
         self._log_files = log_files
         self._trainable: Any = None
 
-    def start(self, config: dict[str, Any], info: Any, checkpoint: str | None) -> Any:
-        """Becomes the process of a trial. Where it runs; CANNOT_RESET: it cannot, and is as it was."""
+    def start(
+        self, config: dict[str, Any], names: tuple[str, str, str, str, str], checkpoint: str | None
+    ) -> Any:
+        """Becomes the process of a trial, whose directory it makes. Where it runs; CANNOT_RESET: it cannot, and is as
+        it was. names: the fields of TrialInfo but its resources."""
+        info = TrialInfo(*names, self._resources)
+        try:
+            os.mkdir(info.logdir)
+        except FileExistsError:
+            pass
+        except FileNotFoundError:
+            os.makedirs(info.logdir, exist_ok=True)
         if self._chdir:
             os.chdir(info.logdir)
         if self._log_files:

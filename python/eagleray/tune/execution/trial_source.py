@@ -48,7 +48,7 @@ class TrialSource:
         self.prefix = uuid.uuid4().hex[:5]
         self.made = 0
         self.finished = False
-        self._factory_of: tuple[Any, Any] | None = None
+        self._same: Any = None  # what each trial needs, if that is one for all
 
     @property
     def ahead(self) -> int:
@@ -92,7 +92,7 @@ class TrialSource:
             resolved=resolved,
             number=self.made,
             experiment_path=self.experiment_path,
-            resources=resources_of(self._trainable, config, self._resources),
+            resources=self._resources_for(config),
             checkpoints=self._new_checkpoints(),
         )
         self.made += 1
@@ -104,6 +104,16 @@ class TrialSource:
 
             trial.restore_from = Checkpoint(str(self._restore))
         return trial
+
+    def _resources_for(self, config: dict[str, Any]) -> Any:
+        """One object for all trials, where that does not depend on the config."""
+        if self._same is None:
+            made = resources_of(self._trainable, config, self._resources)
+            fixed = self._resources is not None and not callable(self._resources)
+            if not fixed:
+                return made
+            self._same = made
+        return self._same
 
     def result(self, trial: Trial, result: dict[str, Any]) -> None:
         self.searcher.on_trial_result(trial.trial_id, result)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,62 +34,101 @@ class CheckpointList:
         self.num_to_keep = num_to_keep
         self.score_attribute = score_attribute
         self.order = order
-        self.kept: list[Kept] = []
+        self._kept: dict[str, Kept] = {}  # by path
+        self._changes: list[Kept | str] = []  # those that came, the paths of those that went
         self.borrowed: Kept | None = None  # another trial's, that this one has gone on from
+
+    @property
+    def policy(self) -> tuple[int | None, str | None, str]:
+        """What it was made with."""
+        return self.num_to_keep, self.score_attribute, self.order
+
+    @property
+    def kept(self) -> list[Kept]:
+        return list(self._kept.values())
 
     @property
     def newest(self) -> Kept | None:
         """What the trial would go on from: a borrowed one until it has a newer one of its own."""
-        return self.borrowed or (self.kept[-1] if self.kept else None)
+        return self.borrowed or next(reversed(self._kept.values()), None)
 
     @property
     def latest(self) -> Checkpoint | None:
         return self.newest.checkpoint if self.newest else None
 
+    def take_changes(self) -> list[Kept | str]:
+        """What came (Kept) and went (a path) since the last time, in order."""
+        changes, self._changes = self._changes, []
+        return changes
+
     def borrow(self, checkpoint: Checkpoint, reported: int) -> None:
         """The trial goes on from another's; its own first `reported` results stay."""
         self.borrowed = Kept(checkpoint, {}, reported)
+
+    def put(self, one: Kept) -> None:
+        """Takes one, as the latest, whatever there is."""
+        self._kept.pop(one.checkpoint.path, None)
+        self._kept[one.checkpoint.path] = one
+        self._changes.append(one)
 
     def add(
         self, checkpoint: Checkpoint, metrics: dict[str, Any], reported: int
     ) -> list[Checkpoint]:
         """Takes a new one; gives those that are no longer kept, whose files are the caller's to remove."""
         self.borrowed = None
-        self.kept = [one for one in self.kept if one.checkpoint.path != checkpoint.path]
-        self.kept.append(Kept(checkpoint, metrics, reported))
-        if self.num_to_keep is None or len(self.kept) <= self.num_to_keep:
-            return []
-        ranked = sorted(self.kept, key=self.score, reverse=True)
-        going = [one for one in ranked[self.num_to_keep :] if one is not self.kept[-1]]
-        self.kept = [one for one in self.kept if one not in going]
-        return [one.checkpoint for one in going]
+        self.put(Kept(checkpoint, metrics, reported))
+        going: list[Checkpoint] = []
+        if self.num_to_keep is not None and len(self._kept) > self.num_to_keep:
+            ranked = self._ranked()
+            going = [
+                one.checkpoint
+                for one in ranked[: len(ranked) - self.num_to_keep]
+                if one.checkpoint.path != checkpoint.path
+            ]
+        for one in going:
+            self._drop(one.path)
+        return going
+
+    def _drop(self, path: str) -> None:
+        del self._kept[path]
+        self._changes.append(path)
 
     def drop_latest(self) -> Checkpoint | None:
         """Forgets the latest (it is damaged); gives the one before it."""
         if self.borrowed is not None:
             self.borrowed = None
         else:
-            self.kept.pop()
+            self._drop(next(reversed(self._kept)))
         return self.latest
 
-    def score(self, one: Kept) -> tuple[float, int]:
-        """Higher is better; without a score, newer is."""
+    def clear(self) -> None:
+        """Forgets all."""
+        self.borrowed = None
+        for path in list(self._kept):
+            self._drop(path)
+
+    def _ranked(self) -> list[Kept]:
+        """The worst first; without a score, and of equals, the older is worse."""
         if not self.score_attribute:
-            return (0.0, self.kept.index(one))
-        value = one.metrics.get(self.score_attribute, math.nan)
+            return self.kept
+        return sorted(self._kept.values(), key=self._score)
+
+    def _score(self, one: Kept) -> float:
+        value = one.metrics.get(self.score_attribute or "", math.nan)
         value = -value if self.order == "min" else value
-        return (-math.inf if math.isnan(value) else value, self.kept.index(one))
+        return -math.inf if math.isnan(value) else float(value)
 
     def find(self, checkpoint: Checkpoint) -> Kept | None:
         """What is known of it; None: it is another trial's."""
-        known = [*self.kept, *([self.borrowed] if self.borrowed else [])]
-        return next((one for one in known if one.checkpoint == checkpoint), None)
+        if self.borrowed is not None and self.borrowed.checkpoint == checkpoint:
+            return self.borrowed
+        return self._kept.get(checkpoint.path)
 
     @property
     def best(self) -> Checkpoint | None:
-        return max(self.kept, key=self.score).checkpoint if self.kept else None
+        return self._ranked()[-1].checkpoint if self._kept else None
 
 
-def remove_files(checkpoints: list[Checkpoint]) -> None:
+def remove_files(checkpoints: Iterable[Checkpoint]) -> None:
     for one in checkpoints:
         shutil.rmtree(one.path, ignore_errors=True)

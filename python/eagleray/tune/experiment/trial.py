@@ -13,7 +13,7 @@ from ..checkpoint import Checkpoint
 from ..execution.placement_groups import PlacementGroupFactory, resource_dict_to_pg_factory
 from ..result import AUTO_FIELDS, TRAINING_ITERATION
 from ..search.variant_generator import format_vars
-from ..session import TrialInfo
+from ..utils import to_json
 from ..utils.flatten import flatten
 from .checkpoints import CheckpointList
 
@@ -55,6 +55,8 @@ class Trial:
         self.checkpoints = checkpoints or CheckpointList()
         self.status = self.PENDING
         self.last_result: dict[str, Any] = {}
+        self._config_text: tuple[Any, str] | None = None
+        self._result_text: tuple[Any, str] | None = None
         self.metric_analysis: dict[str, dict[str, float]] = {}
         self._recent: dict[str, deque[float]] = {}
         self._sums: dict[str, float] = {}
@@ -105,14 +107,14 @@ class Trial:
     path = local_dir = property(lambda self: self.local_path)
 
     @property
-    def info(self) -> TrialInfo:
-        return TrialInfo(
+    def names(self) -> tuple[str, str, str, str, str]:
+        """What its process has to know of it, in the order of TrialInfo."""
+        return (
             self.trial_id,
             self.trial_name,
             self.local_path,
             os.path.basename(self.local_experiment_path),
             self.local_experiment_path,
-            self.placement_group_factory,
         )
 
     # States.
@@ -147,6 +149,31 @@ class Trial:
 
     def get_error(self) -> BaseException | None:
         return self.error
+
+    @property
+    def checkpoint_policy(self) -> tuple[int | None, str | None, str]:
+        """How many checkpoints are kept, by which metric, in which order."""
+        return self.checkpoints.policy
+
+    @checkpoint_policy.setter
+    def checkpoint_policy(self, policy: tuple[int | None, str | None, str]) -> None:
+        self.checkpoints = CheckpointList(*policy)
+
+    # As JSON, made once for all that write it.
+
+    def config_json(self, again: bool = False) -> str:
+        """The config on one line. again: also where it seems to be the same."""
+        if again or self._config_text is None or self._config_text[0] is not self.config:
+            self._config_text = self.config, to_json.dumps(self.config)
+        return self._config_text[1]
+
+    def result_json(self) -> str:
+        """The last result on one line, without the config. As it is when this is first asked: callbacks may add to a
+        result until then."""
+        if self._result_text is None or self._result_text[0] is not self.last_result:
+            plain = {key: value for key, value in self.last_result.items() if key != "config"}
+            self._result_text = self.last_result, to_json.dumps(plain)
+        return self._result_text[1]
 
     # Results.
 

@@ -1,12 +1,13 @@
 """A function as a Trainable: it runs in a thread of its own and stops in each report() until Tune asks for the next.
 
-Hand-over: two locks, one held by whoever may not go on. A result costs two switches of threads and no wait with a
-time-out. Follows `ray.tune.trainable.FunctionTrainable`.
+Hand-over: two queues, and whoever may not go on waits at one. A result costs two switches of threads and no wait with
+a time-out. Follows `ray.tune.trainable.FunctionTrainable`.
 """
 
 from __future__ import annotations
 
 import inspect
+import queue
 import shutil
 import threading
 from collections.abc import Callable
@@ -19,77 +20,78 @@ from ..result import DEFAULT_METRIC, DONE, TRAINING_ITERATION
 from .trainable import Trainable
 
 
-class _Ended(BaseException):
-    """Leaves the function at its next report(): nobody wants results any more."""
-
-
 class _Run:
     """One call of the function. Its thread and the one that asks take turns."""
 
     def __init__(
-        self, function: Callable[..., Any], config: dict[str, Any], info: Any, checkpoint: Any
+        self, trainable: type[FunctionTrainable], config: dict[str, Any], info: Any, checkpoint: Any
     ) -> None:
-        self._function = function
+        self._function, self._takes = trainable._function, trainable._takes
         self._config = config
+        self._name = getattr(info, "trial_name", "a trial")
         self.session = sessions.Session(info, checkpoint, self._deliver)
         self._one_at_a_time = threading.Lock()
-        self._may_run = threading.Semaphore(0)
-        self._answered = threading.Semaphore(0)
-        self._answer: tuple[dict[str, Any] | None, Checkpoint | None] = (None, None)
+        self._may_run: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[tuple[dict[str, Any] | None, Checkpoint | None]] = (
+            queue.SimpleQueue()
+        )
         self._error: BaseException | None = None
         self.ended = False
         self._wanted = True
-        self.last: dict[str, Any] = {}
         self._thread = threading.Thread(target=self._main, name="trainable", daemon=True)
-        self._thread.start()
+        self._began = False
 
     def next(self) -> tuple[dict[str, Any] | None, Checkpoint | None]:
         """The next result and its checkpoint; (None, None) at the end. What the function raised is raised."""
+        answer: tuple[dict[str, Any] | None, Checkpoint | None] = (None, None)
         if not self.ended:
-            self._may_run.release()
-            self._answered.acquire()
+            if self._began:
+                self._may_run.put(None)
+            else:
+                self._began = True
+                self._thread.start()
+            answer = self._answers.get()
         if self._error is not None:
             error, self._error = self._error, None
             raise error
-        return self._answer
+        return answer
 
     def stop(self, seconds: float) -> bool:
         """Asks the function to end at its next report(). False: it has not ended within the time."""
         self._wanted = False
-        self._may_run.release()
+        if not self._began:
+            return True
+        self._may_run.put(None)
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
     def _deliver(self, metrics: dict[str, Any], checkpoint: Checkpoint | None) -> None:
         with self._one_at_a_time:  # a function may report from several threads
-            if not self._wanted or self.ended:
-                raise _Ended
-            self._answer = (metrics, checkpoint)
-            self._answered.release()
-            self._may_run.acquire()
+            if self.ended:
+                sessions.drop_late(f"of {self._name}")
             if not self._wanted:
-                raise _Ended
+                raise sessions.Ended
+            self._answers.put((metrics, checkpoint))
+            self._may_run.get()
+            if not self._wanted:
+                raise sessions.Ended
 
     def _main(self) -> None:
-        self._may_run.acquire()
-        if not self._wanted:
-            return
         sessions.bind(self.session)
         try:
-            value = _call(self._function, self._config, self.session)
+            value = _call(self._function, self._takes, self._config, self.session)
             if inspect.isgenerator(value):
                 for item in value:
                     self._deliver(_as_metrics(item), None)
             elif value is not None:
                 self._deliver(_as_metrics(value), None)
-        except _Ended:
+        except sessions.Ended:
             pass
         except BaseException as error:
             self._error = error
         finally:
-            self._answer = (None, None)
             self.ended = True
-            self._answered.release()
+            self._answers.put((None, None))
 
 
 def _as_metrics(value: Any) -> dict[str, Any]:
@@ -103,12 +105,17 @@ def _as_metrics(value: Any) -> dict[str, Any]:
     return {DEFAULT_METRIC: value}
 
 
-def _call(function: Callable[..., Any], config: dict[str, Any], session: sessions.Session) -> Any:
+def _call(
+    function: Callable[..., Any],
+    takes: tuple[str, ...],
+    config: dict[str, Any],
+    session: sessions.Session,
+) -> Any:
     """f(config), f(config, reporter) of 2019 or f(config, checkpoint_dir=None) of 2020."""
     extra: dict[str, Any] = {}
-    if sessions.accepts(function, "checkpoint_dir"):
+    if "checkpoint_dir" in takes:
         extra["checkpoint_dir"] = session.checkpoint.path if session.checkpoint else None
-    if sessions.accepts(function, "reporter"):
+    if "reporter" in takes:
         extra["reporter"] = sessions.report
     return function(config, **extra)
 
@@ -117,6 +124,7 @@ class FunctionTrainable(Trainable):
     """The base of the classes that stand for functions; `_function` is the function."""
 
     _function: Callable[..., Any]
+    _takes: tuple[str, ...] = ()  # of the arguments that functions of older days have
 
     def setup(self, config: dict[str, Any]) -> None:
         self._run: _Run | None = None
@@ -127,7 +135,7 @@ class FunctionTrainable(Trainable):
     def step(self) -> dict[str, Any]:
         """What the function reports next. At its end: the last result again, with done=True."""
         if self._run is None:
-            self._run = _Run(type(self)._function, self.config, self._trial_info, self._from)
+            self._run = _Run(type(self), self.config, self._trial_info, self._from)
         metrics, checkpoint = self._run.next()
         self._reported = self._keep(checkpoint) if checkpoint is not None else None
         if metrics is None:
@@ -201,6 +209,9 @@ def wrap_function(function: Callable[..., Any], name: str | None = None) -> type
     """The class that stands for a function, with its name and its resources."""
     attributes: dict[str, Any] = {
         "_function": staticmethod(function),
+        "_takes": tuple(
+            name for name in ("checkpoint_dir", "reporter") if sessions.accepts(function, name)
+        ),
         "__module__": getattr(function, "__module__", "__main__"),
     }
     made = type(

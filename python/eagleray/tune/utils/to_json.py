@@ -9,7 +9,7 @@ from typing import Any
 def dumps(value: Any, **options: Any) -> str:
     """One line. Never fails for the kind of a value: what JSON has no form for becomes its repr."""
     try:
-        return json.dumps(value, default=plain, **options)
+        return json.dumps(value, default=plain, **options) if options else _encode(value)
     except (TypeError, ValueError):  # keys that are no strings, or a cycle
         return json.dumps(_keys_as_text(value, 20), default=plain, **options)
 
@@ -35,3 +35,6 @@ def _keys_as_text(value: Any, depth: int) -> Any:
     if isinstance(value, (list, tuple)):
         return [_keys_as_text(inner, depth - 1) for inner in value]
     return value
+
+
+_encode = json.JSONEncoder(default=plain).encode  # json.dumps() makes one for each call
