@@ -38,6 +38,7 @@ BUILT = {
     "_internal_kv_initialized _internal_kv_list _internal_kv_put",
     "internal": "free",
     "job_config": "JobConfig LoggingConfig",
+    "job_submission": "DriverInfo JobDetails JobErrorType JobInfo JobStatus JobSubmissionClient JobType",
     "rllib": "BaseEnv ExternalEnv MultiAgentEnv Policy RolloutWorker SampleBatch VectorEnv register_env",
     "rllib.agents": "DefaultCallbacks Trainer with_common_config",
     "rllib.agents.a3c": "A2C A2CConfig A2CTrainer A3C A3CConfig A3CTrainer DEFAULT_CONFIG",

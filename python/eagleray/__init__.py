@@ -85,6 +85,7 @@ _SUBMODULES = {
     "types",
     "internal",
     "job_config",
+    "job_submission",
     "experimental",
     "air",
     "rllib",

@@ -139,9 +139,23 @@ def init(
             object_store_memory,
             kwargs,
         )
+        submitted = _submitted_job(runtime_env, job_config)
+        if submitted is not None:
+            runtime_env = submitted.runtime_env
         _connect(socket_path, session_dir, namespace, runtime_env, job_config, described, shows)
+        if submitted is not None:
+            submitted.report(client())
         _install_sigterm()
         return _context()
+
+
+def _submitted_job(runtime_env: Any, job_config: Any) -> Any:
+    """If this program is a job's: what its submission says (job_submission/_driver.py)."""
+    if "RAY_JOB_CONFIG_JSON" not in os.environ:
+        return None
+    from .job_submission import _driver
+
+    return _driver.Submitted(os.environ, runtime_env, job_config)
 
 
 def _find_or_start(
@@ -272,6 +286,7 @@ def _connect(
             "runtime_env": dict(env),
             "main": _main_path(),
             "logging": worker_logging,
+            "metadata": config.get("metadata") or {},
         }
     )
     wanted = namespace or config.get("ray_namespace") or os.environ.get("RAY_NAMESPACE") or ""
@@ -312,6 +327,12 @@ def _connect(
 
         state.log_monitor = LogMonitor(core)
         state.log_monitor.start()
+
+
+def connect_to(socket_path: str, session_dir: str, namespace: str) -> None:
+    """Of programs that belong to a cluster: no output, no handlers, no environment."""
+    with state.lock:
+        _connect(socket_path, session_dir, namespace, None, None, {}, False)
 
 
 def _main_path() -> str:

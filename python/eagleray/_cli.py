@@ -18,8 +18,7 @@ _LATER = {
     "clusters of several machines": "--object-manager-port --node-manager-port --min-worker-port "
     "--max-worker-port --worker-port-list --ray-client-server-port --autoscaling-config --node-name "
     "--redis-username --redis-password --redis-shard-ports --no-monitor",
-    "the dashboard": "--dashboard-host --dashboard-port --dashboard-agent-listen-port "
-    "--dashboard-agent-grpc-port --proxy-server-url",
+    "the dashboard": "--dashboard-agent-listen-port --dashboard-agent-grpc-port --proxy-server-url",
     "metrics and tracing": "--metrics-export-port --tracing-startup-hook",
     "runtime environments beyond env_vars and working_dir": "--runtime-env-agent-port",
     "spilling to disk": "--plasma-directory --object-spilling-directory --enable-object-reconstruction",
@@ -50,6 +49,14 @@ def _refuse(feature: str) -> Callable[..., Any]:
         return value
 
     return callback
+
+
+def _only_without_dashboard(_context: Any, _parameter: Any, wanted: bool | None) -> bool | None:
+    if wanted:
+        raise click.ClickException(
+            "--include-dashboard is not implemented yet in eagleray (part of: the dashboard)"
+        )
+    return wanted
 
 
 def _rest_of_ray(command: Any) -> Any:
@@ -112,15 +119,23 @@ class _WithLibraries(click.Group):
     """Finds the commands of libraries in their own modules, which are imported when they are used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), *_installed_libraries()])
+        return sorted([*super().list_commands(ctx), *_installed_libraries(), *_ELSEWHERE])
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name in _ELSEWHERE:
+            module, _, attribute = _ELSEWHERE[name].partition(":")
+            found: click.Command = getattr(importlib.import_module(module, __package__), attribute)
+            return found
         if name in _installed_libraries():
             command: click.Command = importlib.import_module(_LIBRARIES[name]).cli
             return command
         return super().get_command(ctx, name)
 
 
+# name of the command: module and attribute; imported when it is used
+_ELSEWHERE = {
+    "job": "._cli_jobs:job",
+}
 # name of the command: module whose `cli` it is
 _LIBRARIES = {"tune": "eagleray.tune.cli", "rllib": "eagleray.rllib.cli"}
 
@@ -173,7 +188,16 @@ def cli() -> None:
     type=click.IntRange(0, 65535),
     help="For address='HOST:PORT' in programs on this machine; nothing listens there.",
 )
-@click.option("--include-dashboard", type=bool, hidden=True, callback=_refuse("the dashboard"))
+@click.option(
+    "--dashboard-host",
+    help="Where jobs are submitted (127.0.0.1); elsewhere tokens go unencrypted.",
+)
+@click.option(
+    "--dashboard-port",
+    type=click.IntRange(0, 65535),
+    help="Of the end point for jobs (the first free one from 8265 on).",
+)
+@click.option("--include-dashboard", type=bool, hidden=True, callback=_only_without_dashboard)
 @click.option("--block", is_flag=True, help="Stay until the node ends; Ctrl-C ends it.")
 @_rest_of_ray
 def start(head: bool, address: str | None, block: bool, **options: Any) -> None:
@@ -199,7 +223,7 @@ def start(head: bool, address: str | None, block: bool, **options: Any) -> None:
     if not head:
         raise click.UsageError("give --head to start a cluster on this machine")
     labels = {**(options.pop("labels_file") or {}), **(options.pop("labels") or {})}
-    options.pop("include_dashboard")
+    options["jobs"] = options.pop("include_dashboard") is not False
     try:
         node = _daemon.start_head(labels=labels, **options)
     except (OSError, RuntimeError, TypeError, ValueError) as error:
@@ -207,6 +231,8 @@ def start(head: bool, address: str | None, block: bool, **options: Any) -> None:
     vigil = _daemon.Vigil(node) if block else None
     click.echo(f"started: process {node.process.pid}, session {node.session_dir}")
     click.echo("connect with ray.init(address='auto'), look with `eagleray status`;")
+    if node.jobs_url:
+        click.echo(f"submit jobs with `eagleray job submit -- COMMAND` ({node.jobs_url})")
     click.echo("end it with `eagleray stop`")
     if vigil:
         sys.exit(vigil.wait())

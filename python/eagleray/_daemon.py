@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import os
 import signal
+import socket
 import time
 from types import FrameType
 from typing import Any
 
-from . import _api, _init_arguments, _node
+from . import _api, _init_arguments, _node, _token
 
 STOP_PATIENCE_S = 10.0
+LOOPBACK = "127.0.0.1"
+JOBS_PORT, PORTS_TRIED = 8265, 50
 
 
 def start_head(
@@ -26,9 +30,12 @@ def start_head(
     temp_dir: str | None = None,
     node_ip_address: str | None = None,
     port: int | None = None,
+    dashboard_host: str | None = None,
+    dashboard_port: int | None = None,
+    jobs: bool = True,
 ) -> _node.LocalNode:
     """Starts a node that stays. RuntimeError when one of this user runs already; TypeError and ValueError for
-    what cannot be meant."""
+    what cannot be meant. jobs: whether it takes them, at dashboard_host and dashboard_port."""
     _init_arguments.check_node(
         {
             "num_cpus": num_cpus,
@@ -47,6 +54,9 @@ def start_head(
             f"a cluster runs already (process {found['pid']}, {found['session_dir']}); "
             "end it with `eagleray stop`"
         )
+    token = _token.given(os.environ) or _token.make()
+    _token.forget(os.environ)
+    door = _open_door(dashboard_host or LOOPBACK, dashboard_port) if jobs else None
     node = _node.LocalNode(
         resources=_api.node_resources(
             num_cpus, num_gpus, resources, memory, object_store_memory, node_ip_address
@@ -56,9 +66,45 @@ def start_head(
         temp_dir=temp_dir,
         owned=False,
         address=node_ip_address,
+        door=door,
     )
-    node.write_address(port)
+    _token.write(os.path.join(node.session_dir, _token.FILE), token)
+    node.write_address(port, _url_of(door) if door else None)
+    if door:
+        door.close()  # the guard has it
     return node
+
+
+def _open_door(host: str, port: int | None) -> socket.socket:
+    """Where jobs are submitted. Without a wish, the first free port from 8265 on. OSError when it cannot be had."""
+    if port is not None:
+        return _listen(host, port)
+    for candidate in (*range(JOBS_PORT, JOBS_PORT + PORTS_TRIED), 0):
+        try:
+            return _listen(host, candidate)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+    raise OSError(errno.EADDRINUSE, "no port is free for the job end point")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    try:
+        return socket.create_server((host, port), family=family, backlog=128)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"the job end point cannot listen on {host}:{port} ({error.strerror}); "
+            "--dashboard-port takes another, --include-dashboard false does without",
+        ) from None
+
+
+def _url_of(door: socket.socket) -> str:
+    host, port = door.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):
+        host = LOOPBACK
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 class Vigil:
@@ -100,7 +146,7 @@ def stop(
                 os.kill(pid, signal.SIGKILL)
                 deadline += STOP_PATIENCE_S
             time.sleep(0.01)
-        for name in ("address.json", "node.sock"):
+        for name in ("address.json", "node.sock", _token.FILE):
             path = os.path.join(found["session_dir"], name)
             if os.path.exists(path):
                 os.unlink(path)

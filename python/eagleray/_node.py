@@ -132,14 +132,17 @@ class LocalNode:
         temp_dir: str | None,
         owned: bool,
         address: str | None = None,
+        door: socket.socket | None = None,  # of the job end point
     ) -> None:
         self.address = address or node_ip()
+        self.jobs_url: str | None = None
         self.session_dir = make_session_dir(temp_dir)
         _remove_old_sessions(self.session_dir, _core.settings_of_text(settings))
         self.socket_path = os.path.join(self.session_dir, "node.sock")
         ready_read, ready_write = os.pipe()
         arguments = [
             program("eagleray-guard"),
+            *(_behind_the_door(door, self.session_dir) if door else []),
             program("eagleray-node"),
             f"--control={program('eagleray-control')}",
             f"--session-dir={self.session_dir}",
@@ -162,7 +165,7 @@ class LocalNode:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                pass_fds=(ready_write,),
+                pass_fds=(ready_write, door.fileno()) if door else (ready_write,),
                 start_new_session=True,
             )
         os.close(ready_write)
@@ -178,13 +181,15 @@ class LocalNode:
                 tail = file.read()[-2000:].decode(errors="replace")
             raise RuntimeError(f"the node did not start; its log {log} says:\n{tail}")
 
-    def write_address(self, port: int | None = None) -> None:
-        """Lets other programs of this user find it; `port`: as they will write its address."""
+    def write_address(self, port: int | None = None, jobs: str | None = None) -> None:
+        """Lets other programs of this user find it; `port`: as they will write its address; `jobs`: the URL of its
+        job end point."""
+        self.jobs_url = jobs
         path = os.path.join(self.session_dir, "address.json")
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(fd, "w") as file:
             facts = {"socket": self.socket_path, "pid": self.process.pid}
-            json.dump({**facts, "address": self.address, "port": port}, file)
+            json.dump({**facts, "address": self.address, "port": port, "jobs": jobs}, file)
 
     def remove_address(self) -> None:
         with contextlib.suppress(FileNotFoundError):
@@ -208,6 +213,17 @@ class LocalNode:
                 self.process.wait(3)
             except subprocess.TimeoutExpired:
                 continue
+
+
+def _behind_the_door(door: socket.socket, session_dir: str) -> list[str]:
+    """What the guard starts when somebody connects to the job end point."""
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    code = (
+        f"import sys; sys.path[0] = {root!r}; "
+        "from eagleray.job_submission._server import main; main()"
+    )
+    command = [sys.executable, "-c", code, f"--session-dir={session_dir}"]
+    return [f"--door={door.fileno()}", str(len(command)), *command]
 
 
 def _python_path() -> str:

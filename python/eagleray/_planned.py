@@ -43,11 +43,6 @@ PLANNED: dict[str, tuple[str, str, str]] = {
         "",
     ),
     "experimental.tqdm_ray": ("progress bars across processes", "tqdm", ""),
-    "job_submission": (
-        "job submission",
-        "DriverInfo JobDetails JobErrorType JobInfo JobStatus JobSubmissionClient JobType",
-        "",
-    ),
     "serve": ("eagleray.serve", "", ""),
     "train": (
         "eagleray.train",

@@ -52,6 +52,11 @@ def _programs(temp_dir: str | None, clients: list[dict[str, Any]]) -> list[dict[
 
 def _descendants(root: int) -> list[dict[str, Any]]:
     """The node and all below it, by /proc: the programs, and workers by what they run."""
+    return [{"pid": pid, "what": what} for pid in descendants(root) if (what := _title(pid))]
+
+
+def descendants(root: int) -> list[int]:
+    """`root` and all processes below it, zombies left out."""
     parents: dict[int, int] = {}
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -61,8 +66,7 @@ def _descendants(root: int) -> list[dict[str, Any]]:
             continue  # it has just ended
         if state != "Z":
             parents[int(name)] = int(parent)
-    found = [pid for pid in sorted(parents) if _is_below(pid, root, parents)]
-    return [{"pid": pid, "what": what} for pid in found if (what := _title(pid))]
+    return [pid for pid in sorted(parents) if _is_below(pid, root, parents)]
 
 
 def _is_below(pid: int, root: int, parents: dict[int, int]) -> bool:
@@ -79,6 +83,8 @@ def _title(pid: int) -> str:
         return ""
     if words[0].startswith("ray::"):
         return words[0].strip()
+    if len(words) > 3 and "eagleray.job_submission._server" in words[2]:
+        return "eagleray-jobs"
     name = os.path.basename(words[0])
     return name if name.startswith("eagleray-") else " ".join([name, *words[1:3]]).strip()
 

@@ -1,0 +1,536 @@
+"""Jobs: what is submitted to a cluster of `eagleray start --head`, over HTTP, as the command line and Ray's own client
+do it."""
+
+import asyncio
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from _support import PEER, alive, wait_for
+from eagleray import _node, _token
+from eagleray.exceptions import AuthenticationError
+from eagleray.job_submission import (
+    JobDetails,
+    JobErrorType,
+    JobInfo,
+    JobStatus,
+    JobSubmissionClient,
+    JobType,
+)
+
+pytestmark = pytest.mark.skipif(PEER, reason="our clusters")
+ROOT = Path(__file__).parents[1]
+PYTHON = sys.executable
+
+
+@pytest.fixture(scope="module")
+def folder():
+    with tempfile.TemporaryDirectory() as short:  # tmp_path is too long for sockets
+        yield short
+
+
+def start(folder, *options):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "python"), "EAGLERAY_TMPDIR": folder}
+    environment["EAGLERAY_JOBS_IDLE_S"] = "2"
+    done = subprocess.run(
+        [PYTHON, "-m", "eagleray", "start", "--head", "--num-cpus", "2", *options],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def command(folder, *arguments, **variables):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "python"), "EAGLERAY_TMPDIR": folder}
+    done = subprocess.run(
+        [PYTHON, "-m", "eagleray", *arguments],
+        capture_output=True,
+        text=True,
+        env={**environment, **variables},
+        timeout=60,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def head(folder):
+    start(folder, "--resources", '{"disk": 1}')
+    yield folder
+    command(folder, "stop", "--force")
+
+
+@pytest.fixture
+def client(head, monkeypatch):
+    monkeypatch.setenv("EAGLERAY_TMPDIR", head)
+    for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS", "RAY_AUTH_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    return JobSubmissionClient()
+
+
+def ended(client, job):
+    """Its details once it has."""
+    wait_for(lambda: client.get_job_status(job).is_terminal(), 30)
+    return client.get_job_info(job)
+
+
+def log_has(client, job, text):
+    wait_for(lambda: text in client.get_job_logs(job).splitlines(), 30)
+
+
+def server_of(folder):
+    """The process behind the end point, or None."""
+    found = _node.find_running(folder)
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            words = Path(f"/proc/{name}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if f"--session-dir={found['session_dir']}".encode() in words and words[1] == b"-c":
+            return int(name)
+    return None
+
+
+def test_a_job_from_beginning_to_end(client):
+    job = client.submit_job(
+        entrypoint="echo out; echo err >&2; echo $NAME",
+        runtime_env={"env_vars": {"NAME": "value"}},
+        metadata={"who": "me"},
+    )
+    info = ended(client, job)
+    assert job.startswith("raysubmit_") and info.submission_id == job
+    assert (info.status, info.type) == (JobStatus.SUCCEEDED, JobType.SUBMISSION)
+    assert info.message == "Job finished successfully." and info.driver_exit_code == 0
+    assert info.metadata == {"who": "me"} and info.runtime_env == {"env_vars": {"NAME": "value"}}
+    assert info.start_time <= info.end_time and info.driver_info is None
+    log = client.get_job_logs(job)
+    assert log.splitlines()[1:] == ["out", "err", "value"]
+    assert job in [each.submission_id for each in client.list_jobs()]
+    assert client.delete_job(job)
+    with pytest.raises(RuntimeError, match=f"404: Job {job} does not exist"):
+        client.get_job_info(job)
+
+
+PROGRAM = """
+import json, os, sys
+import eagleray as ray
+ray.init()
+context = ray.get_runtime_context()
+
+@ray.remote
+def seen():
+    return os.environ["NAME"], os.getcwd()
+
+print("answer", json.dumps([context.get_job_id(), os.getcwd(), *ray.get(seen.remote())]))
+import helper
+print(helper.text)
+"""
+
+
+def test_its_program_joins_the_cluster_in_its_environment(client, tmp_path):
+    (tmp_path / "program.py").write_text(PROGRAM)
+    (tmp_path / "helper.py").write_text("text = 'of the package'\n")
+    (tmp_path / "big.bin").write_bytes(bytes(10))
+    os.chmod(tmp_path / "program.py", 0o755)
+    job = client.submit_job(
+        entrypoint=f"{PYTHON} program.py; ls",
+        runtime_env={
+            "working_dir": str(tmp_path),
+            "excludes": ["*.bin"],
+            "env_vars": {"NAME": "value"},
+        },
+        submission_id="with spaces/and slashes",
+    )
+    info = ended(client, job)
+    log = client.get_job_logs(job)
+    assert info.status == "SUCCEEDED", log
+    job_id, here, name, there = json.loads(log.split("answer ")[1].splitlines()[0])
+    assert name == "value" and there == here and here != str(tmp_path)
+    assert "of the package" in log and "big.bin" not in log
+    assert info.job_id == job_id == info.driver_info.id and int(info.driver_info.pid) > 1
+    assert client.get_job_info(job_id).submission_id == job
+    assert [each.job_id for each in client.list_jobs()].count(job_id) == 1
+    # The same directory again is not sent again.
+    again = client.submit_job(
+        entrypoint="pwd", runtime_env={"working_dir": str(tmp_path), "excludes": ["*.bin"]}
+    )
+    ended(client, again)
+    assert here in client.get_job_logs(again)
+
+
+def test_output_is_followed_while_it_comes(client, tmp_path):
+    gate = tmp_path / "gate"
+    job = client.submit_job(
+        entrypoint=f"echo one; while [ ! -e {gate} ]; do sleep 0.05; done; echo two"
+    )
+
+    async def follow():
+        parts = []
+        async for part in client.tail_job_logs(job):
+            parts.append(part)
+            if "one\n" in part:
+                gate.touch()
+        return "".join(parts)
+
+    assert asyncio.run(follow()).endswith("one\ntwo\n")
+    assert client.get_job_status(job) == JobStatus.SUCCEEDED
+    with pytest.raises(RuntimeError, match="404"):
+        asyncio.run(anext(client.tail_job_logs("none")))
+
+
+@pytest.mark.parametrize("deaf", [False, True])
+def test_stop_ends_all_that_it_runs(client, tmp_path, deaf):
+    pids = tmp_path / "pids"
+    trap = "trap '' TERM;" if deaf else "trap 'echo asked; exit 5' TERM;"
+    job = client.submit_job(
+        entrypoint=f'setsid sleep 1000 & echo $! >> {pids}; sh -c "{trap} echo \\$\\$ >> {pids}; '
+        'echo ready; while true; do sleep 0.05; done"; echo after',
+        runtime_env={"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": "0.5"}},
+    )
+    log_has(client, job, "ready")
+    assert client.stop_job(job)
+    info = ended(client, job)
+    assert info.status == JobStatus.STOPPED and info.message == "Job was intentionally stopped."
+    assert ("asked" in client.get_job_logs(job)) is not deaf
+    for pid in map(int, pids.read_text().split()):
+        wait_for(lambda pid=pid: not alive(pid))
+    assert client.stop_job(job) is False
+
+
+def test_what_a_job_leaves_behind_ends_with_it(client, tmp_path):
+    pid = tmp_path / "pid"
+    job = client.submit_job(entrypoint=f"setsid sleep 1000 & echo $! > {pid}")
+    assert ended(client, job).status == "SUCCEEDED"
+    wait_for(lambda: not alive(int(pid.read_text())))
+
+
+def test_failure_says_why(client):
+    job = client.submit_job(entrypoint="echo the last words; exit 3")
+    info = ended(client, job)
+    assert info.status == "FAILED" and info.driver_exit_code == 3
+    assert info.error_type == JobErrorType.JOB_ENTRYPOINT_COMMAND_ERROR
+    assert "failed with exit code 3" in info.message and "the last words" in info.message
+
+
+def test_an_entry_point_waits_for_its_resources(client, tmp_path):
+    gate = tmp_path / "gate"
+    wait = f"echo begun; while [ ! -e {gate} ]; do sleep 0.05; done"
+    first = client.submit_job(entrypoint=wait, entrypoint_resources={"disk": 1})
+    log_has(client, first, "begun")
+    second = client.submit_job(entrypoint="echo second", entrypoint_resources={"disk": 1})
+    third = client.submit_job(entrypoint="echo third", entrypoint_resources={"disk": 1})
+    info = client.get_job_info(second)
+    assert info.status == "PENDING" and "waiting for resources" in info.message
+    assert client.stop_job(third) and client.get_job_status(third) == "STOPPED"
+    with pytest.raises(RuntimeError, match="non-terminal state PENDING"):
+        client.delete_job(second)
+    gate.touch()
+    assert ended(client, first).status == ended(client, second).status == "SUCCEEDED"
+    assert client.get_job_logs(third) == ""
+
+
+def test_it_holds_cpus_of_its_own(client, tmp_path):
+    gate = tmp_path / "gate"
+    job = client.submit_job(
+        entrypoint=f"echo begun; while [ ! -e {gate} ]; do sleep 0.05; done",
+        entrypoint_num_cpus=1.5,
+        entrypoint_memory=1000,
+    )
+    log_has(client, job, "begun")
+    facts = json.loads(command(os.environ["EAGLERAY_TMPDIR"], "status", "--json")[1])
+    used = {row["resource"]: row["used"] for row in facts["resources"]}
+    assert used["CPU"] == 1.5 and used["memory"] == 1000
+    gate.touch()
+    ended(client, job)
+
+
+def test_drivers_are_listed_too(client, head):
+    program = subprocess.Popen(
+        [
+            PYTHON,
+            "-c",
+            "import eagleray as ray, sys; ray.init('auto'); print(1, flush=True); sys.stdin.read()",
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "python")},
+    )
+    program.stdout.readline()
+    drivers = [job for job in client.list_jobs() if job.type is JobType.DRIVER]
+    program.communicate()
+    (driver,) = drivers
+    assert driver.driver_info.pid == str(program.pid) and driver.status == "RUNNING"
+    assert driver.submission_id is None and "eagleray as ray" in driver.entrypoint
+
+
+@pytest.mark.parametrize("victim", ["supervisor", "server", "control"])
+def test_a_death_in_between(client, head, tmp_path, victim):
+    gate, pid = tmp_path / "gate", tmp_path / "pid"
+    job = client.submit_job(
+        entrypoint=f"echo $$ > {pid}; echo begun; while [ ! -e {gate} ]; do sleep 0.05; done; echo over"
+    )
+    log_has(client, job, "begun")
+    shell = int(pid.read_text())
+    facts = json.loads(command(head, "status", "--json")[1])
+    if victim == "supervisor":
+        found = int(Path(f"/proc/{shell}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    elif victim == "server":
+        found = server_of(head)
+    else:
+        (found,) = [p["pid"] for p in facts["processes"] if p["what"] == "eagleray-control"]
+    os.kill(found, signal.SIGKILL)
+    wait_for(lambda: not alive(found))
+    if victim == "supervisor":
+        info = ended(client, job)
+        assert info.status == "FAILED" and info.error_type == "JOB_SUPERVISOR_ACTOR_DIED"
+        wait_for(lambda: not alive(shell))
+    else:
+        assert wait_for(lambda: client.get_job_status(job)) == "RUNNING"
+        gate.touch()
+        assert ended(client, job).status == "SUCCEEDED"
+        assert client.get_job_logs(job).endswith("over\n")
+
+
+def test_the_next_head_knows_the_jobs_of_the_one_before(monkeypatch):
+    with tempfile.TemporaryDirectory() as folder:
+        monkeypatch.setenv("EAGLERAY_TMPDIR", folder)
+        start(folder)
+        client = JobSubmissionClient()
+        done = client.submit_job(entrypoint="echo kept", metadata={"a": "b"})
+        ended(client, done)
+        pid = Path(folder, "pid")
+        runs = client.submit_job(entrypoint=f"echo $$ > {pid}; echo begun; sleep 1000")
+        log_has(client, runs, "begun")
+        assert command(folder, "stop")[0] == 0
+        assert not alive(int(pid.read_text()))
+        start(folder)
+        client = JobSubmissionClient()
+        info = client.get_job_info(done)
+        assert info.status == "SUCCEEDED" and info.metadata == {"a": "b"}
+        assert client.get_job_logs(done).endswith("kept\n")
+        info = client.get_job_info(runs)
+        assert info.status == "FAILED" and "cluster ended while the job was running" in info.message
+        assert command(folder, "stop")[0] == 0
+
+
+def test_the_server_is_there_only_while_it_is_used(client, head):
+    client.get_version()
+    server = server_of(head)
+    assert server
+    wait_for(lambda: not alive(server), 20)
+    assert client.get_version() == "4"
+    assert server_of(head) not in (None, server)
+
+
+def test_an_id_is_taken_once(client):
+    job = client.submit_job(entrypoint="true", submission_id="mine")
+    assert job == "mine"
+    with pytest.raises(RuntimeError, match="submission_id mine already exists"):
+        client.submit_job(entrypoint="true", submission_id="mine")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "says"),
+    [
+        ({"entrypoint": 5}, TypeError, "entrypoint must be a string"),
+        (
+            {"entrypoint": "true", "metadata": {"a": 1}},
+            TypeError,
+            "metadata values must be strings",
+        ),
+        ({"entrypoint": "true", "entrypoint_num_cpus": "1"}, TypeError, "must be a number"),
+        ({"entrypoint": "true", "submission_id": "x" * 300}, RuntimeError, "400"),
+        ({"entrypoint": "true", "submission_id": ".."}, RuntimeError, "dots only"),
+        (
+            {"entrypoint": "true", "runtime_env": {"working_dir": "/no/such"}},
+            ValueError,
+            "existing",
+        ),
+    ],
+)
+def test_bad_requests(client, arguments, error, says):
+    with pytest.raises(error, match=says):
+        client.submit_job(**arguments)
+
+
+def test_bad_environments_fail_the_job(client):
+    job = client.submit_job(entrypoint="true", runtime_env={"no_such_field": 1})
+    info = ended(client, job)
+    assert info.status == "FAILED" and "no_such_field" in info.message
+
+
+def raw(client, method, path, body=None, **headers):
+    """Status and text of a request that says just this."""
+    connection = http.client.HTTPConnection(client.get_address().partition("//")[2], timeout=20)
+    connection.request(method, path, body, {k.replace("_", "-"): v for k, v in headers.items()})
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    return answer.status, text
+
+
+def test_who_has_no_token_gets_nothing(client):
+    assert raw(client, "GET", "/api/version") == (401, "Unauthorized: Missing authentication token")
+    assert raw(client, "GET", "/api/jobs/", Authorization="Bearer wrong")[0] == 403
+    status, _ = raw(client, "POST", "/api/jobs/", b'{"entrypoint": "true"}', Authorization="wrong")
+    assert status == 403
+    with pytest.raises(AuthenticationError, match="get-auth-token"):
+        JobSubmissionClient(client.get_address(), headers={"Authorization": "Bearer wrong"})
+
+
+def test_tokens_are_in_no_environment_and_no_arguments(client):
+    token = client._headers["Authorization"].split()[1]
+    job = client.submit_job(entrypoint="env; cat /proc/*/cmdline 2>/dev/null | tr '\\0' ' '")
+    ended(client, job)
+    assert token not in client.get_job_logs(job)
+    path = Path(_node.find_running(os.environ["EAGLERAY_TMPDIR"])["session_dir"], _token.FILE)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/api/none", None, 404),
+        ("GET", "/api/jobs/none", None, 404),
+        ("POST", "/api/jobs/none/stop", None, 404),
+        ("POST", "/api/jobs/", b"no json", 400),
+        ("POST", "/api/jobs/", b"[" * 100_000, 400),
+        ("POST", "/api/jobs/", b'{"entrypoint": "true", "other": 1}', 400),
+        ("POST", "/api/jobs/", b"x" * (5 << 20), 413),
+        ("PUT", "/api/packages/gcs/..%2F..%2Fx.zip", b"x", 400),
+        ("PUT", "/api/packages/gcs/_ray_pkg_0123456789.zip", b"no archive", 400),
+        ("GET", "/api/packages/gcs/_ray_pkg_0123456789.zip", None, 404),
+    ],
+)
+def test_requests_that_make_no_sense(client, method, path, body, status):
+    authorization = client._headers["Authorization"]
+    try:
+        assert raw(client, method, path, body, Authorization=authorization)[0] == status
+    except (BrokenPipeError, ConnectionResetError):
+        assert status == 413  # it does not listen to the end
+    assert client.get_version() == "4"
+
+
+def test_a_head_without_end_is_cut(client):
+    host, port = client.get_address().partition("//")[2].split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nX: " + b"x" * 9000)
+        assert connection.recv(100) == b""
+
+
+def test_a_job_s_client_finds_its_cluster(client):
+    job = client.submit_job(
+        entrypoint=f"{PYTHON} -c 'from eagleray.job_submission import JobSubmissionClient as C; "
+        "print(len(C().list_jobs()) > 0)'"
+    )
+    assert ended(client, job).status == "SUCCEEDED", client.get_job_logs(job)
+    assert client.get_job_logs(job).endswith("True\n")
+
+
+def test_values_cross_as_json():
+    info = JobInfo(
+        JobStatus.PENDING, "x", runtime_env={"env_vars": {"a": "b"}}, entrypoint_num_cpus=1
+    )
+    assert "waiting for resources" in info.message and "environment to be set up" in info.message
+    assert JobInfo.from_json({**info.to_json(), "of_a_newer_release": 1}) == info
+    details = JobDetails.of("id", info, None)
+    assert JobDetails(**json.loads(json.dumps(details.dict()))) == details
+    assert not JobStatus.RUNNING.is_terminal() and str(JobStatus.STOPPED) == "STOPPED"
+
+
+def test_the_command_line(head, tmp_path):
+    gate = tmp_path / "gate"
+    status, text = command(
+        head, "job", "submit", "--submission-id", "cli", "--", "sh", "-c", "echo $((6*7))"
+    )
+    assert status == 0 and "Job 'cli' submitted successfully" in text and "42\n" in text
+    assert "Job 'cli': SUCCEEDED" in text
+    status, text = command(head, "job", "submit", "--", "sh", "-c", "exit 4")
+    assert status == 1 and "exit code 4" in text
+    env = tmp_path / "env.json"
+    env.write_text('{"env_vars": {"WORD": "of the file"}}')
+    status, text = command(
+        *(head, "job", "submit", "--runtime-env", str(env), "--no-wait", "--submission-id", "slow"),
+        *("--metadata-json", '{"k": "v"}', "--entrypoint-num-cpus", "1"),
+        *("--", "sh", "-c", f"echo $WORD; while [ ! -e {gate} ]; do sleep 0.05; done"),
+    )
+    assert status == 0
+    wait_for(lambda: "of the file" in command(head, "job", "logs", "slow")[1], 30)
+    assert "RUNNING" in command(head, "job", "status", "slow")[1]
+    assert json.loads(command(head, "job", "status", "--json", "slow")[1])["metadata"] == {"k": "v"}
+    assert command(head, "job", "delete", "slow")[0] == 1
+    assert "STOPPED" in command(head, "job", "stop", "slow")[1]
+    status, text = command(head, "job", "list")
+    assert status == 0 and "slow" in text and "STOPPED" in text
+    assert {"cli", "slow"} <= {
+        j["submission_id"] for j in json.loads(command(head, "job", "list", "--json")[1])
+    }
+    assert command(head, "job", "delete", "slow")[0] == 0
+    status, text = command(head, "job", "logs", "slow")
+    assert status == 1 and "does not exist" in text and "Traceback" not in text
+    status, text = command(
+        head, "job", "status", "cli", RAY_API_SERVER_ADDRESS="http://127.0.0.1:9"
+    )
+    assert status == 1 and "Failed to connect" in text
+
+
+def test_no_cluster_no_client(tmp_path, monkeypatch):
+    monkeypatch.setenv("EAGLERAY_TMPDIR", str(tmp_path))
+    with pytest.raises(ConnectionError, match="start --head"):
+        JobSubmissionClient()
+    with pytest.raises(NotImplementedError, match="ray://"):
+        JobSubmissionClient("ray://there:10001")
+
+
+def test_a_head_may_take_no_jobs(monkeypatch):
+    with tempfile.TemporaryDirectory() as folder:
+        monkeypatch.setenv("EAGLERAY_TMPDIR", folder)
+        assert "job submit" not in start(folder, "--include-dashboard", "false")
+        with pytest.raises(ConnectionError, match="no job end point"):
+            JobSubmissionClient()
+        assert command(folder, "stop")[0] == 0
+
+
+# A Python that has ray[default]; ours has not.
+RAY_PYTHON = os.environ.get("EAGLERAY_TEST_RAY_PYTHON", "")
+
+
+@pytest.mark.skipif(not RAY_PYTHON, reason="needs ray[default] beside us: EAGLERAY_TEST_RAY_PYTHON")
+def test_ray_s_own_client_can_speak_to_it(client, head, tmp_path):
+    (tmp_path / "m.py").write_text("print('from the directory')\n")
+    session = _node.find_running(head)["session_dir"]
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    done = subprocess.run(
+        [
+            RAY_PYTHON,
+            "-m",
+            "ray.scripts.scripts",
+            "job",
+            "submit",
+            "--address",
+            client.get_address(),
+            "--working-dir",
+            tmp_path,
+        ]
+        + ["--submission-id", "of-ray", "--metadata-json", '{"a": "b"}', "--", "python", "m.py"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={
+            **environment,
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN_PATH": f"{session}/auth_token",
+        },
+    )
+    assert done.returncode == 0, done.stderr
+    assert "from the directory" in done.stdout and "Job 'of-ray' succeeded" in done.stdout
+    assert client.get_job_info("of-ray").metadata == {"a": "b"}
