@@ -7,6 +7,8 @@ import importlib
 import tempfile
 import time
 
+PPO_STEPS, MINIBATCH, EPOCHS = 4200, 128, 30  # of an iteration with the defaults of 2021
+
 
 def _tune(ray):
     return importlib.import_module(f"{ray.__name__}.tune")
@@ -102,6 +104,72 @@ def ppo_iteration(ray, n):
     return {"ppo_iteration_s": sorted(times)[1]}
 
 
+def torch_learning(ray, n):
+    """Seconds of processor (one thread) that the learner in PyTorch takes for such an iteration (ours and SB3's)."""
+    if ray.__name__ == "ray":
+        return {}
+    import numpy as np
+    import torch
+
+    ppo = importlib.import_module(f"{ray.__name__}.rllib.algorithms.ppo")
+    config = {"env": "CartPole-v1", "num_workers": 0, "rollout_fragment_length": PPO_STEPS}
+    more = {"train_batch_size": PPO_STEPS, "learner_backend": "torch"}
+    algorithm = ppo.PPO({**config, **more})
+    batch, policy = algorithm.sample(PPO_STEPS), algorithm.get_policy()
+    torch.set_num_threads(1)
+    epochs, generator = max(int(EPOCHS * n), 1), np.random.default_rng(0)
+    policy.learn(batch, 1, MINIBATCH, generator)
+    began = time.process_time()
+    policy.learn(batch, epochs, MINIBATCH, generator)
+    steps = epochs * (PPO_STEPS // MINIBATCH)
+    return {"torch_learning_cpu_ms_a_minibatch": (time.process_time() - began) / steps * 1e3}
+
+
+def sb3_model(epochs):
+    """PPO of Stable-Baselines3 with the same sizes, on one environment."""
+    import torch
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.env_util import make_vec_env
+
+    return PPO(
+        "MlpPolicy",
+        make_vec_env("CartPole-v1", n_envs=1),
+        n_steps=PPO_STEPS,
+        batch_size=MINIBATCH,
+        n_epochs=epochs,
+        learning_rate=5e-5,
+        policy_kwargs={
+            "net_arch": {"pi": [256, 256], "vf": [256, 256]},
+            "activation_fn": torch.nn.Tanh,
+        },
+        device="cpu",
+    )
+
+
+def sb3_ppo_iteration(n):
+    model = sb3_model(max(int(EPOCHS * n), 1))
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        model.learn(PPO_STEPS, reset_num_timesteps=False)
+        times.append(time.perf_counter() - began)
+    return {"ppo_iteration_s": sorted(times)[1]}
+
+
+def sb3_torch_learning(n):
+    import torch
+
+    torch.set_num_threads(1)
+    epochs = max(int(EPOCHS * n), 1)
+    model = sb3_model(1)
+    model.learn(PPO_STEPS)
+    model.n_epochs = epochs
+    began = time.process_time()
+    model.train()
+    steps = epochs * -(-PPO_STEPS // MINIBATCH)  # the last has 104 rows only
+    return {"torch_learning_cpu_ms_a_minibatch": (time.process_time() - began) / steps * 1e3}
+
+
 def main_job(ray, n):
     """The program that eagleray exists for, until all three trials have a mean of 200 (ours only; 600 s at most)."""
     if ray.__name__ == "ray":
@@ -123,7 +191,8 @@ def main_job(ray, n):
     return {"main_job_s": seconds, "main_job_trials_solved": len(reached)}
 
 
-ROWS = [trials, trials_reused, results, queued_trials, ppo_iteration, main_job]
+ROWS = [trials, trials_reused, results, queued_trials, ppo_iteration, torch_learning, main_job]
+SB3_ROWS = [sb3_ppo_iteration, sb3_torch_learning]
 # name: bound, whether higher is better
 REACH = {
     "tune_20_trials_s": (0.6, False),
@@ -131,6 +200,7 @@ REACH = {
     "tune_ms_a_result": (0.3, False),
     "tune_10000_to_1000_trials": (1.2, False),
     "ppo_iteration_s": (1.5, False),
+    "torch_learning_cpu_ms_a_minibatch": (2.6, False),  # what SB3 takes on the machine of BASELINES
     "main_job_s": (600.0, False),
     "main_job_trials_solved": (1, True),
 }

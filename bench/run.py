@@ -1,7 +1,8 @@
 """Runs the core benchmark: ours, and with --peer ray the identical program on Ray (in .venv-ray), in
-alternation, each in a fresh process. Prints figures, their ratio, and the bound to reach.
+alternation, each in a fresh process. Prints figures, their ratio, and the bound to reach. --peer sb3: Stable-Baselines3 (in
+.venv-ray) beside the rows of learning; both peers may be named.
 
-    python bench/run.py [ROW ...] [--scale|--libraries] [--peer ray] [--repeat 3] [--smoke]
+    python bench/run.py [ROW ...] [--scale|--libraries] [--peer ray sb3] [--repeat 3] [--smoke]
 """
 
 from __future__ import annotations
@@ -26,6 +27,13 @@ def row_module(kind):
 def side(name, rows, n, kind):
     """In the fresh process: measures and prints one JSON line."""
     module = row_module(kind)
+    if name == "sb3":
+        figures = {}
+        for row in getattr(module, "SB3_ROWS", []):
+            if not rows or row.__name__.removeprefix("sb3_") in rows:
+                figures.update(row(n))
+        print(json.dumps(figures))
+        return
 
     start = time.perf_counter()
     if name == "ray":
@@ -50,7 +58,7 @@ def side(name, rows, n, kind):
 
 def run_side(name, rows, n, kind):
     python = sys.executable
-    if name == "ray":
+    if name != "eagleray":
         python = os.path.join(os.path.dirname(HERE), ".venv-ray", "bin", "python")
     command = [python, os.path.abspath(__file__), "--side", name, "--n", str(n), *rows]
     command += ["--kind", kind]
@@ -63,7 +71,7 @@ def main():
     parser.add_argument(
         "rows", nargs="*", help="names of functions in core_rows.py; all by default"
     )
-    parser.add_argument("--peer", choices=["ray"])
+    parser.add_argument("--peer", nargs="+", choices=["ray", "sb3"], default=[])
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--smoke", action="store_true", help="tiny input; only that it runs")
     parser.set_defaults(kind="core")
@@ -83,28 +91,34 @@ def main():
         side(options.side, options.rows, options.n, options.kind)
         return
     n = 0.01 if options.smoke else options.n
-    ours, theirs = [], []
+    found = {name: [] for name in ("eagleray", *options.peer)}
     for _ in range(1 if options.smoke else options.repeat):
-        ours.append(run_side("eagleray", options.rows, n, options.kind))
-        if options.peer:
-            theirs.append(run_side(options.peer, options.rows, n, options.kind))
-    print(f"{'measure':28}{'ours':>14}{options.peer or '':>14}{'times better':>14}{'reach':>12}")
-    for name, (bound, higher) in row_module(options.kind).REACH.items():
+        for name, runs in found.items():
+            runs.append(run_side(name, options.rows, n, options.kind))
+    show(found, row_module(options.kind).REACH, options.smoke)
+
+
+def show(found, reach, smoke):
+    """A line a measure: ours, each peer's with how many times better ours is, and the bound."""
+    ours, peers = (
+        found["eagleray"],
+        {name: runs for name, runs in found.items() if name != "eagleray"},
+    )
+    print(f"{'measure':28}{'ours':>14}", end="")
+    print("".join(f"{name:>14}{'times better':>14}" for name in peers or [""]) + f"{'reach':>12}")
+    for name, (bound, higher) in reach.items():
         if name not in ours[0]:
             continue
         mine = statistics.median(run[name] for run in ours)
-        met = (
-            ""
-            if options.smoke
-            else (" ok" if (mine >= bound) == higher or mine == bound else " no")
-        )
+        met = "" if smoke else (" ok" if (mine >= bound) == higher or mine == bound else " no")
         line = f"{name:28}{mine:14,.4g}"
-        if theirs:
-            peer = statistics.median(run[name] for run in theirs)
-            line += f"{peer:14,.4g}{(mine / peer if higher else peer / mine):14,.1f}"
-        else:
-            line += " " * 28
-        print(line + f"{bound:>12,}{met}")
+        for runs in peers.values():
+            if name in runs[0]:
+                peer = statistics.median(run[name] for run in runs)
+                line += f"{peer:14,.4g}{(mine / peer if higher else peer / mine):14,.1f}"
+            else:
+                line += " " * 28
+        print(line + ("" if peers else " " * 28) + f"{bound:>12,}{met}")
 
 
 if __name__ == "__main__":

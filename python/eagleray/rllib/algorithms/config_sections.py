@@ -24,7 +24,7 @@ SECTIONS: dict[str, frozenset[str]] = {
         "placement_strategy num_cpus_per_env_runner num_gpus_per_env_runner "
         "custom_resources_per_env_runner num_learners num_gpus_per_learner num_cpus_per_learner "
         "local_gpu_idx _fake_gpus",
-        "learners": "num_learners num_cpus_per_learner num_gpus_per_learner local_gpu_idx learner_backend "
+        "learners": "num_learners num_cpus_per_learner num_gpus_per_learner local_gpu_idx learner_backend cuda_graph "
         "custom_resources_per_learner learner_config_dict",
         "training": "",  # these and the algorithm's own keys
         "framework": "framework eager_tracing eager_max_retraces tf_session_args local_tf_session_args "
@@ -57,5 +57,5 @@ SECTIONS: dict[str, frozenset[str]] = {
 }
 TRAINING = frozenset(
     "gamma lr lr_schedule grad_clip grad_clip_by train_batch_size train_batch_size_per_learner model "
-    "optimizer learner_backend _enable_learner_api learner_config_dict".split()
+    "optimizer learner_backend cuda_graph _enable_learner_api learner_config_dict".split()
 )

@@ -60,6 +60,7 @@ COMMON: dict[str, Any] = {
     "optimizer": {},
     "framework": "torch",
     "learner_backend": "auto",
+    "cuda_graph": True,
     "num_learners": 0,
     "num_gpus_per_learner": 0,
     "num_cpus_per_learner": 1,

@@ -32,11 +32,20 @@ def make_policies(worker: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str
         own = config if not spec.config else _overridden(config, spec.config)
         seen = preprocessor.observation_space
         made = spec.policy_class or default_policy_class(own, seen, action_space)
-        policy = made(seen, action_space, own)
+        policy = made(seen, action_space, _of_process(own, worker.worker_index))
         worker.callbacks("on_create_policy", policy_id=name, policy=policy)
         policies[name], preprocessors[name] = policy, preprocessor
         filters[name] = get_filter(config["observation_filter"], preprocessor.shape)
     return policies, preprocessors, filters
+
+
+def _of_process(config: Any, worker_index: int) -> Any:
+    """The configuration with the GPUs of this process: rollout workers have their own, mostly none."""
+    if worker_index == 0 or not (config["num_gpus"] or config["num_gpus_per_learner"]):
+        return config
+    made = config.copy(copy_frozen=False)
+    made["num_gpus"], made["num_gpus_per_learner"] = config["num_gpus_per_env_runner"], 0
+    return made
 
 
 def spaces_of(worker: Any) -> dict[str, Any]:

@@ -22,6 +22,9 @@ class A2CTorchPolicy(TorchPolicy):
         self._entropy = Schedule(config["entropy_coeff_schedule"], config["entropy_coeff"])
         super().__init__(observation_space, action_space, config)
 
+    def coefficients(self) -> dict[str, float]:
+        return {"entropy_coeff": self._entropy.value(self.global_timestep)}
+
     def loss(self, model: Any, dist_class: Any, train_batch: Any) -> Any:
         dist = dist_class(self.forward(train_batch), model)
         mask = train_batch.get("mask")
@@ -30,7 +33,7 @@ class A2CTorchPolicy(TorchPolicy):
         logp = dist.logp(self.action_tensors(train_batch[SampleBatch.ACTIONS]))
         policy_loss = -mean(logp * train_batch[SampleBatch.ADVANTAGES]) * rows
         entropy = mean(dist.entropy()) * rows
-        total = policy_loss - self._entropy.value(self.global_timestep) * entropy
+        total = policy_loss - self.coefficient["entropy_coeff"] * entropy
         if self.config["use_critic"]:
             targets, values = train_batch[SampleBatch.VALUE_TARGETS], model.value_function()
             vf_loss = 0.5 * mean((values - targets).square()) * rows
@@ -43,7 +46,7 @@ class A2CTorchPolicy(TorchPolicy):
             ("entropy", entropy / rows),
         ):
             self.note(name, value)
-        self.note("entropy_coeff", self._entropy.value(self.global_timestep))
+        self.note("entropy_coeff", self.coefficient["entropy_coeff"])
         return total
 
 
@@ -71,8 +74,15 @@ class MARWILTorchPolicy(TorchPolicy):
     """
 
     def __init__(self, observation_space: Any, action_space: Any, config: Any) -> None:
-        self.squared_norm = float(config["moving_average_sqd_adv_norm_start"])
         super().__init__(observation_space, action_space, config)
+        start = float(config["moving_average_sqd_adv_norm_start"])
+        # float64: its changes are smaller than what float32 can tell from nothing.
+        self._squared_norm = torch.tensor(start, dtype=torch.float64, device=self.device)
+
+    @property
+    def squared_norm(self) -> float:
+        """The running mean of squared advantages."""
+        return float(self._squared_norm)
 
     def loss(self, model: Any, dist_class: Any, train_batch: Any) -> Any:
         config = self.config
@@ -88,14 +98,14 @@ class MARWILTorchPolicy(TorchPolicy):
             advantages = returns - values
             squared = mean(advantages.square())
             rate = config["moving_average_sqd_adv_norm_update_rate"]
-            self.squared_norm += rate * (float(squared.detach()) - self.squared_norm)
-            scale = 1e-8 + self.squared_norm**0.5
+            self._squared_norm.lerp_(squared.detach().double(), rate)
+            scale = (1e-8 + self._squared_norm.sqrt()).float()
             weights = torch.exp(config["beta"] * advantages / scale).detach()
             vf_loss = 0.5 * squared
             total = config["vf_coeff"] * vf_loss
             self.note("vf_loss", vf_loss)
             self.note("vf_explained_var", explained_variance(returns, values.detach()))
-            self.note("moving_average_sqd_adv_norm", self.squared_norm)
+            self.note("moving_average_sqd_adv_norm", self._squared_norm.clone())
         policy_loss = -mean(weights * logp)
         total = total + policy_loss
         self.note("total_loss", total)
@@ -107,4 +117,4 @@ class MARWILTorchPolicy(TorchPolicy):
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         super().set_state(state)
-        self.squared_norm = state.get("squared_norm", self.squared_norm)
+        self._squared_norm.fill_(state.get("squared_norm", self.squared_norm))

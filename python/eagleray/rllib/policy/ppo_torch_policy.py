@@ -25,8 +25,11 @@ def adapted_kl_coeff(coeff: float, kl: float, target: float) -> float:
 
 def explained_variance(targets: Any, predictions: Any) -> Any:
     """1 - Var[targets - predictions] / Var[targets], at least -1."""
-    variance = targets.var()
-    return torch.clamp(1.0 - (targets - predictions).var() / variance.clamp(min=1e-8), min=-1.0)
+    return _explained(targets.var(), (targets - predictions).var())
+
+
+def _explained(variance: Any, of_errors: Any) -> Any:
+    return torch.clamp(1.0 - of_errors / variance.clamp(min=1e-8), min=-1.0)
 
 
 class PPOTorchPolicy(TorchPolicy):
@@ -36,6 +39,10 @@ class PPOTorchPolicy(TorchPolicy):
         self.kl_coeff = float(config["kl_coeff"]) if config["use_kl_loss"] else 0.0
         self._entropy = Schedule(config["entropy_coeff_schedule"], config["entropy_coeff"])
         super().__init__(observation_space, action_space, config)
+
+    def coefficients(self) -> dict[str, float]:
+        entropy = self._entropy.value(self.global_timestep)
+        return {"kl_coeff": self.kl_coeff, "entropy_coeff": entropy}
 
     def loss(self, model: Any, dist_class: Any, train_batch: Any) -> Any:
         config = self.config
@@ -50,25 +57,26 @@ class PPOTorchPolicy(TorchPolicy):
         surrogate = torch.min(advantages * ratio, advantages * ratio.clamp(1 - clip, 1 + clip))
         policy_loss = -mean(surrogate)
         entropy = mean(current.entropy())
-        entropy_coeff = self._entropy.value(self.global_timestep)
+        entropy_coeff = self.coefficient["entropy_coeff"]
         total = policy_loss - entropy_coeff * entropy
         kl = mean(previous.kl(current))
         if self.kl_coeff > 0.0:
-            total = total + self.kl_coeff * kl
+            total = total + self.coefficient["kl_coeff"] * kl
         if config["use_critic"]:
             targets = train_batch[SampleBatch.VALUE_TARGETS]
             values = model.value_function()
-            vf_loss = mean((values - targets).square().clamp(0, config["vf_clip_param"]))
+            errors = values - targets
+            vf_loss = mean(errors.square().clamp(max=config["vf_clip_param"]))
             total = total + config["vf_loss_coeff"] * vf_loss
             self.note("vf_loss", vf_loss)
-            self.note("vf_explained_var", explained_variance(targets, values.detach()))
+            self.note("vf_explained_var", _explained(targets.var(), errors.detach().var()))
         for name, value in (
             ("total_loss", total),
             ("policy_loss", policy_loss),
             ("kl", kl),
             ("entropy", entropy),
             ("entropy_coeff", entropy_coeff),
-            ("cur_kl_coeff", self.kl_coeff),
+            ("cur_kl_coeff", self.coefficient["kl_coeff"]),
         ):
             self.note(name, value)
         return total
@@ -93,8 +101,8 @@ class PPOTorchPolicy(TorchPolicy):
         return {**super().get_state(), "kl_coeff": self.kl_coeff}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        super().set_state(state)
         self.kl_coeff = state.get("kl_coeff", self.kl_coeff)
+        super().set_state(state)
 
 
 def masked_mean(mask: Any) -> Any:

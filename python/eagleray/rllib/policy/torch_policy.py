@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,10 +10,12 @@ import numpy as np
 import torch
 
 from ..models.catalog import ModelCatalog
+from ..models.torch.torch_modelv2 import TorchModelV2
 from ..utils.schedules import Schedule
 from .action_columns import ActionColumns
 from .policy import Policy
 from .sample_batch import SampleBatch
+from .torch_updates import Columns, make_updates
 
 __all__ = ["TorchPolicy"]
 
@@ -23,7 +26,11 @@ _NOT_TENSORS = ("infos", "eps_id", "env_id", "agent_index", "unroll_id", "t")
 class TorchPolicy(Policy):
     """loss(model, dist_class, train_batch) -> scalar tensor is what a subclass defines; it may note numbers
     for the results with note(name, tensor). train_batch: tensors by column, in time order, padded to whole
-    sequences for recurrent nets (`mask` is true where a row is real)."""
+    sequences for recurrent nets (`mask` is true where a row is real).
+
+    On CUDA a step is recorded as a graph and replayed (torch_updates.py): numbers of a loss that change from
+    batch to batch belong into coefficients() and are read as self.coefficient[name].
+    """
 
     framework = "torch"
 
@@ -44,7 +51,10 @@ class TorchPolicy(Policy):
         self.needs_state = bool(self._states)
         self._lr = Schedule(config["lr_schedule"], config["lr"])
         self.optimizer = self.make_optimizer()
-        self._notes: dict[str, list[Any]] = {}
+        self.notes: dict[str, list[Any]] = {}
+        self.coefficient: dict[str, Any] = {}
+        self._refresh()
+        self._updates = make_updates(self)
         self._random = (config["exploration_config"] or {}).get("type") == "Random"
         self._bounded = _finite(action_space)
 
@@ -70,7 +80,11 @@ class TorchPolicy(Policy):
             for key, value in self.config["optimizer"].items()
             if key in ("betas", "eps", "weight_decay")
         }
-        return torch.optim.Adam(self._parameters(), lr=self._lr.value(0), **settings)
+        return fused_adam(self._parameters(), self._lr.value(0), self.device, settings)
+
+    def coefficients(self) -> dict[str, float]:
+        """Numbers of the loss that change from batch to batch."""
+        return {}
 
     def loss(self, model: Any, dist_class: Any, train_batch: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has no loss()")
@@ -80,7 +94,7 @@ class TorchPolicy(Policy):
 
     def note(self, name: str, value: Any) -> None:
         """Adds a number (tensor) to the learner's statistics of this minibatch."""
-        self._notes.setdefault(name, []).append(
+        self.notes.setdefault(name, []).append(
             value.detach() if hasattr(value, "detach") else value
         )
 
@@ -205,26 +219,25 @@ class TorchPolicy(Policy):
         self, batch: SampleBatch, epochs: int, minibatch: int | None, generator: np.random.Generator
     ) -> dict[str, Any]:
         """Epochs of shuffled minibatches (None: the whole batch at once); {"learner_stats": means}."""
-        tensors, units, per_unit = self._tensors(batch)
-        size = units if minibatch is None else max(minibatch // per_unit, 1)
-        size = min(size, units)
+        columns = self._tensors(batch)
+        size = columns.units if minibatch is None else max(minibatch // columns.per_unit, 1)
+        size = min(size, columns.units)
+        orders = [
+            generator.permutation(columns.units) if size < columns.units else None
+            for _ in range(epochs)
+        ]
         self.model.train()
-        self._notes = {}
-        for _ in range(epochs):
-            order = torch.from_numpy(generator.permutation(units)) if size < units else None
-            for start in range(0, units - size + 1, size):
-                chosen = None if order is None else order[start : start + size].to(self.device)
-                self._step(_select(tensors, chosen, per_unit))
-        stats = {name: _mean(values) for name, values in self._notes.items()}
-        stats["cur_lr"] = self.optimizer.param_groups[0]["lr"]
+        self._refresh()
+        stats = self._updates.run(columns, orders, size)
+        stats["cur_lr"] = float(self.optimizer.param_groups[0]["lr"])
         self.after_learning(stats)
         return {"learner_stats": stats, "model": self.model.metrics(), "learner_backend": "torch"}
 
     def learn_on_batch(self, samples: SampleBatch) -> dict[str, Any]:
         return self.learn(samples, 1, None, np.random.default_rng(0))
 
-    def _tensors(self, batch: SampleBatch) -> tuple[dict[str, Any], int, int]:
-        """Columns as tensors, how many units can be shuffled, and rows a unit (1, or those of a sequence)."""
+    def _tensors(self, batch: SampleBatch) -> Columns:
+        """The columns that are numbers."""
         per_unit = 1
         if self.needs_state:
             from .sequences import pad_sequences
@@ -235,17 +248,18 @@ class TorchPolicy(Policy):
         for key, value in batch.items():
             if key in _NOT_TENSORS or not isinstance(value, np.ndarray) or value.dtype == object:
                 continue
-            tensor = torch.as_tensor(value, device=self.device)
+            tensor = torch.as_tensor(value)
             tensors[key] = tensor.float() if tensor.dtype == torch.float64 else tensor
         if self.needs_state:
             tensors["prev_actions_flat"] = torch.as_tensor(
-                self.columns.one_hot(batch["prev_actions"]), device=self.device
+                self.columns.one_hot(batch["prev_actions"])
             )
-        return tensors, batch.count // per_unit, per_unit
+        return Columns(tensors, batch.count // per_unit, per_unit)
 
-    def _step(self, train_batch: dict[str, Any]) -> None:
+    def step(self, train_batch: dict[str, Any]) -> None:
+        """One step of the optimiser on one minibatch."""
         loss = self.loss(self.model, self.dist_class, train_batch)
-        if hasattr(self.model, "custom_loss"):
+        if _has_own(self.model, "custom_loss"):
             loss = self.model.custom_loss(loss, train_batch)
             loss = loss[0] if isinstance(loss, list | tuple) else loss
         self.optimizer.zero_grad(set_to_none=True)
@@ -256,17 +270,50 @@ class TorchPolicy(Policy):
         self.optimizer.step()
 
     def _clip(self) -> Any:
+        """Clips the gradients; their norm before that, None where only each of them is clipped."""
         limit, kind = self.config["grad_clip"], self.config["grad_clip_by"]
-        parameters = self._parameters()
+        gradients = [p.grad for p in self._trainable if p.grad is not None]
         if kind == "value" and limit is not None:
-            torch.nn.utils.clip_grad_value_(parameters, limit)
+            torch.nn.utils.clip_grad_value_(self._trainable, limit)
             return None
+        norms = torch._foreach_norm(gradients)
         if kind == "norm" and limit is not None:
-            for parameter in parameters:
-                if parameter.grad is not None:
-                    torch.nn.utils.clip_grad_norm_([parameter], limit)
+            for gradient, norm in zip(gradients, norms, strict=True):
+                gradient.mul_((limit / (norm + 1e-6)).clamp(max=1.0))
             return None
-        return torch.nn.utils.clip_grad_norm_(parameters, float("inf") if limit is None else limit)
+        norm = torch.linalg.vector_norm(torch.stack(norms))
+        if limit is not None:
+            torch._foreach_mul_(gradients, (limit / (norm + 1e-6)).clamp(max=1.0))
+        return norm
+
+    # What recorded steps need to know (torch_updates.py).
+
+    @property
+    def keeps_recording(self) -> bool:
+        """Whether a recorded step is right for the next batch, too: loss and net are ours and hold no numbers that change."""
+        ours = __name__.partition(".")[0] + "."
+        parts = (type(self).loss, type(self).make_optimizer, type(self.model), self.dist_class)
+        return all(getattr(part, "__module__", "").startswith(ours) for part in parts) and not (
+            self.config["model"]["custom_model"] or self.config["rl_module_spec"]
+        )
+
+    def recording_key(self) -> tuple[Any, ...]:
+        """What a recorded step has fixed: whether coefficients are zero, and learning rates that are no tensors."""
+        rates = [group["lr"] for group in self.optimizer.param_groups]
+        fixed = [rate for rate in rates if not torch.is_tensor(rate)]
+        return (*((name, value != 0.0) for name, value in self.coefficients().items()), *fixed)
+
+    def _refresh(self) -> None:
+        """Brings self.coefficient up to date: numbers, on CUDA tensors that stay where they are."""
+        values = self.coefficients()
+        if self.device.type == "cpu":
+            self.coefficient = values
+            return
+        for name, value in values.items():
+            if name in self.coefficient:
+                self.coefficient[name].fill_(value)
+            else:
+                self.coefficient[name] = torch.tensor(value, device=self.device)
 
     def forward(self, train_batch: Any) -> Any:
         """The net on a training batch: its outputs [n, size]."""
@@ -279,13 +326,24 @@ class TorchPolicy(Policy):
 
     def on_global_var_update(self, global_vars: Mapping[str, Any]) -> None:
         super().on_global_var_update(global_vars)
+        self._set_lr(self._lr.value(self.global_timestep))
+        self._refresh()
+
+    def _set_lr(self, value: float) -> None:
         for group in self.optimizer.param_groups:
-            group["lr"] = self._lr.value(self.global_timestep)
+            if torch.is_tensor(group["lr"]):
+                group["lr"].fill_(value)
+            else:
+                group["lr"] = value
 
     # State
 
     def _parameters(self) -> list[Any]:
         return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+
+    @functools.cached_property
+    def _trainable(self) -> list[Any]:
+        return self._parameters()
 
     def get_weights(self) -> dict[str, Any]:
         return {name: _numpy(value).copy() for name, value in self.model.state_dict().items()}
@@ -297,13 +355,15 @@ class TorchPolicy(Policy):
 
     def get_state(self) -> dict[str, Any]:
         state = super().get_state()
-        state["optimizer"] = self.optimizer.state_dict()
+        state["optimizer"] = _on_cpu(self.optimizer.state_dict())
         return state
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         super().set_state(state)
         if "optimizer" in state:
-            self.optimizer.load_state_dict(state["optimizer"])
+            load_optimizer(self.optimizer, state["optimizer"])
+            self._updates.forget()
+        self._refresh()
 
     def export_model(self, export_dir: str, onnx: int | None = None) -> None:
         from .export import export_torch
@@ -315,23 +375,47 @@ def _numpy(tensor: Any) -> Any:
     return tensor.detach().cpu().numpy() if hasattr(tensor, "detach") else np.asarray(tensor)
 
 
-def _mean(values: list[Any]) -> float:
-    return float(np.mean([float(value) for value in values]))
-
-
 def _finite(space: Any) -> bool:
     return hasattr(space, "low") and bool(np.all(np.isfinite(space.low)))
 
 
-def _select(tensors: dict[str, Any], chosen: Any, per_unit: int) -> dict[str, Any]:
-    """The units `chosen` of all columns; each unit is `per_unit` rows of the columns in time."""
-    if chosen is None:
-        return tensors
-    picked = {}
-    for key, tensor in tensors.items():
-        if per_unit == 1 or key == SampleBatch.SEQ_LENS or key.startswith("state_in_"):
-            picked[key] = tensor[chosen]
-        else:
-            grouped = tensor.reshape(-1, per_unit, *tensor.shape[1:])[chosen]
-            picked[key] = grouped.reshape(-1, *tensor.shape[1:])
-    return picked
+def _has_own(model: Any, name: str) -> bool:
+    """Whether a model has its own method of this name, not that of TorchModelV2, which does nothing."""
+    method = getattr(type(model), name, None)
+    return method is not None and method is not getattr(TorchModelV2, name, None)
+
+
+def fused_adam(parameters: Any, lr: float, device: Any, settings: Mapping[str, Any]) -> Any:
+    """Adam in one kernel for all parameters where PyTorch has it; on CUDA such that a graph can hold its steps."""
+    if device.type == "cuda":
+        rate = torch.tensor(lr, dtype=torch.float32, device=device)
+        return torch.optim.Adam(parameters, lr=rate, fused=True, capturable=True, **settings)
+    try:
+        return torch.optim.Adam(parameters, lr=lr, fused=True, **settings)
+    except RuntimeError:  # before PyTorch 2.4, and for parameters of other types
+        return torch.optim.Adam(parameters, lr=lr, **settings)
+
+
+# How an optimiser computes, which is of this process and not of what was saved.
+_WAYS = ("fused", "foreach", "capturable", "differentiable")
+
+
+def load_optimizer(optimizer: Any, saved: Mapping[str, Any]) -> None:
+    """Takes a saved state over, whichever device it comes from."""
+    groups = []
+    for own, group in zip(optimizer.param_groups, saved["param_groups"], strict=True):
+        rate = own["lr"].clone() if torch.is_tensor(own["lr"]) else None
+        taken = {**group, **{key: own[key] for key in _WAYS if key in own}}
+        taken["lr"] = float(group["lr"]) if rate is None else rate.fill_(float(group["lr"]))
+        groups.append(taken)
+    optimizer.load_state_dict({**saved, "param_groups": groups})
+
+
+def _on_cpu(value: Any) -> Any:
+    if torch.is_tensor(value):
+        return value.detach().cpu().clone()
+    if isinstance(value, dict):
+        return {key: _on_cpu(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_on_cpu(part) for part in value)
+    return value

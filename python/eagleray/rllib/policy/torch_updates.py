@@ -1,0 +1,331 @@
+"""The minibatch steps of a TorchPolicy: each made in Python, or one recorded as a CUDA graph and replayed for all.
+
+A step is policy.step(columns): loss, gradients, clipping, optimiser. What it notes (policy.notes) comes back as means over the
+steps. Nothing here knows a loss; needs torch and numpy only.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+__all__ = ["Columns", "CudaRecorder", "EagerUpdates", "RecordedUpdates", "make_updates"]
+
+logger = logging.getLogger("eagleray.rllib")
+
+# Columns up to this size are shuffled once an epoch, so that a minibatch is a slice; larger ones are gathered by minibatch.
+SHUFFLED_BYTES_MAX = 64 << 20
+# Steps before one is recorded: the optimiser's state and the libraries' workspaces are made in them.
+WARM_STEPS = 3
+# Different numbers that a recorded step may note.
+NOTES_MAX = 64
+
+
+class Columns(NamedTuple):
+    """Tensors by name. What is shuffled are `units`: rows, or sequences of `per_unit` rows each."""
+
+    tensors: dict[str, Any]
+    units: int
+    per_unit: int = 1
+
+    def by_unit(self, name: str) -> bool:
+        """Whether a column has one row a unit even where units are sequences."""
+        return self.per_unit == 1 or name == "seq_lens" or name.startswith("state_in_")
+
+    def take(self, chosen: Any) -> Columns:
+        """The units with these indices."""
+        picked = {}
+        for name, tensor in self.tensors.items():
+            if self.by_unit(name):
+                picked[name] = tensor.index_select(0, chosen)
+            else:
+                grouped = tensor.reshape(-1, self.per_unit, *tensor.shape[1:])
+                picked[name] = grouped.index_select(0, chosen).reshape(-1, *tensor.shape[1:])
+        return Columns(picked, len(chosen), self.per_unit)
+
+    def slice(self, begin: int, end: int) -> dict[str, Any]:
+        """The units from `begin` to before `end`, as views."""
+        rows = slice(begin * self.per_unit, end * self.per_unit)
+        units = slice(begin, end)
+        return {
+            name: tensor[units if self.by_unit(name) else rows]
+            for name, tensor in self.tensors.items()
+        }
+
+    def to(self, device: Any) -> Columns:
+        if device.type == "cpu":
+            return self
+        return self._replace(tensors={n: t.to(device) for n, t in self.tensors.items()})
+
+    @property
+    def nbytes(self) -> int:
+        return sum(t.numel() * t.element_size() for t in self.tensors.values())
+
+
+def make_updates(policy: Any) -> Any:
+    """What makes the steps of a policy: recorded ones on CUDA, unless config["cuda_graph"] is false."""
+    if policy.device.type != "cuda":
+        return EagerUpdates(policy)
+    if not policy.config.get("cuda_graph", True):
+        return EagerUpdates(policy)
+    if policy.needs_state:
+        _say("sequences have another shape in each batch")
+        return EagerUpdates(policy)
+    return RecordedUpdates(policy, CudaRecorder())
+
+
+def _say(reason: str) -> None:
+    logger.warning("the CUDA learner goes on without a captured graph: %s", reason)
+
+
+class EagerUpdates:
+    """Every step in Python."""
+
+    kind = "eager"
+
+    def __init__(self, policy: Any) -> None:
+        self._policy = policy
+
+    def forget(self) -> None:
+        """The optimiser's state has been replaced."""
+
+    def run(self, columns: Columns, orders: list[Any], size: int) -> dict[str, float]:
+        """A step for each `size` units of each order (indices of units; None: all of them as they are, in one step); the
+        means of what was noted. A rest of less than `size` units is left out."""
+        policy = self._policy
+        policy.notes = {}
+        columns = columns.to(policy.device)
+        for order in orders:
+            for minibatch in _minibatches(columns, order, size):
+                policy.step(minibatch)
+        totals = _Totals()
+        totals.add_notes(policy.notes)
+        return totals.means()
+
+
+def _minibatches(columns: Columns, order: Any, size: int) -> Iterator[dict[str, Any]]:
+    if order is None:
+        yield columns.tensors
+        return
+    device = next(iter(columns.tensors.values())).device
+    indices = torch.from_numpy(order[: len(order) // size * size]).to(device)
+    whole = columns.nbytes <= SHUFFLED_BYTES_MAX
+    shuffled = columns.take(indices) if whole else None
+    for begin in range(0, len(indices), size):
+        if shuffled is not None:
+            yield shuffled.slice(begin, begin + size)
+        else:
+            yield columns.take(indices[begin : begin + size]).tensors
+
+
+class _Totals:
+    """Sums of numbers by name, in the order in which they were noted first."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, float] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, name: str, total: float, count: int) -> None:
+        self._sums[name] = self._sums.get(name, 0.0) + total
+        self._counts[name] = self._counts.get(name, 0) + count
+
+    def add_notes(self, notes: dict[str, list[Any]]) -> None:
+        for name, values in notes.items():
+            if torch.is_tensor(values[0]):
+                stacked = torch.stack([torch.as_tensor(value).float() for value in values])
+                self.add(name, float(stacked.double().sum()), len(values))
+            else:
+                self.add(name, float(sum(float(value) for value in values)), len(values))
+
+    def means(self) -> dict[str, float]:
+        return {name: total / self._counts[name] for name, total in self._sums.items()}
+
+
+class RecordedUpdates:
+    """One step is recorded once and replayed for every minibatch: the processor then only starts graphs.
+
+    What the recorded step reads lies in tensors that stay where they are: the columns, the indices of all minibatches
+    (`_picks`) and which of them is next (`_at`, counted by the step itself). A recording is made again when shapes change, when
+    the optimiser's state is replaced, and, where loss or net are the user's own (numbers of Python in them may have
+    changed), for each batch. Where recording is impossible the reason is logged and steps are made one by one.
+    """
+
+    kind = "recorded"
+
+    def __init__(self, policy: Any, recorder: Any) -> None:
+        self._policy = policy
+        self._recorder = recorder
+        self._warm = 0
+        self._key: Any = None
+        self._replay: Callable[[], Any] | None = None
+        self._instead: EagerUpdates | None = None
+        self._columns: dict[str, Any] = {}
+        self._picks: Any = None
+        self._at = torch.zeros(1, dtype=torch.int64, device=policy.device)
+        self._sums = torch.zeros(NOTES_MAX, device=policy.device)
+        self._names: list[str] = []  # of what lies in _sums
+        self._constants: list[tuple[str, float]] = []
+
+    def forget(self) -> None:
+        """The optimiser's state has been replaced: what was recorded would write into the old one."""
+        self._warm, self._replay = 0, None
+
+    def run(self, columns: Columns, orders: list[Any], size: int) -> dict[str, float]:
+        """As EagerUpdates.run()."""
+        if self._instead is not None:
+            return self._instead.run(columns, orders, size)
+        policy = self._policy
+        rows = _picks(columns.units, orders, size)
+        moved = [self._place(columns.tensors), self._place_picks(rows)]
+        key = (rows.shape[1], sorted(columns.tensors), *policy.recording_key())
+        if any(moved) or key != self._key:
+            self._key, self._replay = key, None
+        policy.notes = {}
+        self._at.zero_()
+        done = 0
+        while self._replay is None and done < len(rows):
+            if self._warm >= WARM_STEPS:
+                if not self._record():
+                    break
+                continue
+            self._recorder.warm(self._step)
+            self._warm += 1
+            done += 1
+        totals = _Totals()
+        if self._instead is not None:
+            totals.add_notes(policy.notes)
+            return self._rest(columns, rows[done:], totals)
+        if self._replay is not None:
+            self._sums.zero_()
+            for _ in range(done, len(rows)):
+                self._replay()
+        self._count(totals, len(rows) - done)
+        if not policy.keeps_recording:
+            self._replay = None
+        return totals.means()
+
+    def _count(self, totals: _Totals, replays: int) -> None:
+        totals.add_notes(self._policy.notes)
+        if replays == 0:
+            return
+        for name, value in zip(self._names, self._sums.tolist(), strict=False):
+            totals.add(name, value, replays)
+        for name, value in self._constants:
+            totals.add(name, value * replays, replays)
+
+    def _rest(self, columns: Columns, rows: Any, totals: _Totals) -> dict[str, float]:
+        """What is left of this call, step by step; `totals` has the steps before."""
+        policy = self._policy
+        policy.notes = {}
+        here = columns.to(policy.device)
+        for row in rows:
+            policy.step(here.take(torch.from_numpy(row).to(policy.device)).tensors)
+        totals.add_notes(policy.notes)
+        return totals.means()
+
+    def _step(self) -> None:
+        chosen = self._picks.index_select(0, self._at).squeeze(0)
+        self._at.add_(1)
+        minibatch = {name: tensor.index_select(0, chosen) for name, tensor in self._columns.items()}
+        self._policy.step(minibatch)
+
+    def _recorded_step(self) -> None:
+        """A step that adds what it notes to _sums."""
+        kept, self._policy.notes = self._policy.notes, {}
+        try:
+            self._step()
+            noted = self._policy.notes
+        finally:
+            self._policy.notes = kept
+        tensors, self._names, self._constants = [], [], []
+        for name, values in noted.items():
+            for value in values:
+                if torch.is_tensor(value):
+                    self._names.append(name)
+                    tensors.append(value.float().reshape(()))
+                else:
+                    self._constants.append((name, float(value)))
+        if len(tensors) > NOTES_MAX:
+            raise RuntimeError(f"a step notes {len(tensors)} numbers; at most {NOTES_MAX} are kept")
+        if tensors:
+            self._sums[: len(tensors)].add_(torch.stack(tensors))
+
+    def _record(self) -> bool:
+        policy = self._policy
+        policy.optimizer.zero_grad(set_to_none=True)
+        try:
+            self._replay = self._recorder.record(self._recorded_step)
+        except RuntimeError as error:
+            _say(str(error).split("\n")[0])
+            self._instead = EagerUpdates(policy)
+            self._columns, self._picks = {}, None
+            policy.optimizer.zero_grad(set_to_none=True)
+        return self._replay is not None
+
+    def _place(self, tensors: dict[str, Any]) -> bool:
+        """Copies the columns to where the recorded step reads them; whether that place is new."""
+        fits = tensors.keys() == self._columns.keys() and all(
+            tensor.dtype == self._columns[name].dtype
+            and tensor.shape[1:] == self._columns[name].shape[1:]
+            and len(tensor) <= len(self._columns[name])
+            for name, tensor in tensors.items()
+        )
+        if fits:
+            for name, tensor in tensors.items():
+                self._columns[name][: len(tensor)].copy_(tensor)
+            return False
+        self._columns = {
+            name: torch.empty_like(tensor, device=self._policy.device).copy_(tensor)
+            for name, tensor in tensors.items()
+        }
+        return True
+
+    def _place_picks(self, rows: Any) -> bool:
+        given = torch.from_numpy(rows)
+        known = self._picks
+        if known is not None and known.shape[1] == given.shape[1] and len(known) >= len(given):
+            known[: len(given)].copy_(given)
+            return False
+        self._picks = given.to(self._policy.device, copy=True)
+        return True
+
+
+def _picks(units: int, orders: list[Any], size: int) -> Any:
+    """The units of each minibatch, one after the other: int64 [steps, size]."""
+    parts = []
+    for order in orders:
+        order = np.arange(units) if order is None else order[: len(order) // size * size]
+        parts.append(np.asarray(order, np.int64).reshape(-1, size))
+    return np.ascontiguousarray(np.concatenate(parts))
+
+
+class CudaRecorder:
+    """CUDA graphs. record() runs nothing: the kernels that the step would start are kept and started by what it gives."""
+
+    def __init__(self) -> None:
+        self._stream: Any = None
+
+    def warm(self, step: Callable[[], None]) -> None:
+        """A step that counts, on the stream that will record."""
+        if self._stream is None:
+            self._stream = torch.cuda.Stream()
+        now = torch.cuda.current_stream()
+        self._stream.wait_stream(now)
+        with torch.cuda.stream(self._stream):
+            step()
+        now.wait_stream(self._stream)
+
+    def record(self, step: Callable[[], None]) -> Callable[[], Any]:
+        """RuntimeError: the step waits for the device, or does something else that a graph cannot hold."""
+        now = torch.cuda.current_stream()
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(graph, stream=self._stream):
+                step()
+        finally:
+            torch.cuda.set_stream(now)
+        return graph.replay

@@ -1,0 +1,205 @@
+"""The learner in PyTorch: steps made one by one and recorded ones, clipping, and what a checkpoint of it holds."""
+
+import copy
+import logging
+
+import numpy as np
+import pytest
+from _support import PEER
+
+pytestmark = pytest.mark.skipif(PEER, reason="our library")
+torch = pytest.importorskip("torch")
+if not PEER:
+    from eagleray.rllib.algorithms.a2c import A2C
+    from eagleray.rllib.algorithms.marwil import MARWIL
+    from eagleray.rllib.algorithms.ppo import PPO
+    from eagleray.rllib.evaluation.policies import _of_process
+    from eagleray.rllib.policy import torch_updates
+    from eagleray.rllib.policy.actor_critic_torch_policies import MARWILTorchPolicy
+    from eagleray.rllib.policy.ppo_torch_policy import PPOTorchPolicy
+    from eagleray.rllib.policy.torch_policy import load_optimizer
+    from eagleray.rllib.policy.torch_updates import EagerUpdates, RecordedUpdates
+
+SMALL = {
+    "env": "CartPole-v1",
+    "num_workers": 0,
+    "train_batch_size": 200,
+    "rollout_fragment_length": 200,
+    "lr": 0.01,
+    "model": {"fcnet_hiddens": [16, 16]},
+    "learner_backend": "torch",
+    "seed": 5,
+}
+
+
+PPO_SMALL = {**SMALL, "sgd_minibatch_size": 32, "num_sgd_iter": 3}
+
+
+class Repeats:
+    """In the place of CUDA graphs: what is recorded is run again by Python."""
+
+    def __init__(self, impossible=False):
+        self.warmed = self.recorded = self.replayed = 0
+        self.impossible = impossible
+
+    def warm(self, step):
+        self.warmed += 1
+        step()
+
+    def record(self, step):
+        self.recorded += 1
+        if self.impossible:
+            raise RuntimeError("operation not permitted when stream is capturing\nand more")
+
+        def replay():
+            self.replayed += 1
+            step()
+
+        return replay
+
+
+def learned(algorithm_class, updates, rounds=3, **settings):
+    """Weights and statistics after some rounds on the same batch; `updates` makes the policy's updates."""
+    small = PPO_SMALL if issubclass(algorithm_class, PPO) else SMALL
+    algorithm = algorithm_class(config={**small, **settings})
+    policy, batch = algorithm.get_policy(), algorithm.sample(200)
+    if updates is not None:
+        policy._updates = updates(policy)
+    generator, stats = np.random.default_rng(1), []
+    for _ in range(rounds):
+        stats.append(policy.learn(batch, 3, 32, generator)["learner_stats"])
+    return policy.get_weights(), stats
+
+
+def alike(one, other):
+    for mine, theirs in zip(one[1], other[1], strict=True):
+        assert list(mine) and mine == pytest.approx(theirs, rel=1e-5, abs=1e-7)
+    for name, value in one[0].items():
+        np.testing.assert_allclose(value, other[0][name], rtol=1e-5, atol=1e-7)
+
+
+def test_recorded_steps_learn_what_single_ones_do():
+    recorder = Repeats()
+    recorded = learned(PPO, lambda policy: RecordedUpdates(policy, recorder))
+    # 6 minibatches of 32 from 200 rows, 3 epochs, 3 rounds; one recording for all of them
+    assert (recorder.warmed, recorder.recorded, recorder.replayed) == (3, 1, 3 * 18 - 3)
+    alike(learned(PPO, None), recorded)
+
+
+@pytest.mark.parametrize("clip", [{"grad_clip": 0.01}, {"grad_clip": 0.01, "grad_clip_by": "norm"}])
+def test_recorded_steps_clip_and_anneal(clip):
+    settings = {**clip, "entropy_coeff": 0.01, "lr_schedule": [[0, 0.01], [1000, 0.001]]}
+    recorder = Repeats()
+    recorded = learned(PPO, lambda policy: RecordedUpdates(policy, recorder), **settings)
+    alike(learned(PPO, None, **settings), recorded)
+
+
+def test_a_step_of_the_user_s_own_is_recorded_for_each_batch():
+    class Own(PPOTorchPolicy):
+        def loss(self, model, dist_class, train_batch):
+            return super().loss(model, dist_class, train_batch) * 2.0
+
+    class OwnPPO(PPO):
+        @classmethod
+        def get_default_policy_class(cls, config):
+            return Own
+
+    recorder = Repeats()
+    learned(OwnPPO, lambda policy: RecordedUpdates(policy, recorder))
+    assert (recorder.warmed, recorder.recorded) == (3, 3)
+
+
+def test_what_cannot_be_recorded_is_learned_step_by_step(caplog):
+    recorder = Repeats(impossible=True)
+    with caplog.at_level(logging.WARNING, "eagleray.rllib"):
+        found = learned(PPO, lambda policy: RecordedUpdates(policy, recorder))
+    assert recorder.recorded == 1
+    assert caplog.messages == [
+        "the CUDA learner goes on without a captured graph: operation not permitted when stream is capturing"
+    ]
+    alike(learned(PPO, None), found)
+
+
+def test_a_recording_ends_when_its_shapes_or_state_do():
+    recorder = Repeats()
+    algorithm = PPO(config=PPO_SMALL)
+    policy, batch = algorithm.get_policy(), algorithm.sample(200)
+    policy._updates = RecordedUpdates(policy, recorder)
+    generator = np.random.default_rng(1)
+    for minibatch in (32, 32, 50):
+        policy.learn(batch, 3, minibatch, generator)
+    assert (recorder.warmed, recorder.recorded) == (3, 2)
+    short = batch.slice(0, 100)
+    policy.learn(short, 3, 50, generator)
+    assert recorder.recorded == 2  # fewer rows fit in what is there
+    policy.set_state(policy.get_state())
+    policy.learn(batch, 3, 50, generator)
+    assert (recorder.warmed, recorder.recorded) == (6, 3)
+
+
+def test_the_loss_of_a2c_is_recorded_too():
+    recorder = Repeats()
+    recorded = learned(A2C, lambda policy: RecordedUpdates(policy, recorder))
+    assert recorder.recorded == 1
+    alike(learned(A2C, None), recorded)
+
+
+def test_the_running_norm_of_marwil_is_recorded_too():
+    algorithm = A2C(config=SMALL)
+    batch, space = algorithm.sample(200), algorithm.get_policy().observation_space
+    made = []
+    for kind in (EagerUpdates, lambda policy: RecordedUpdates(policy, Repeats())):
+        config = MARWIL.get_default_config().debugging(seed=1).training(beta=1.0)
+        policy = MARWILTorchPolicy(space, algorithm.get_policy().action_space, config)
+        policy._updates = kind(policy)
+        stats = policy.learn(batch, 2, 32, np.random.default_rng(1))["learner_stats"]
+        assert policy.get_state()["squared_norm"] == policy.squared_norm != 100.0
+        made.append((policy.get_weights(), [stats]))
+    alike(*made)
+
+
+def test_large_columns_are_gathered_by_minibatch(monkeypatch):
+    expected = learned(PPO, None)
+    monkeypatch.setattr(torch_updates, "SHUFFLED_BYTES_MAX", 0)
+    alike(expected, learned(PPO, None))
+
+
+@pytest.mark.parametrize("limit", [None, 0.05])
+def test_gradients_are_clipped_as_pytorch_does(limit):
+    policy = PPO(config={**PPO_SMALL, "grad_clip": limit}).get_policy()
+    for at, parameter in enumerate(policy._parameters()):
+        parameter.grad = torch.full_like(parameter, 0.1 * (at + 1))
+    expected = copy.deepcopy([p.grad for p in policy._parameters()])
+    copies = [torch.nn.Parameter(torch.zeros_like(g)) for g in expected]
+    for parameter, gradient in zip(copies, expected, strict=True):
+        parameter.grad = gradient
+    norm = torch.nn.utils.clip_grad_norm_(copies, float("inf") if limit is None else limit)
+    torch.testing.assert_close(policy._clip(), norm)
+    for ours, theirs in zip(policy._parameters(), copies, strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad)
+
+
+def test_an_optimiser_s_state_of_another_kind_is_taken_over():
+    """As a checkpoint of an earlier version, or of a learner on CUDA, has it: other ways, the rate a tensor."""
+    policy = PPO(config=PPO_SMALL).get_policy()
+    plain = torch.optim.Adam(policy._parameters(), lr=torch.tensor(0.5), capturable=False)
+    for parameter in policy._parameters():
+        parameter.grad = torch.ones_like(parameter)
+    plain.step()
+    saved = plain.state_dict()
+    saved["param_groups"][0]["capturable"] = True
+    load_optimizer(policy.optimizer, saved)
+    group = policy.optimizer.param_groups[0]
+    assert group["lr"] == 0.5 and not group["capturable"] and group["fused"]
+    policy.optimizer.step()
+    assert float(policy.optimizer.state[policy._parameters()[0]]["step"]) == 2.0
+
+
+def test_a_learner_without_its_gpu_says_so_and_workers_need_none():
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    with pytest.raises(RuntimeError, match="num_gpus=1, but PyTorch finds no CUDA device"):
+        PPO(config={**PPO_SMALL, "num_gpus": 1})
+    config = PPO.get_default_config().resources(num_gpus=1)
+    assert _of_process(config, 0)["num_gpus"] == 1
+    assert _of_process(config, 2)["num_gpus"] == 0
