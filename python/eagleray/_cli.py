@@ -13,6 +13,8 @@ from typing import Any
 
 import click
 
+from . import _completion
+
 # Options of `ray start` that cannot act yet, by the feature that they belong to.
 _LATER = {
     "clusters of several machines": "--object-manager-port --node-manager-port --min-worker-port "
@@ -119,7 +121,10 @@ class _WithLibraries(click.Group):
     """Finds the commands of libraries in their own modules, which are imported when they are used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), *_installed_libraries(), *_ELSEWHERE])
+        from . import _cli_later
+
+        own = {*super().list_commands(ctx), *_installed_libraries(), *_ELSEWHERE}
+        return [*sorted(own), *sorted(set(_cli_later.COMMANDS) - own)]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name in _ELSEWHERE:
@@ -129,12 +134,49 @@ class _WithLibraries(click.Group):
         if name in _installed_libraries():
             command: click.Command = importlib.import_module(_LIBRARIES[name]).cli
             return command
-        return super().get_command(ctx, name)
+        own = super().get_command(ctx, name)
+        if own is not None:
+            return own
+        from . import _cli_later
+
+        return _cli_later.COMMANDS.get(name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Those that are there, then those that come later."""
+        from . import _cli_later
+
+        shown = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        for title, later in (("Commands", False), ("Commands of Ray that come later", True)):
+            rows = [
+                (name, command.get_short_help_str(66))
+                for name, command in shown
+                if command is not None
+                and not command.hidden
+                and (command is _cli_later.COMMANDS.get(name)) is later
+            ]
+            with formatter.section(title):
+                formatter.write_dl(rows)
 
 
 # name of the command: module and attribute; imported when it is used
 _ELSEWHERE = {
     "job": "._cli_jobs:job",
+    "kill-actor": "._cli_cluster:kill_actor",
+    "get-head-ip": "._cli_cluster:get_head_ip",
+    "get-worker-ips": "._cli_cluster:get_worker_ips",
+    "get-auth-token": "._cli_cluster:get_auth_token",
+    "check-open-ports": "._cli_cluster:check_open_ports",
+    "cluster-dump": "._cli_cluster:cluster_dump",
+    "health-check": "._cli_cluster:health_check",
+    "sanity-check": "._cli_cluster:sanity_check",
+    "microbenchmark": "._cli_cluster:microbenchmark",
+    "symmetric-run": "._cli_cluster:symmetric_run",
+    "stack": "._cli_look:stack",
+    "flamegraph": "._cli_look:flamegraph",
+    "enable-usage-stats": "._cli_later:enable_usage_stats",
+    "disable-usage-stats": "._cli_later:disable_usage_stats",
+    "metrics": "._cli_later:metrics",
+    "check": "._cli_check:check",
 }
 # name of the command: module whose `cli` it is
 _LIBRARIES = {"tune": "eagleray.tune.cli", "rllib": "eagleray.rllib.cli"}
@@ -146,6 +188,7 @@ def _installed_libraries() -> list[str]:
 
 
 @click.group(cls=_WithLibraries, context_settings={"help_option_names": ["-h", "--help"]})
+@_completion.options
 def cli() -> None:
     """eagleray: tasks, actors and objects across processes, with Ray's API.
 
@@ -154,8 +197,17 @@ def cli() -> None:
       eagleray doctor                    is this machine fit for it?
       eagleray run train.py              run a Ray program here, nothing else is needed
       eagleray start --head              or: a cluster that several programs share
-      eagleray status                    what it has, what is used, what waits
+      eagleray status --watch            what it has, what is used, what waits
+      eagleray job submit -- python train.py
       eagleray stop
+
+    \b
+    Moving from Ray:
+      eagleray check train.py            which of Ray's names it uses, and their state here
+
+    \b
+    Exit status of every command: 0 done, 1 it could not be done (one line says why), 2 the command line is
+    wrong. Colours only on a terminal, and never with NO_COLOR set. --json, where it is, prints JSON.
     """
 
 
@@ -199,8 +251,9 @@ def cli() -> None:
 )
 @click.option("--include-dashboard", type=bool, hidden=True, callback=_only_without_dashboard)
 @click.option("--block", is_flag=True, help="Stay until the node ends; Ctrl-C ends it.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @_rest_of_ray
-def start(head: bool, address: str | None, block: bool, **options: Any) -> None:
+def start(head: bool, address: str | None, block: bool, as_json: bool, **options: Any) -> None:
     """Start a cluster that outlives this command.
 
     \b
@@ -229,13 +282,21 @@ def start(head: bool, address: str | None, block: bool, **options: Any) -> None:
     except (OSError, RuntimeError, TypeError, ValueError) as error:
         raise click.ClickException(str(error)) from None
     vigil = _daemon.Vigil(node) if block else None
+    _say_started(node, as_json)
+    if vigil:
+        sys.exit(vigil.wait())
+
+
+def _say_started(node: Any, as_json: bool) -> None:
+    if as_json:
+        facts = {"pid": node.process.pid, "session_dir": node.session_dir, "jobs": node.jobs_url}
+        click.echo(json.dumps(facts))
+        return
     click.echo(f"started: process {node.process.pid}, session {node.session_dir}")
     click.echo("connect with ray.init(address='auto'), look with `eagleray status`;")
     if node.jobs_url:
         click.echo(f"submit jobs with `eagleray job submit -- COMMAND` ({node.jobs_url})")
     click.echo("end it with `eagleray stop`")
-    if vigil:
-        sys.exit(vigil.wait())
 
 
 @cli.command()
@@ -247,7 +308,8 @@ def start(head: bool, address: str | None, block: bool, **options: Any) -> None:
     help="Seconds until what does not end is killed (10).",
 )
 @click.option("--temp-dir", help="As given to start.")
-def stop(force: bool, grace_period: float | None, temp_dir: str | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def stop(force: bool, grace_period: float | None, temp_dir: str | None, as_json: bool) -> None:
     """End your clusters on this machine; returns when every process is gone.
 
     \b
@@ -261,6 +323,9 @@ def stop(force: bool, grace_period: float | None, temp_dir: str | None) -> None:
     from . import _daemon
 
     ended = _daemon.stop(temp_dir, force, grace_period)
+    if as_json:
+        click.echo(json.dumps({"ended": ended}))
+        return
     for each in ended:
         click.echo(f"ended: {each}")
     if not ended:
@@ -272,14 +337,25 @@ def stop(force: bool, grace_period: float | None, temp_dir: str | None) -> None:
 @click.option("--address", help="auto, or HOST:PORT of a cluster on this machine.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("-v", "--verbose", is_flag=True, help="All resources, labels and groups.")
-def status(temp_dir: str | None, address: str | None, as_json: bool, verbose: bool) -> None:
+@click.option("-w", "--watch", is_flag=True, help="Again and again, until Ctrl-C.")
+@click.option(
+    "--interval", type=click.FloatRange(0.1), default=1.0, help="Seconds between two looks (1)."
+)
+def status(
+    temp_dir: str | None,
+    address: str | None,
+    as_json: bool,
+    verbose: bool,
+    watch: bool,
+    interval: float,
+) -> None:
     """Show a cluster's nodes, what is used, what waits, and its processes.
 
     \b
     Examples:
       eagleray status
       eagleray status --json | python -m json.tool
-      watch eagleray status              as it goes on
+      eagleray status --watch            as it goes on: resources, memory, what waits and why
 
     \b
     Exit status 1 when no cluster of yours runs that `eagleray start --head` began.
@@ -292,9 +368,25 @@ def status(temp_dir: str | None, address: str | None, as_json: bool, verbose: bo
         ray.init(address=address or "auto", log_to_driver=False, _temp_dir=temp_dir)
     except (ConnectionError, NotImplementedError) as error:
         raise click.ClickException(str(error)) from None
-    facts = _status.facts(temp_dir)
-    click.echo(json.dumps(facts) if as_json else _status.text_of(facts, verbose))
-    ray.shutdown()
+    try:
+        if watch:
+            _watch(interval, as_json, verbose, temp_dir)
+        else:
+            facts = _status.facts(temp_dir)
+            click.echo(json.dumps(facts) if as_json else _status.text_of(facts, verbose))
+    finally:
+        ray.shutdown()
+
+
+def _watch(interval: float, as_json: bool, verbose: bool, temp_dir: str | None) -> None:
+    from . import _status_watch, exceptions
+
+    try:
+        _status_watch.watch(interval, as_json, verbose, temp_dir)
+    except KeyboardInterrupt:
+        return
+    except (ConnectionError, exceptions.RayError) as error:
+        raise click.ClickException(f"the cluster has ended ({error})") from None
 
 
 @cli.command()
@@ -318,7 +410,8 @@ def doctor(temp_dir: str | None, as_json: bool) -> None:
         click.echo(json.dumps([finding._asdict() for finding in findings]))
     else:
         for finding in findings:
-            click.echo(f"{'ok ' if finding.good else 'BAD'} {finding.what}")
+            mark = click.style("ok ", fg="green") if finding.good else click.style("BAD", fg="red")
+            click.echo(f"{mark} {finding.what}", color=False if "NO_COLOR" in os.environ else None)
             if not finding.good:
                 click.echo(f"     {finding.advice}")
     sys.exit(0 if all(f.good for f in findings) else 1)
@@ -347,11 +440,20 @@ def run(script: str, arguments: tuple[str, ...]) -> None:
 
 
 @cli.command()
-def version() -> None:
-    """Print the version."""
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def version(as_json: bool) -> None:
+    """Print the version.
+
+    \b
+    Example:
+      eagleray version
+    """
     import eagleray
 
-    click.echo(eagleray.__version__)
+    if as_json:
+        click.echo(json.dumps({"version": eagleray.__version__, "commit": eagleray.__commit__}))
+    else:
+        click.echo(eagleray.__version__)
 
 
 def main() -> None:

@@ -38,8 +38,21 @@ def facts(temp_dir: str | None = None) -> dict[str, Any]:
             for demand in node["demands"]
         ],
         "placement_groups": list(placement_group_table().values()),
-        "processes": _programs(temp_dir, node["processes"]) + node["processes"],
+        "processes": [
+            {**each, "memory": _private_bytes(each["pid"])}
+            for each in _programs(temp_dir, node["processes"]) + node["processes"]
+        ],
     }
+
+
+def _private_bytes(pid: int) -> int:
+    """Resident memory without what is shared with other processes; 0 when it has just ended."""
+    try:
+        with open(f"/proc/{pid}/statm") as file:
+            _, resident, shared = file.read().split()[:3]
+    except (OSError, ValueError):
+        return 0
+    return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _programs(temp_dir: str | None, clients: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -99,7 +112,7 @@ def text_of(facts: dict[str, Any], verbose: bool = False) -> str:
     for row in facts["resources"]:
         name = row["resource"]
         if verbose or not name.startswith("node:"):
-            lines.append(f" {_amount(name, row['used'])}/{_amount(name, row['total'])} {name}")
+            lines.append(f" {amount(name, row['used'])}/{amount(name, row['total'])} {name}")
     lines += ["Pending Demands:"]
     for demand in facts["demands"]:
         lines.append(f" {demand['resources']}: {demand['count']}+ {demand['what']}")
@@ -123,11 +136,12 @@ def text_of(facts: dict[str, Any], verbose: bool = False) -> str:
     return "\n".join(lines)
 
 
-def _amount(name: str, amount: float) -> str:
+def amount(name: str, value: float) -> str:
+    """Of a resource, as people read it."""
     if name not in _BYTES:
-        return f"{amount:g}" if amount != int(amount) else f"{amount:.1f}"
+        return f"{value:g}" if value != int(value) else f"{value:.1f}"
     unit = "B"
     for larger in ("KiB", "MiB", "GiB"):
-        if amount >= 1024:
-            amount, unit = amount / 1024, larger
-    return f"{amount:.0f}B" if unit == "B" else f"{amount:.2f}{unit}"
+        if value >= 1024:
+            value, unit = value / 1024, larger
+    return f"{value:.0f}B" if unit == "B" else f"{value:.2f}{unit}"

@@ -122,7 +122,13 @@ def cli() -> None:
 def train(
     words: tuple[str, ...], run: str | None, file: str | None, cpus: int | None, **options: Any
 ) -> None:
-    """Train an algorithm, or the experiments of a file."""
+    """Train an algorithm, or the experiments of a file.
+
+    \b
+    Examples:
+      eagleray rllib train --run PPO --env CartPole-v1 --stop '{"training_iteration": 10}'
+      eagleray rllib train -f tuned.yaml
+    """
     import eagleray as ray
     from eagleray import tune
 
@@ -180,7 +186,12 @@ def evaluate(
     out: str | None,
     **options: Any,
 ) -> None:
-    """Play episodes with the policy of a checkpoint and print their rewards."""
+    """Play episodes with the policy of a checkpoint and print their rewards.
+
+    \b
+    Example:
+      eagleray rllib evaluate ~/ray_results/.../checkpoint_000010 --episodes 5
+    """
     from .utils.checkpoints import read_state
 
     state = read_state(checkpoint)
@@ -218,7 +229,13 @@ def play(algorithm: Any, explore: bool) -> list[Any]:
 @cli.command()
 @click.argument("name", required=False)
 def example(name: str | None) -> None:
-    """List the examples, or run one."""
+    """List the examples, or run one.
+
+    \b
+    Examples:
+      eagleray rllib example
+      eagleray rllib example cartpole-ppo
+    """
     if name is None or name == "list":
         for known, spec in EXAMPLES.items():
             click.echo(f"{known:16} {spec['run']} on {spec['config']['env']}")

@@ -59,7 +59,13 @@ def _analysis(name: str, metric: str | None = None, mode: str | None = None) -> 
 @click.argument("directory", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def ls(directory: str | None, as_json: bool) -> None:
-    """Experiments in DIRECTORY (the results directory), the newest last."""
+    """Experiments in DIRECTORY (the results directory), the newest last.
+
+    \b
+    Examples:
+      eagleray tune ls
+      eagleray tune ls ~/ray_results --json
+    """
     root = Path(directory or default_results_dir()).expanduser()
     rows = []
     found = [path for path in root.glob("*") if Journal.path_in(path).exists()]
@@ -102,7 +108,12 @@ def _summary(path: Path) -> dict[str, Any]:
 def show(
     name: str, metric: tuple[str, ...], sort: str | None, desc: bool, limit: int, as_json: bool
 ) -> None:
-    """The trials of an experiment: their state, settings and last results."""
+    """The trials of an experiment: their state, settings and last results.
+
+    \b
+    Example:
+      eagleray tune show my_experiment -m loss --sort loss
+    """
     analysis = _analysis(name)
     trials = analysis.trials
     if sort:
@@ -155,7 +166,12 @@ def _sorted(reporter: Any, trials: list[Trial], limit: int) -> Any:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def best(name: str, metric: str | None, mode: str | None, scope: str, as_json: bool) -> None:
-    """The best trial of an experiment: its config, its value, its directory."""
+    """The best trial of an experiment: its config, its value, its directory.
+
+    \b
+    Example:
+      eagleray tune best my_experiment --metric loss --mode min
+    """
     analysis = _analysis(name, metric, mode)
     try:
         trial = analysis.get_best_trial(scope=scope)
@@ -185,7 +201,12 @@ def best(name: str, metric: str | None, mode: str | None, scope: str, as_json: b
 @click.option("-x", default="training_iteration", show_default=True, help="The horizontal axis.")
 @click.option("-o", "--output", type=click.Path(), help="Where to write the PNG (NAME.png).")
 def plot(name: str, metric: str | None, x: str, output: str | None) -> None:
-    """Curves of the trials of an experiment as a PNG (needs matplotlib)."""
+    """Curves of the trials of an experiment as a PNG (needs matplotlib).
+
+    \b
+    Example:
+      eagleray tune plot my_experiment -m loss -o curves.png
+    """
     analysis = _analysis(name, metric)
     metric = metric or analysis.default_metric
     if metric is None:

@@ -1,0 +1,178 @@
+"""`eagleray stack` and `eagleray flamegraph`: what live workers do, seen from outside by py-spy, or by memray where
+their memory goes. A task that hangs can be looked at; nothing of it changes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from typing import Any
+
+import click
+
+ANSWER_S = 30.0  # of py-spy, for one process
+
+
+def workers_of_user() -> list[dict[str, Any]]:
+    """pid and what it runs, of every worker of yours on this machine, those of init()'s clusters too."""
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.stat(f"/proc/{name}").st_uid != os.geteuid():
+                continue
+            with open(f"/proc/{name}/cmdline", "rb") as file:
+                title = file.read(4096).rstrip(b"\0 ").decode(errors="replace")
+        except OSError:
+            continue  # it has just ended
+        if title.startswith("ray::"):
+            found.append({"pid": int(name), "what": title[len("ray::") :].split("\0")[0].strip()})
+    return sorted(found, key=lambda each: each["pid"])
+
+
+def _chosen(wanted: tuple[str, ...], idle: bool) -> list[dict[str, Any]]:
+    """By process id, or by a part of the name of what it runs."""
+    workers = workers_of_user()
+    if not wanted:
+        return [w for w in workers if idle or w["what"] != "IDLE"]
+    chosen = []
+    for each in wanted:
+        if each.isdigit():
+            known = [w for w in workers if w["pid"] == int(each)]
+            chosen += known or [{"pid": int(each), "what": "process"}]
+        else:
+            chosen += [w for w in workers if each in w["what"]]
+    if not chosen:
+        names = ", ".join(f"{w['pid']} {w['what']}" for w in workers) or "none"
+        raise click.ClickException(f"no worker runs {' or '.join(wanted)}; there are: {names}")
+    return chosen
+
+
+def _tool(name: str, package: str) -> str:
+    """Its program: on the path, or beside this Python."""
+    beside = os.path.join(os.path.dirname(sys.executable), name)
+    path = shutil.which(name) or (beside if os.access(beside, os.X_OK) else None)
+    if path is None:
+        raise click.ClickException(
+            f"{name} is not installed: pip install {package}, or pip install 'eagleray[debug]'"
+        )
+    return path
+
+
+def _why_not(pid: int, said: str) -> str:
+    if "Permission" in said or "permitted" in said or "EPERM" in said:
+        return (
+            f"the system does not let you look into process {pid}: run it as root, or allow it with `sysctl "
+            "kernel.yama.ptrace_scope=0`, in a container with --cap-add SYS_PTRACE"
+        )
+    return said.strip() or f"process {pid} could not be looked into"
+
+
+@click.command("stack")
+@click.argument("wanted", nargs=-1, metavar="[PID|NAME]...")
+@click.option("--idle", is_flag=True, help="Workers that have nothing to do as well.")
+@click.option("--locals", "show_locals", is_flag=True, help="With the values of local variables.")
+@click.option("--native", is_flag=True, help="With frames of C and C++.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def stack(
+    wanted: tuple[str, ...], idle: bool, show_locals: bool, native: bool, as_json: bool
+) -> None:
+    """Show where your workers are in their code, without stopping them for more than a moment.
+
+    \b
+    Examples:
+      eagleray stack                     every worker that does something
+      eagleray stack 4711                one process, a driver too
+      eagleray stack train --locals      those that run something named so
+
+    \b
+    Needs py-spy. Exit status 1: there is none, or a process cannot be looked into.
+    """
+    program = _tool("py-spy", "py-spy")
+    chosen = _chosen(wanted, idle)
+    flags = [*(["--locals"] if show_locals else []), *(["--native"] if native else [])]
+    failed = ""
+    shown = []
+    for worker in chosen:
+        call = [
+            program,
+            "dump",
+            *flags,
+            *(["--json"] if as_json else []),
+            "--pid",
+            str(worker["pid"]),
+        ]
+        done = subprocess.run(call, capture_output=True, text=True, timeout=ANSWER_S)
+        if done.returncode != 0:
+            failed = _why_not(worker["pid"], done.stderr)
+        elif as_json:
+            shown.append({**worker, "threads": json.loads(done.stdout)})
+        else:
+            click.echo(f"======== {worker['what']} ========\n{done.stdout}")
+    if as_json:
+        click.echo(json.dumps(shown))
+    elif not chosen:
+        click.echo("no worker of yours does anything (--idle shows those, too)")
+    if failed:
+        raise click.ClickException(failed)
+
+
+@click.command("flamegraph")
+@click.argument("wanted", metavar="PID|NAME")
+@click.option("-o", "--output", help="The picture (flame_PID.svg, with --memory flame_PID.html).")
+@click.option("-d", "--duration", type=click.IntRange(1), default=5, help="Seconds to look (5).")
+@click.option("--memory", is_flag=True, help="Where memory is allocated, in place of time.")
+@click.option("--native", is_flag=True, help="With frames of C and C++.")
+@click.option("--idle", is_flag=True, help="Threads that wait as well.")
+def flamegraph(
+    wanted: str, output: str | None, duration: int, memory: bool, native: bool, idle: bool
+) -> None:
+    """Draw where a live worker spends its time, or its memory.
+
+    \b
+    Examples:
+      eagleray flamegraph 4711 -d 10 -o train.svg
+      eagleray flamegraph train --memory
+
+    \b
+    Needs py-spy, and memray for --memory. Exit status 1: it is missing, or the process cannot be looked into.
+    """
+    program = _tool("memray", "memray") if memory else _tool("py-spy", "py-spy")
+    chosen = _chosen((wanted,), idle=True)
+    if len(chosen) > 1:
+        names = ", ".join(f"{w['pid']} {w['what']}" for w in chosen)
+        raise click.ClickException(f"{len(chosen)} workers run {wanted}: name one of {names}")
+    pid = chosen[0]["pid"]
+    path = output or f"flame_{pid}.{'html' if memory else 'svg'}"
+    draw = _draw_memory if memory else _draw_time
+    draw(
+        program,
+        pid,
+        path,
+        duration,
+        [f"--{n}" for n, v in (("native", native), ("idle", idle)) if v],
+    )
+    click.echo(path)
+
+
+def _draw_time(program: str, pid: int, path: str, duration: int, flags: list[str]) -> None:
+    call = [program, "record", "--pid", str(pid), "-d", str(duration), "-o", path, *flags]
+    done = subprocess.run(call, capture_output=True, text=True, timeout=duration + ANSWER_S)
+    if done.returncode != 0 or not os.path.exists(path):
+        raise click.ClickException(_why_not(pid, done.stderr))
+
+
+def _draw_memory(program: str, pid: int, path: str, duration: int, flags: list[str]) -> None:
+    record = f"{path}.memray"
+    attach = [program, "attach", "--duration", str(duration), "-f", "-o", record, str(pid)]
+    done = subprocess.run(attach, capture_output=True, text=True, timeout=duration + ANSWER_S)
+    if done.returncode != 0:
+        raise click.ClickException(_why_not(pid, done.stderr or done.stdout))
+    time.sleep(duration + 1)  # attach returns at once
+    made = [program, "flamegraph", "-f", "-o", path, record]
+    done = subprocess.run(made, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise click.ClickException(done.stderr.strip() or done.stdout.strip())
+    os.unlink(record)

@@ -1,0 +1,336 @@
+"""The command line beside start, stop and status: help of every command, completion, looking into workers."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+import click
+import pytest
+from _support import PEER, alive, wait_for
+from eagleray import _cli, _completion, _status_watch
+
+pytestmark = pytest.mark.skipif(PEER, reason="our command line")
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def environment():
+    with tempfile.TemporaryDirectory() as short:  # tmp_path is too long for sockets
+        yield {
+            **os.environ,
+            "PYTHONPATH": str(ROOT / "python"),
+            "EAGLERAY_TMPDIR": short,
+            "HOME": short,
+        }
+
+
+@pytest.fixture
+def command(environment):
+    def run(*arguments, **more):
+        done = subprocess.run(
+            [sys.executable, "-m", "eagleray", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            env={**environment, **more},
+            timeout=60,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.returncode, done.stdout + done.stderr
+
+    yield run
+    run("stop", "--force")
+
+
+LIBRARIES = ("tune", "rllib")
+
+
+def every_command(group=_cli.cli, path=()):
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        found = group.get_command(context, name)
+        yield (*path, name), found
+        if isinstance(found, click.Group):
+            yield from every_command(found, (*path, name))
+
+
+@pytest.mark.parametrize(
+    ("path", "found"), [pytest.param(p, f, id=" ".join(p)) for p, f in every_command()]
+)
+def test_every_command_teaches_by_example(path, found):
+    text = found.get_help(click.Context(found, info_name=f"eagleray {' '.join(path)}"))
+    before_options = text.split("\nOptions:")[0]
+    words = path if path != ("rllib", "rollout") else ("rllib", "evaluate")  # its older name
+    assert f"eagleray {' '.join(words)}" in before_options.split("\n", 1)[1], text
+    for option in found.params:
+        if isinstance(option, click.Option) and not option.hidden and path[0] not in LIBRARIES:
+            assert option.help, option.name
+
+
+# Of `ray --help` and its hidden ones (Ray 2.60); what they need beside a machine is theirs to say.
+OF_RAY = """attach check-open-ports cluster-dump cpp dashboard disable-usage-stats down enable-usage-stats exec
+get-auth-token get-head-ip get-worker-ips job kill-actor metrics microbenchmark monitor rsync-down rsync-up serve stack
+start status stop submit symmetric-run up drain-node health-check kill-random-node kuberay-autoscaler
+sanity-check""".split()
+
+
+def test_no_command_of_ray_is_unknown():
+    names = {path[0] for path, _ in every_command()}
+    assert set(OF_RAY) <= names
+
+
+@pytest.mark.parametrize(
+    "name", ["up", "attach", "submit", "monitor", "dashboard", "cpp", "drain-node"]
+)
+def test_what_comes_later_says_so(command, name):
+    status, text = command(name, "cluster.yaml", "--some-option", "x")
+    assert status == 1 and f"`{name}` is not implemented yet" in text
+
+
+def test_json_everywhere(command):
+    assert json.loads(command("version", "--json")[1])["version"]
+    started = json.loads(command("start", "--head", "--num-cpus", "1", "--json")[1])
+    assert alive(started["pid"]) and started["jobs"].startswith("http://127.0.0.1:")
+    ports = json.loads(command("check-open-ports", "--json")[1])
+    assert [each["loopback"] for each in ports] == [True]
+    assert ports[0]["port"] == int(started["jobs"].rsplit(":", 1)[1])
+    assert command("get-head-ip") == (0, "127.0.0.1\n")
+    assert command("get-worker-ips") == (0, "")
+    token = command("get-auth-token")
+    assert token[0] == 0 and re.fullmatch(r"[0-9a-f]{64}\n", token[1])
+    assert command("health-check")[0] == 0
+    ended = json.loads(command("stop", "--json")[1])["ended"]
+    assert len(ended) == 1 and str(started["pid"]) in ended[0]
+    assert command("health-check")[0] == 1
+    assert json.loads(command("stop", "--json")[1]) == {"ended": []}
+
+
+def test_ports_beyond_loopback_are_told(command):
+    assert command("start", "--head", "--num-cpus", "1", "--dashboard-host", "0.0.0.0")[0] == 0
+    status, text = command("check-open-ports")
+    assert status == 1 and "OTHER MACHINES" in text
+    assert command("job", "list")[0] == 0
+
+
+def test_tokens_of_one_s_own(command, environment):
+    assert command("get-auth-token")[0] == 1
+    status, made = command("get-auth-token", "--generate")
+    assert status == 0 and command("get-auth-token") == (0, made)
+    path = Path(environment["HOME"], ".ray", "auth_token")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert command("start", "--head", "--num-cpus", "1")[0] == 0
+    assert command("get-auth-token") == (0, made)  # a head takes it
+    assert command("stop")[0] == 0
+    status, text = command("start", "--head", RAY_AUTH_TOKEN="short")
+    assert status == 1 and "16 or more" in text
+
+
+@pytest.mark.parametrize("shell", _completion.SHELLS)
+def test_completion_is_installed_once(command, environment, shell):
+    home = Path(environment["HOME"])
+    status, text = command("--install-completion", shell)
+    if status == 1:
+        pytest.skip(text)  # the shell is missing here
+    for line in text.splitlines()[:-1]:
+        assert Path(line.removeprefix("wrote ")).is_relative_to(home)
+    before = {path: path.read_text() for path in home.rglob("*") if path.is_file()}
+    assert any("_EAGLERAY_COMPLETE" in each for each in before.values())
+    assert command("--install-completion", shell)[0] == 0
+    assert {path: path.read_text() for path in before} == before
+    assert "_EAGLERAY_COMPLETE" in command("--show-completion", shell)[1]
+
+
+def test_completion_completes(environment):
+    asked = {
+        "_EAGLERAY_COMPLETE": "bash_complete",
+        "COMP_WORDS": "eagleray job st",
+        "COMP_CWORD": "2",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "eagleray"],
+        capture_output=True,
+        text=True,
+        env={**environment, **asked},
+    )
+    assert set(done.stdout.split()) == {"plain,status", "plain,stop"}
+
+
+def test_completion_wants_a_shell_it_knows(command):
+    status, text = command("--install-completion", "csh")
+    assert status == 1 and "bash, zsh, fish" in text
+
+
+ACTOR = """
+import eagleray as ray, sys
+ray.init("auto", namespace="here")
+
+@ray.remote(lifetime="detached", name="kept", max_restarts=1)
+class Kept:
+    def pid(self):
+        import os
+        return os.getpid()
+
+kept = Kept.remote()
+print(ray.get(kept.pid.remote()))
+"""
+
+
+def test_kill_actor(command, environment):
+    command("start", "--head", "--num-cpus", "1")
+    made = [sys.executable, "-c", ACTOR]
+    pid = int(subprocess.check_output(made, env=environment, text=True))
+    assert command("kill-actor")[0] == 2
+    status, text = command("kill-actor", "--name", "kept")
+    assert status == 1 and "No named actor found: kept" in text
+    status, text = command(
+        "kill-actor", "--name", "kept", "--namespace", "here", "--force", "--no-restart"
+    )
+    assert status == 0 and "Actor killed (force): kept" in text
+    wait_for(lambda: not alive(pid))
+    pid = int(subprocess.check_output(made, env=environment, text=True))
+    assert "graceful" in command("kill-actor", "--name", "kept", "--namespace", "here")[1]
+    wait_for(lambda: not alive(pid))
+
+
+def test_a_dump_has_what_helps_and_no_secrets(command, tmp_path):
+    command("start", "--head", "--num-cpus", "1")
+    token = command("get-auth-token")[1].strip()
+    path = tmp_path / "dump.tar.gz"
+    assert command("cluster-dump", "-o", path)[0] == 0
+    with tarfile.open(path) as archive:
+        contents = {m.name: archive.extractfile(m).read() for m in archive.getmembers()}
+    assert {"status.json", "packages.txt", "logs/node.log"} <= set(contents)
+    assert json.loads(contents["status.json"])["resources"]
+    assert not any(token.encode() in data for data in contents.values())
+    assert path.stat().st_mode & 0o077 == 0
+
+
+HANGS = """
+import eagleray as ray, threading
+ray.init(num_cpus=1)
+
+@ray.remote
+def hangs(secret):
+    threading.Event().wait()
+
+ref = hangs.remote("what it was given")
+print("runs", flush=True)
+ray.get(ref)
+"""
+
+
+@pytest.fixture
+def hanging(environment):
+    """A program whose task hangs; its worker's pid."""
+    program = subprocess.Popen(
+        [sys.executable, "-c", HANGS],
+        env=environment,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    program.stdout.readline()
+    yield program
+    program.send_signal(signal.SIGTERM)
+    program.wait(30)
+    program.stdout.close()
+
+
+def test_a_task_that_hangs_can_be_looked_at(command, hanging, tmp_path):
+    status, text = wait_for(lambda: (shown := command("stack", "hangs"))[0] == 0 and shown)
+    assert "======== hangs" in text and "hangs (<string>" in text.replace("<string>:9", "<string>")
+    assert "what it was given" in command("stack", "hangs", "--locals")[1]
+    (seen,) = json.loads(command("stack", "hangs", "--json")[1])
+    assert "hangs" in json.dumps(seen["threads"])
+    picture = tmp_path / "flame.svg"
+    status, text = command("flamegraph", str(seen["pid"]), "-d", "1", "-o", picture, "--idle")
+    assert status == 0 and "<svg" in picture.read_text()
+    status, text = command("stack", "no_such_function")
+    assert status == 1 and "hangs" in text
+
+
+def test_tools_that_are_missing_are_named(command, hanging, environment):
+    status, text = command("flamegraph", "hangs", "--memory")
+    if status == 0:
+        pytest.skip("memray is here")
+    assert status == 1 and ("pip install memray" in text or "memray" in text)
+
+
+def test_status_is_watched(command, environment):
+    command("start", "--head", "--num-cpus", "2")
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "eagleray", "status", "--watch", "--json", "--interval", "0.1"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    facts = [json.loads(watching.stdout.readline()) for _ in range(2)]
+    watching.send_signal(signal.SIGINT)
+    assert watching.wait(30) == 0
+    watching.stdout.close()
+    assert {row["resource"] for row in facts[1]["resources"]} >= {"CPU", "memory"}
+    assert all(process["memory"] > 0 for process in facts[0]["processes"])
+
+
+def test_what_a_terminal_shows():
+    console = pytest.importorskip("rich.console").Console(
+        width=120, record=True, file=open(os.devnull, "w")
+    )
+    facts = {
+        "time": "now",
+        "resources": [
+            {"resource": "CPU", "used": 3.0, "total": 4.0},
+            {"resource": "object_store_memory", "used": 1 << 20, "total": 1 << 30},
+            {"resource": "node:127.0.0.1", "used": 0, "total": 1},
+        ],
+        "demands": [
+            {"resources": {"GPU": 1.0}, "count": 7, "what": "task", "reason": "no node has one"}
+        ],
+        "placement_groups": [
+            {
+                "state": "PENDING",
+                "bundles": {0: {}},
+                "strategy": "PACK",
+                "stats": {"scheduling_state": "INFEASIBLE"},
+            }
+        ],
+        "processes": [
+            {"pid": 1, "kind": "worker", "what": "actor A", "memory": 3 << 20},
+            {"pid": 2, "kind": "worker", "what": "idle", "memory": 1 << 20},
+        ],
+    }
+    console.print(_status_watch.drawn(facts))
+    text = console.export_text()
+    for part in ("75%", "1.00GiB", "no node has one", "never", "actor A", "3.00MiB", "1 idle"):
+        assert part in text or part == "never" and "no node can ever hold it" in text, part
+    assert "node:127" not in text
+
+
+def test_symmetric_run(command, tmp_path):
+    program = tmp_path / "p.py"
+    program.write_text(
+        "import eagleray as ray\nray.init()\nprint(ray.cluster_resources()['CPU'])\nraise SystemExit(4)"
+    )
+    status, text = command(
+        *("symmetric-run", "--address", "127.0.0.1:6379", "--num-cpus", "3", "--"),
+        *(sys.executable, program),
+    )
+    assert status == 4 and "3.0" in text and "ended: node" in text
+    status, text = command("symmetric-run", "--address", "10.9.9.9:1", "--", "true")
+    assert status == 1 and "several machines" in text
+    assert command("symmetric-run", "--address", "127.0.0.1:6379", "true")[0] == 2
+
+
+def test_no_colours_in_a_pipe(command):
+    assert "\x1b[" not in command("doctor")[1]
+
+
+def test_extras_are_those_of_ray():
+    text = (ROOT / "pyproject.toml").read_text()
+    part = text.split("[project.optional-dependencies]")[1].split("\n[")[0]
+    names = set(re.findall(r"^(\w+) = ", part, re.M))
+    assert names >= {"debug", "dashboard", "tune", "rllib", "serve", "default", "data", "all"}
