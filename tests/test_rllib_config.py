@@ -73,7 +73,7 @@ def test_users_may_have_keys_of_their_own_where_it_makes_sense():
         ({"framework": "tocrh"}, ValueError, "did you mean 'torch'"),
         ({"num_workers": -1}, ValueError, "num_env_runners"),
         ({"batch_mode": "truncate"}, ValueError, "did you mean 'truncate_episodes'"),
-        ({"model": {"use_attention": True}}, NotImplementedError, "use_attention"),
+        ({"model": {"encoder_latent_dim": 8}}, NotImplementedError, "encoder_latent_dim"),
         ({"sgd_minibatch_size": 9000}, ValueError, "minibatch_size"),
         ({"observation_filter": "MeanStd"}, ValueError, "MeanStdFilter"),
     ],

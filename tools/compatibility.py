@@ -3,17 +3,20 @@
     python tools/compatibility.py            # writes the document
     python tools/compatibility.py --check    # exit status 1 if the document is old
 
-What is planned stands in python/eagleray/_planned.py; what is built stands here. tests/test_compatibility.py
-compares both with what is installed, ours and Ray's.
+What is planned stands in python/eagleray/_planned.py (of tune and rllib: _library_names.txt); what is built stands
+here (of tune and rllib: all others of tests/ray_names.txt, which tools/ray_names.py made from Ray itself).
+tests/test_compatibility.py compares all of them with what is installed, ours and Ray's.
 """
 
 from __future__ import annotations
 
+import functools
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs" / "user" / "compatibility.md"
+RECORDED = ROOT / "tests" / "ray_names.txt"
 
 # module, relative to ray: names that work
 BUILT = {
@@ -39,35 +42,6 @@ BUILT = {
     "internal": "free",
     "job_config": "JobConfig LoggingConfig",
     "job_submission": "DriverInfo JobDetails JobErrorType JobInfo JobStatus JobSubmissionClient JobType",
-    "rllib": "BaseEnv ExternalEnv MultiAgentEnv Policy RolloutWorker SampleBatch VectorEnv register_env",
-    "rllib.agents": "DefaultCallbacks Trainer with_common_config",
-    "rllib.agents.a3c": "A2C A2CConfig A2CTrainer A3C A3CConfig A3CTrainer DEFAULT_CONFIG",
-    "rllib.agents.ars": "ARS ARSConfig ARSTrainer DEFAULT_CONFIG",
-    "rllib.agents.es": "DEFAULT_CONFIG ES ESConfig ESTrainer",
-    "rllib.agents.marwil": "BC BCConfig BCTrainer DEFAULT_CONFIG MARWIL MARWILConfig MARWILTrainer",
-    "rllib.agents.pg": "DEFAULT_CONFIG PG PGConfig PGTrainer",
-    "rllib.agents.ppo": "DEFAULT_CONFIG PPO PPOConfig PPOTrainer",
-    "rllib.algorithms": "Algorithm AlgorithmConfig",
-    "rllib.algorithms.algorithm": "Algorithm",
-    "rllib.algorithms.algorithm_config": "AlgorithmConfig NotProvided",
-    "rllib.algorithms.bc": "BC BCConfig",
-    "rllib.algorithms.marwil": "MARWIL MARWILConfig",
-    "rllib.algorithms.ppo": "PPO PPOConfig PPOTrainer",
-    "rllib.core": "Columns DEFAULT_AGENT_ID DEFAULT_MODULE_ID DEFAULT_POLICY_ID",
-    "rllib.core.columns": "Columns",
-    "rllib.core.rl_module": "DefaultModelConfig RLModule RLModuleSpec",
-    "rllib.core.rl_module.apis": "ValueFunctionAPI",
-    "rllib.env": "BaseEnv EnvContext ExternalEnv ExternalMultiAgentEnv MultiAgentEnv ParallelPettingZooEnv "
-    "PettingZooEnv VectorEnv",
-    "rllib.env.env_context": "EnvContext",
-    "rllib.evaluation": "Episode MultiAgentBatch MultiAgentEpisode RolloutWorker SampleBatch WorkerSet "
-    "compute_advantages",
-    "rllib.models": "MODEL_DEFAULTS ModelCatalog Preprocessor",
-    "rllib.policy": "MultiAgentBatch Policy PolicySpec SampleBatch",
-    "rllib.policy.policy": "Policy PolicySpec",
-    "rllib.utils": "DeveloperAPI PublicAPI deep_update force_list merge_dicts override try_import_tf "
-    "try_import_torch",
-    "rllib.utils.framework": "try_import_tf try_import_torch",
     "runtime_context": "RuntimeContext get_runtime_context",
     "runtime_env": "RuntimeEnv RuntimeEnvConfig",
     "air": "Checkpoint CheckpointConfig FailureConfig Result RunConfig session",
@@ -75,23 +49,6 @@ BUILT = {
     "get_trial_name get_trial_resources get_world_rank get_world_size report",
     "train": "Checkpoint CheckpointConfig FailureConfig Result RunConfig SyncConfig get_checkpoint "
     "get_context report",
-    "tune": "Analysis CLIReporter Callback Checkpoint CheckpointConfig Experiment ExperimentAnalysis "
-    "FailureConfig JupyterNotebookReporter PlacementGroupFactory ProgressReporter Result "
-    "ResultGrid ResumeConfig RunConfig Stopper SyncConfig Trainable TuneConfig TuneContext "
-    "TuneError Tuner checkpoint_dir choice create_scheduler create_searcher get_checkpoint "
-    "get_context get_trial_dir get_trial_id get_trial_name get_trial_resources grid_search "
-    "is_session_enabled lograndint loguniform qlograndint qloguniform qrandint qrandn "
-    "quniform randint randn register_env register_trainable report run run_experiments "
-    "sample_from uniform with_parameters with_resources",
-    "tune.experiment": "Experiment Trial",
-    "tune.logger": "CSVLoggerCallback DEFAULT_LOGGERS JsonLoggerCallback LoggerCallback TBXLoggerCallback "
-    "pretty_print",
-    "tune.registry": "get_trainable_cls is_function_trainable register_env register_input register_trainable "
-    "registry_contains_input registry_get_input validate_trainable",
-    "tune.stopper": "CombinedStopper DictStopper ExperimentPlateauStopper FunctionStopper "
-    "MaximumIterationStopper NoopStopper Stopper TimeoutStopper TrialPlateauStopper",
-    "tune.trainable": "FunctionTrainable Trainable with_parameters with_resources wrap_function",
-    "tune.utils": "flatten_dict unflatten_dict",
     "types": "ObjectRef",
     "util": "ActorPool accelerators as_completed deregister_serializer disable_log_once_globally "
     "enable_periodic_logging get_current_placement_group get_node_instance_id get_node_ip_address "
@@ -116,18 +73,6 @@ OLDER = {
     "air": {"Checkpoint", "session"},
     "air.session": {"get_checkpoint", "report"},
     "internal": {"free"},
-    "rllib": {"register_env"},
-    "rllib.algorithms.ppo": {"PPOTrainer"},
-    "rllib.evaluation": {"Episode", "MultiAgentEpisode", "WorkerSet"},
-    "tune": {
-        "Analysis",
-        "checkpoint_dir",
-        "get_trial_dir",
-        "get_trial_id",
-        "get_trial_name",
-        "get_trial_resources",
-        "is_session_enabled",
-    },
 }
 # Built by name only, outside of the placeholders: the name exists and raises.
 RAISES = {"": {"timeline"}}
@@ -139,14 +84,31 @@ LEFT_OUT = {
 
 
 def names(module: str) -> set[str]:
-    return set(BUILT.get(module, "").split())
+    """What works in a module."""
+    found = set(BUILT.get(module, "").split()) | recorded().get(module, set())
+    if module in recorded():
+        _, classes, functions = planned().get(module, ("", "", ""))
+        found -= set((classes + " " + functions).split())
+    return found
 
 
+@functools.cache
+def recorded() -> dict[str, set[str]]:
+    """The public names of ray.tune and ray.rllib by module."""
+    found: dict[str, set[str]] = {}
+    for line in RECORDED.read_text().splitlines():
+        if line and not line.startswith("#"):
+            module, _, listed = line.partition(": ")
+            found.setdefault(module, set()).update(listed.split())
+    return found
+
+
+@functools.cache
 def planned() -> dict[str, tuple[str, str, str]]:
     sys.path.insert(0, str(ROOT / "python"))
     from eagleray import _planned
 
-    return _planned.PLANNED
+    return {**_planned.PLANNED, **_planned.library().planned}
 
 
 def document() -> str:
@@ -161,7 +123,7 @@ def document() -> str:
         "| module | works | by name |",
         "|---|---|---|",
     ]
-    for module in sorted(set(BUILT) | set(table)):
+    for module in sorted({*BUILT, *table, *recorded()}):
         feature, classes, functions = table.get(module, ("", "", ""))
         later = sorted(set((classes + " " + functions).split()) | RAISES.get(module, set()))
         works = ", ".join(f"`{name}`" for name in sorted(names(module)))

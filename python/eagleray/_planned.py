@@ -4,10 +4,14 @@ from this table and from tools/compatibility.py."""
 
 from __future__ import annotations
 
+import functools
+import importlib
+import os
 import sys
+from collections.abc import Callable, Mapping
 from importlib.machinery import ModuleSpec
-from types import ModuleType
-from typing import Any
+from types import MappingProxyType, ModuleType
+from typing import Any, NamedTuple
 
 # module: (what it is called in messages, its classes, its functions)
 PLANNED: dict[str, tuple[str, str, str]] = {
@@ -106,7 +110,59 @@ WHOLE = {
     "util.tracing",
 }
 
+# The names of eagleray.tune and eagleray.rllib stand in a file of their own, which is read when one is asked for.
+_LIBRARIES = ("tune", "rllib")
+_LIBRARY_NAMES = os.path.join(os.path.dirname(__file__), "_library_names.txt")
+
 _made: dict[tuple[str, str], Any] = {}
+
+
+class _Library(NamedTuple):
+    """planned: as PLANNED. elsewhere: module: name: "module of ours:name there". parents: packages of these."""
+
+    planned: dict[str, tuple[str, str, str]]
+    elsewhere: dict[str, dict[str, str]]
+    parents: frozenset[str]
+
+
+@functools.cache
+def library() -> _Library:
+    """What _library_names.txt says."""
+    features: dict[str, str] = {}
+    planned: dict[str, tuple[str, str, str]] = {}
+    elsewhere: dict[str, dict[str, str]] = {}
+    with open(_LIBRARY_NAMES, encoding="utf-8") as file:
+        lines = [line.rstrip() for line in file]
+    for line in lines:
+        if not line or line.startswith("#"):
+            continue
+        left, _, right = line.partition(":")
+        module, _, place = left.partition(" < ")
+        if module.endswith(".*"):
+            features[module[:-2]] = right.strip()
+        elif place:
+            pairs = [word.partition("=") for word in right.split()]
+            known = {name: f"{place}:{own or name}" for name, _, own in pairs}
+            elsewhere.setdefault(module, {}).update(known)
+        else:
+            names = right.split()
+            classes = " ".join(name for name in names if name[0].isupper())
+            planned[module] = (classes, " ".join(n for n in names if not n[0].isupper()), "")
+    full = {}
+    for module, (classes, functions, _) in planned.items():
+        parts = module.split(".")
+        starts = [".".join(parts[:n]) for n in range(len(parts), 0, -1)]
+        full[module] = (next(features[s] for s in starts if s in features), classes, functions)
+    modules = [*planned, *elsewhere]
+    parents = {m.rsplit(".", n)[0] for m in modules for n in range(1, m.count(".") + 1)}
+    return _Library(full, elsewhere, frozenset(parents))
+
+
+def _row(module: str) -> tuple[str, str, str]:
+    """Feature, classes and functions of a module."""
+    if module in PLANNED or module.split(".")[0] not in _LIBRARIES:
+        return PLANNED.get(module, ("", "", ""))
+    return library().planned.get(module, ("", "", ""))
 
 
 class _PlannedType(type):
@@ -117,16 +173,21 @@ class _PlannedType(type):
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(cls.message)
 
+    def __getattr__(cls, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise NotImplementedError(cls.message)
+
 
 def message_for(module: str, name: str) -> str:
     """The sentence a user reads: the full name and the feature it belongs to."""
     full = ".".join(part for part in ("ray", module, name) if part)
-    return f"{full} is not implemented yet in eagleray (part of: {PLANNED[module][0]})"
+    return f"{full} is not implemented yet in eagleray (part of: {_row(module)[0]})"
 
 
 def find(module: str, name: str) -> Any:
     """The placeholder of `name` in `module` (relative to eagleray). AttributeError: no such name."""
-    feature, classes, functions = PLANNED.get(module, ("", "", ""))
+    _, classes, functions = _row(module)
     if (module, name) in _made:
         return _made[module, name]
     if name in classes.split():
@@ -142,11 +203,28 @@ def find(module: str, name: str) -> Any:
     elif module in WHOLE and not name.startswith("_"):
         raise NotImplementedError(message_for(module, name))
     else:
+        if module.split(".")[0] in _LIBRARIES and name in library().elsewhere.get(module, {}):
+            place, _, there = library().elsewhere[module][name].partition(":")
+            return getattr(importlib.import_module(f"eagleray.{place}"), there)
         raise AttributeError(
             f"module {('eagleray.' + module).rstrip('.')!r} has no attribute {name!r}"
         )
     _made[module, name] = made
     return made
+
+
+def lazily(package: str, places: Mapping[str, str] = MappingProxyType({})) -> Callable[[str], Any]:
+    """The __getattr__ of a module whose names are imported when they are first asked for, or are planned. places:
+    name: module relative to it, or "module:name there"."""
+    relative = package.removeprefix("eagleray").lstrip(".")
+
+    def look_up(name: str) -> Any:
+        if name not in places:
+            return find(relative, name)
+        module, _, there = places[name].partition(":")
+        return getattr(importlib.import_module(module, package), there or name)
+
+    return look_up
 
 
 class _Finder:
@@ -164,20 +242,31 @@ class _Finder:
         module = name[len("eagleray.") :]
         if module not in PLANNED and module.split(".")[0] in WHOLE and "." in module:
             raise NotImplementedError(message_for(module.split(".")[0], module.split(".", 1)[1]))
-        if module not in PLANNED:
+        if module not in PLANNED and not _in_library(module):
             return None
         return ModuleSpec(name, self, is_package=True)  # type: ignore[arg-type]
 
     def create_module(self, spec: Any) -> ModuleType:
-        made = ModuleType(spec.name, f"Not built yet: {PLANNED[spec.name[len('eagleray.') :]][0]}.")
         relative = spec.name[len("eagleray.") :]
-        names = sorted((PLANNED[relative][1] + " " + PLANNED[relative][2]).split())
+        feature, classes, functions = _row(relative)
+        text = f"Not built yet: {feature}." if feature else "Names that are in other modules here."
+        made = ModuleType(spec.name, text)
+        names = sorted((classes + " " + functions).split())
+        if _in_library(relative):
+            names += sorted(library().elsewhere.get(relative, {}))
         made.__dict__["__all__"] = names
         made.__dict__["__getattr__"] = lambda name: find(relative, name)
         return made
 
     def exec_module(self, module: ModuleType) -> None:
         pass
+
+
+def _in_library(module: str) -> bool:
+    if module.split(".")[0] not in _LIBRARIES:
+        return False
+    known = library()
+    return module in known.planned or module in known.elsewhere or module in known.parents
 
 
 def install() -> None:

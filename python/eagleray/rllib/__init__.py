@@ -15,6 +15,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from .. import _planned
 from .env import gym_shim as _gym_shim
 
 if TYPE_CHECKING:
@@ -57,8 +58,4 @@ def __getattr__(name: str) -> Any:
         value = getattr(importlib.import_module(_LAZY[name], __name__), name)
         globals()[name] = value
         return value
-    if name in ("TFPolicy", "rollout"):
-        raise NotImplementedError(
-            f"eagleray.rllib.{name} is not implemented: there is no TensorFlow here"
-        )
-    raise AttributeError(f"module 'eagleray.rllib' has no attribute {name!r}")
+    return _planned.find("rllib", name)

@@ -55,6 +55,7 @@ def learner_reason(config: Any, observation_space: Any, action_space: Any) -> st
     model = config["model"]
     for key in (
         "use_lstm",
+        "use_attention",
         "custom_model",
         "custom_action_dist",
         "post_fcnet_hiddens",
@@ -101,6 +102,7 @@ def sampling_reason(config: Any, callbacks: Any) -> str | None:
         "clip_rewards",
         "no_done_at_end",
         "output",
+        "remote_worker_envs",
         "env_task_fn",
         "observation_fn",
     ):

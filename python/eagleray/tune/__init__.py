@@ -18,6 +18,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from .. import _planned
+
 if TYPE_CHECKING:
     from .analysis import Analysis, ExperimentAnalysis
     from .callback import Callback
@@ -173,4 +175,4 @@ def __getattr__(name: str) -> Any:
         return value
     if name in _SUBMODULES:
         return importlib.import_module(f".{name}", __name__)
-    raise AttributeError(f"module 'eagleray.tune' has no attribute {name!r}")
+    return _planned.find("tune", name)

@@ -11,6 +11,8 @@ from .checkpoint import Checkpoint
 from .experiment.trial import Trial
 from .utils.flatten import flatten, lookup
 
+__path__: list[str] = []  # so that `ray.tune.analysis.experiment_analysis` is found
+
 _SCOPES = ("last", "avg", "last-5-avg", "last-10-avg", "all")
 
 

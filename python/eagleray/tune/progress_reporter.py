@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from .._planned import lazily
 from .experiment.trial import Trial
 from .result import AUTO_FIELDS
 from .utils.flatten import flatten, lookup
@@ -368,3 +369,6 @@ def _duration(seconds: float) -> str:
     hours, rest = divmod(seconds, 3600)
     minutes, left = divmod(rest, 60)
     return f"{int(hours):02d}:{int(minutes):02d}:{left:05.2f}"
+
+
+__getattr__ = lazily(__name__)  # names that are planned

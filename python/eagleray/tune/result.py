@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from .._planned import lazily
+
 DONE = "done"
 TRAINING_ITERATION = "training_iteration"
 TIME_TOTAL_S = "time_total_s"
@@ -68,3 +70,6 @@ def default_results_dir() -> str:
         return str(Path(chosen).expanduser())
     own = os.environ.get("EAGLERAY_RESULTS", "") not in ("", "0")
     return str(Path.home() / ("eagleray_results" if own else "ray_results"))
+
+
+__getattr__ = lazily(__name__)  # names that are planned

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from .registry import ALGORITHMS, LATER, get_algorithm_class
+from ..utils.lazy import lazily
+from .registry import ALGORITHMS, get_algorithm_class
 
 __all__ = ["Algorithm", "AlgorithmConfig"]
+_planned = lazily(__name__)
 
 
 def __getattr__(name: str) -> Any:
@@ -19,7 +21,7 @@ def __getattr__(name: str) -> Any:
 
         return AlgorithmConfig
     plain = name.removesuffix("Config")
-    if plain in ALGORITHMS or plain in LATER:
+    if plain in ALGORITHMS:
         found = get_algorithm_class(plain)
         return found._config_class if name.endswith("Config") else found
-    raise AttributeError(f"module 'eagleray.rllib.algorithms' has no attribute {name!r}")
+    return _planned(name)

@@ -327,9 +327,8 @@ class AlgorithmConfig:
                 raise NotImplementedError(
                     f"config['model']['{key}'] is not implemented in eagleray.rllib"
                 )
-        for key in ("remote_worker_envs", "sample_async"):
-            if self[key]:
-                raise NotImplementedError(f"config['{key}'] is not implemented in eagleray.rllib")
+        if self["sample_async"]:
+            raise NotImplementedError("config['sample_async'] is not implemented in eagleray.rllib")
         if self["batch_mode"] not in ("truncate_episodes", "complete_episodes"):
             raise ValueError(
                 unknown(
@@ -355,6 +354,10 @@ class AlgorithmConfig:
             value = self[key]
             if not isinstance(value, int | float) or value < least:
                 raise ValueError(f"config['{key}'] must be a number >= {least}, not {value!r}")
+        if self["off_policy_estimation_methods"]:
+            from ..offline.estimators.estimator import estimator_settings
+
+            estimator_settings(self["off_policy_estimation_methods"])
         exploration = self["exploration_config"].get("type", "StochasticSampling")
         if getattr(exploration, "__name__", exploration) not in ("StochasticSampling", "Random"):
             raise NotImplementedError(

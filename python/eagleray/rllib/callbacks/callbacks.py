@@ -3,5 +3,9 @@
 from __future__ import annotations
 
 from ..algorithms.callbacks import DefaultCallbacks, RLlibCallback
+from ..utils.lazy import lazily
 
 __all__ = ["DefaultCallbacks", "RLlibCallback"]
+
+
+__getattr__ = lazily(__name__)  # names that are planned

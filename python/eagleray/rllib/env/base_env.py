@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from ..utils.lazy import lazily
 from .vector_env import VectorEnv
 
 __all__ = ["BaseEnv"]
 
 BaseEnv = VectorEnv
+
+
+__getattr__ = lazily(__name__)  # names that are planned

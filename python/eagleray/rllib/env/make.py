@@ -87,16 +87,22 @@ class _Gymnasium:
 
 
 class _EnvPool:
-    """One environment of EnvPool, by its id."""
+    """Environments of EnvPool, by their id: all of a worker's at once."""
+
+    vectorizes = True
 
     def __init__(self, env_id: str) -> None:
         self._id = env_id
 
-    def __call__(self, context: EnvContext) -> Any:
+    def __call__(self, context: EnvContext, count: int = 1) -> Any:
         try:
             import envpool
         except ImportError:
             raise ImportError(f'env="envpool:{self._id}" needs the package envpool') from None
         from .envpool_env import EnvPoolVector
 
-        return EnvPoolVector(envpool, self._id, dict(context))
+        settings = dict(context)
+        count = int(settings.pop("num_envs", count))
+        if self._id not in envpool.list_all_envs():
+            raise ValueError(f"EnvPool has no environment {self._id!r}")
+        return EnvPoolVector(envpool, self._id, count, settings)

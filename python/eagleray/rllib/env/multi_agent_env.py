@@ -7,6 +7,8 @@ from typing import Any
 
 import gymnasium
 
+from ..utils.lazy import lazily
+
 __all__ = ["MultiAgentEnv", "make_multi_agent"]
 
 
@@ -45,6 +47,14 @@ class MultiAgentEnv(gymnasium.Env[Any, Any]):
 
     def step(self, action_dict: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has no step()")
+
+    def with_agent_groups(
+        self, groups: Mapping[Any, Any], obs_space: Any = None, act_space: Any = None
+    ) -> MultiAgentEnv:
+        """This environment with groups of agents that are one agent each: see GroupAgentsWrapper."""
+        from .wrappers.group_agents_wrapper import GroupAgentsWrapper
+
+        return GroupAgentsWrapper(self, groups, obs_space, act_space)
 
     @property
     def num_agents(self) -> int:
@@ -110,3 +120,6 @@ def make_multi_agent(env_name_or_creator: Any) -> type[MultiAgentEnv]:
             return obs, rewards, terminateds, truncateds, infos
 
     return Independent
+
+
+__getattr__ = lazily(__name__)  # names that are planned

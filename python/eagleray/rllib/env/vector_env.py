@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..utils.lazy import lazily
 from .adapter import reset_env, step_env
 
 __all__ = ["GymVector", "VectorEnv"]
@@ -105,6 +106,12 @@ class GymVector(VectorEnv):
         finally:
             self.envs[index or 0] = self._make_env(index or 0)
 
+    def begin(self, index: int, action: Any) -> None:
+        """Sends a step to an environment in another process; step_at() takes its result."""
+        begin = getattr(self.envs[index], "begin", None)
+        if begin is not None:
+            begin(action)
+
     def step_at(self, index: int, action: Any) -> tuple[Any, Any, Any, Any, Any]:
         """Steps one of them."""
         self.where = ("step", index)
@@ -120,3 +127,6 @@ class GymVector(VectorEnv):
         return self.envs
 
     get_unwrapped = get_sub_environments
+
+
+__getattr__ = lazily(__name__)  # names that are planned

@@ -11,6 +11,7 @@ _PLACES = {
     "RolloutWorker": ".rollout_worker",
     "SampleBatch": "..policy.sample_batch",
     "WorkerSet": ".worker_set",
+    "SampleBatchBuilder": ".sample_batch_builder",
     "compute_advantages": ".postprocessing",
 }
 __all__ = list(_PLACES)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["AGENT", "Episode", "EpisodeRecord"]
+__all__ = ["AGENT", "Episode", "EpisodeRecord", "MultiAgentEpisode"]
 
 AGENT = "agent0"
 
@@ -146,3 +146,6 @@ def _only_last(index: int, value: Any) -> Any:
     if index != -1:
         raise IndexError("an episode keeps its last step only; collect others in episode.user_data")
     return value
+
+
+MultiAgentEpisode = Episode  # the name of Ray 1.x

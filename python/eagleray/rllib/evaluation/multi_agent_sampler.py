@@ -213,7 +213,7 @@ class MultiAgentSampler:
         cut = bool(truncateds.get("__all__", False)) or bool(horizon and episode.length >= horizon)
         for agent, reward in rewards.items():
             track = self._track(running, agent)
-            track.reward += float(clipped(float(reward), self._config["clip_rewards"]))
+            track.reward += float(clipped(float(reward), self._worker.clip_rewards))
             last = track.pending[SampleBatch.ACTIONS] if track.pending is not None else None
             episode.acted(agent, last, float(reward))
         for agent in set(obs) | set(running.tracks):

@@ -8,7 +8,16 @@ import numpy as np
 
 from ..policy.sample_batch import SampleBatch
 
-__all__ = ["Postprocessing", "compute_advantages", "compute_gae", "discount_cumsum", "gae"]
+__all__ = [
+    "Postprocessing",
+    "adjust_nstep",
+    "compute_advantages",
+    "compute_bootstrap_value",
+    "compute_gae",
+    "compute_gae_for_sample_batch",
+    "discount_cumsum",
+    "gae",
+]
 
 
 class Postprocessing:
@@ -86,3 +95,52 @@ def compute_gae(policy: Any, batch: SampleBatch, **settings: Any) -> SampleBatch
     if not batch[SampleBatch.TERMINATEDS][-1]:
         last_r = float(policy.value_function(batch[SampleBatch.NEXT_OBS][-1:])[0])
     return compute_advantages(batch, last_r, **settings)
+
+
+def compute_bootstrap_value(sample_batch: SampleBatch, policy: Any) -> SampleBatch:
+    """Adds "values_bootstrapped": zeros, and in the last row V of what followed it (0 after a terminal state)."""
+    values = np.zeros(sample_batch.count, np.float32)
+    if not sample_batch[SampleBatch.TERMINATEDS][-1]:
+        states, i = [], 0
+        while f"state_out_{i}" in sample_batch:
+            states.append(sample_batch[f"state_out_{i}"][-1:])
+            i += 1
+        values[-1] = float(
+            policy.value_function(sample_batch[SampleBatch.NEXT_OBS][-1:], states)[0]
+        )
+    sample_batch[SampleBatch.VALUES_BOOTSTRAPPED] = values
+    return sample_batch
+
+
+def compute_gae_for_sample_batch(
+    policy: Any, sample_batch: SampleBatch, other_agent_batches: Any = None, episode: Any = None
+) -> SampleBatch:
+    """compute_advantages() of one trajectory with the settings of the policy: what PPO's postprocessing is."""
+    config = policy.config
+    last_r = float(
+        compute_bootstrap_value(sample_batch, policy)[SampleBatch.VALUES_BOOTSTRAPPED][-1]
+    )
+    use_gae = config.get("use_gae", True)
+    return compute_advantages(
+        sample_batch,
+        last_r,
+        config["gamma"],
+        config["lambda_"] if use_gae else 1.0,
+        use_gae,
+        config.get("use_critic", True),
+    )
+
+
+def adjust_nstep(n_step: int, gamma: float, batch: SampleBatch) -> None:
+    """Makes one trajectory's steps reach over n of them, in place: rewards are discounted sums, "new_obs" and ends
+    are those after the n-th step (fewer at the end)."""
+    count = batch.count
+    last = np.minimum(np.arange(count) + n_step - 1, count - 1)
+    rewards = np.asarray(batch[SampleBatch.REWARDS])
+    total = rewards.astype(np.float64)
+    for step in range(1, n_step):
+        total[: count - step] += gamma**step * rewards[step:].astype(np.float64)
+    batch[SampleBatch.REWARDS] = total.astype(rewards.dtype)
+    for key in (SampleBatch.NEXT_OBS, SampleBatch.TERMINATEDS, SampleBatch.TRUNCATEDS):
+        if key in batch:
+            batch[key] = batch[key][last]

@@ -18,6 +18,7 @@ from ..algorithms.callbacks import make_callbacks
 from ..env.env_context import EnvContext
 from ..env.make import env_creator, env_name
 from ..policy.sample_batch import DEFAULT_POLICY_ID, MultiAgentBatch
+from ..utils.lazy import lazily
 from ..utils.metrics_logger import MetricsLogger
 from .collected import Collected, Perf, Request
 
@@ -48,6 +49,7 @@ class RolloutWorker:
         self.callbacks = make_callbacks(config["callbacks"])
         self.env_indices = list(range(first_env, first_env + config["num_envs_per_env_runner"]))
         self.vector_env: Any = None
+        self.clip_rewards = config["clip_rewards"]
         self.env_context = EnvContext(
             config["env_config"], worker_index, 0, False, num_workers, self.recreated_worker
         )
@@ -69,8 +71,8 @@ class RolloutWorker:
         create = env_creator(self.config["env"])
 
         def make(index: int) -> Any:
+            env = self._made_env(create, index)
             context = self.env_context.copy_with_overrides(vector_index=index)
-            env = self._atari(create(context))
             arguments = {"env_context": context, "metrics_logger": self.metrics}
             self.callbacks("on_environment_created", env_runner=self, env=env, **arguments)
             self.callbacks(
@@ -85,9 +87,9 @@ class RolloutWorker:
         first = make(0)
         if isinstance(first, VectorEnv):
             self.vector_env = first
-            self.env_indices = [
-                self.env_indices[0] * first.num_envs + i for i in range(first.num_envs)
-            ]
+            if first.num_envs != len(self.env_indices):
+                start = self.env_indices[0] * first.num_envs
+                self.env_indices = list(range(start, start + first.num_envs))
         else:
             _check_env(first, self.config["env"])
             envs = [first, *(make(i) for i in range(1, len(self.env_indices)))]
@@ -99,17 +101,37 @@ class RolloutWorker:
             else:
                 self.vector_env = GymVector(envs, make)
 
-    def _atari(self, env: Any) -> Any:
-        """Atari's games as DeepMind's papers have them, unless preprocessor_pref says otherwise."""
-        if self.config["preprocessor_pref"] != "deepmind" or not hasattr(env, "unwrapped"):
-            return env
-        from ..env.wrappers.atari_wrappers import is_atari, wrap_deepmind
+    def _made_env(self, create: Any, index: int) -> Any:
+        """The environment of this vector index, in a process of its own if the configuration says so."""
+        remote = bool(self.config["remote_worker_envs"])
+        context = self.env_context.copy_with_overrides(vector_index=index, remote=remote)
+        if getattr(create, "vectorizes", False):
+            if remote:
+                raise ValueError("remote_worker_envs: EnvPool has threads of its own instead")
+            return create(context, len(self.env_indices))
+        if remote:
+            from ..env.remote_env import remote_env
 
-        wanted = self.config["is_atari"]
-        if wanted is False or not is_atari(env):
-            return env
-        model = self.config["model"]
-        return wrap_deepmind(env, int(model["dim"]), bool(model["framestack"]))
+            config = self.config
+            return remote_env(lambda: _as_deepmind(create(context), config))
+        from ..env.external_env import (
+            ExternalEnv,
+            ExternalEnvPlayer,
+            ExternalMultiAgentEnv,
+            ExternalMultiAgentPlayer,
+        )
+
+        env = create(context)
+        if isinstance(env, ExternalMultiAgentEnv):
+            return ExternalMultiAgentPlayer(env)
+        return ExternalEnvPlayer(env) if isinstance(env, ExternalEnv) else self._atari(env)
+
+    def _atari(self, env: Any) -> Any:
+        """Rewards of wrapped games are clipped to their signs for learning, unless clip_rewards says otherwise."""
+        wrapped = _as_deepmind(env, self.config)
+        if wrapped is not env and self.config["clip_rewards"] is None:
+            self.clip_rewards = True
+        return wrapped
 
     def _make_policies(self) -> None:
         from .policies import make_policies
@@ -337,6 +359,19 @@ class RolloutWorker:
                 close()
 
 
+def _as_deepmind(env: Any, config: Any) -> Any:
+    """Atari's games as DeepMind's papers have them, unless preprocessor_pref says otherwise."""
+    if config["preprocessor_pref"] != "deepmind" or not hasattr(env, "unwrapped"):
+        return env
+    from ..env.wrappers.atari_wrappers import is_atari, wrap_deepmind
+
+    if config["is_atari"] is False or not is_atari(env):
+        return env
+    model = config["model"]
+    skips = config["env_config"].get("frameskip") == 1
+    return wrap_deepmind(env, int(model["dim"]), bool(model["framestack"]), skips)
+
+
 def _seed(seed: int | None, generation: int) -> int:
     """From which the worker's random numbers follow, together with the indices of its environments."""
     if seed is None:
@@ -370,3 +405,6 @@ def _check_env(env: Any, configured: Any) -> None:
             raise ValueError(
                 f"{attribute} of the environment {name} is {space!r}; it must be a space of gymnasium.spaces"
             )
+
+
+__getattr__ = lazily(__name__)  # names that are planned

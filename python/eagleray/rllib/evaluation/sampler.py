@@ -12,6 +12,7 @@ import numpy as np
 
 from ..policy.policy import Policy
 from ..policy.sample_batch import DEFAULT_POLICY_ID, SampleBatch
+from ..utils.lazy import lazily
 from .collected import Perf
 from .episode import AGENT, Episode, EpisodeRecord
 from .fragment import Fragment, add_advantages, env_major, joined, trajectories
@@ -189,6 +190,9 @@ class SingleAgentSampler:
             raws, infos = list(result[0]), list(result[4])
             rewards[:], terminateds[:], truncateds[:] = result[1], result[2], result[3]
             return raws, rewards, terminateds, truncateds, infos
+        if self._config["remote_worker_envs"]:
+            for i in active:
+                self._vector.begin(i, self._columns.one(actions, i))
         for i in active:
             try:
                 raws[i], reward, terminateds[i], truncateds[i], infos[i] = self._vector.step_at(
@@ -268,7 +272,7 @@ class SingleAgentSampler:
         terminateds: Any,
         truncateds: Any,
     ) -> None:
-        rewards = clipped(rewards, self._config["clip_rewards"])
+        rewards = clipped(rewards, self._worker.clip_rewards)
         fragment.put(t, SampleBatch.NEXT_OBS, next_rows)
         fragment.put(t, SampleBatch.REWARDS, rewards.astype(np.float32))
         fragment.put(t, SampleBatch.TERMINATEDS, terminateds & (not self._config["no_done_at_end"]))
@@ -362,3 +366,6 @@ class SingleAgentSampler:
 
 def _wide(flags: Any, like: Any) -> Any:
     return flags.reshape(-1, *[1] * (np.asarray(like).ndim - 1))
+
+
+__getattr__ = lazily(__name__)  # names that are planned

@@ -333,3 +333,6 @@ def _with_amount(request: Request, amount: int) -> Request:
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().split("\n")[-1]
+
+
+EnvRunnerGroup = WorkerSet  # the name of Ray 2.x

@@ -25,6 +25,11 @@ class ModelCatalog:
         _register("RLLIB_ACTION_DIST", action_dist_name, action_dist_class)
 
     @staticmethod
+    def register_custom_preprocessor(preprocessor_name: str, preprocessor_class: Any) -> None:
+        """Makes `config["model"]["custom_preprocessor"] = preprocessor_name` use this Preprocessor."""
+        _register("RLLIB_PREPROCESSOR", preprocessor_name, preprocessor_class)
+
+    @staticmethod
     def get_preprocessor(env: Any, options: dict[str, Any] | None = None) -> Preprocessor:
         return get_preprocessor_for_space(env.observation_space, options)
 
@@ -49,7 +54,7 @@ class ModelCatalog:
 
         custom = (config or {}).get("custom_action_dist")
         if custom:
-            made = _lookup("RLLIB_ACTION_DIST", custom)
+            made = lookup("RLLIB_ACTION_DIST", custom)
             return made, int(made.required_model_output_shape(action_space, config))
         if dist_type == "deterministic":
             made = dists.TorchDeterministic
@@ -79,7 +84,7 @@ class ModelCatalog:
         from .torch.fcnet import LSTMNetwork
 
         config = {**MODEL_DEFAULTS, **(model_config or {})}
-        recurrent = config["use_lstm"]
+        recurrent = config["use_lstm"] or config["use_attention"]
         inner_outputs = None if recurrent else num_outputs
         custom = config["custom_model"]
         if custom:
@@ -91,6 +96,12 @@ class ModelCatalog:
         if not recurrent:
             return inner
         previous = sum(action_width(leaf) for leaf in flat_spaces(action_space))
+        if config["use_attention"]:
+            from .torch.attention import AttentionNetwork
+
+            return AttentionNetwork(
+                obs_space, action_space, num_outputs, config, name, inner, previous
+            )
         return LSTMNetwork(obs_space, action_space, num_outputs, config, name, inner, previous)
 
 
@@ -128,7 +139,7 @@ def _custom(
     from .torch.modules import ModuleModel
     from .torch.torch_modelv2 import TorchModelV2
 
-    made = _lookup("RLLIB_MODEL", custom)
+    made = lookup("RLLIB_MODEL", custom)
     options = config["custom_model_config"] or {}
     if not isinstance(made, type) or not issubclass(made, TorchModelV2):
         return ModuleModel(obs_space, action_space, num_outputs, config, name, made)
@@ -144,7 +155,7 @@ def _register(category: str, name: str, value: Any) -> None:
     registry._global_registry.register(getattr(registry, category), name, value)
 
 
-def _lookup(category: str, name: Any) -> Any:
+def lookup(category: str, name: Any) -> Any:
     """A registered class by its name, or the class itself. ValueError: nothing is registered so."""
     if not isinstance(name, str):
         return name
@@ -153,7 +164,7 @@ def _lookup(category: str, name: Any) -> Any:
     try:
         return registry._global_registry.get(getattr(registry, category), name)
     except KeyError:
-        what = "model" if category == "RLLIB_MODEL" else "action distribution"
+        what = category.removeprefix("RLLIB_").lower().replace("action_dist", "action distribution")
         raise ValueError(
             f"no custom {what} is registered as {name!r}; use ModelCatalog.register_..."
         ) from None

@@ -74,4 +74,4 @@ MODEL_DEFAULTS: dict[str, Any] = {
 }
 
 # Keys that raise NotImplementedError when they are set.
-UNAVAILABLE = ("use_attention", "custom_preprocessor", "encoder_latent_dim")
+UNAVAILABLE = ("encoder_latent_dim",)

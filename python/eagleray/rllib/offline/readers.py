@@ -12,7 +12,16 @@ import numpy as np
 from ..policy.sample_batch import SampleBatch
 from .json_format import from_line
 
-__all__ = ["FileReader", "JsonReader", "MixedReader", "make_reader"]
+__all__ = [
+    "FileReader",
+    "IOContext",
+    "InputReader",
+    "JsonReader",
+    "MixedInput",
+    "MixedReader",
+    "ShuffledInput",
+    "make_reader",
+]
 
 
 def make_reader(config: Any) -> Any:
@@ -21,7 +30,9 @@ def make_reader(config: Any) -> Any:
     source = config["input"]
     if source == "dataset":
         source = config["input_config"].get("paths") or config["input_config"].get("path")
-    return _reader(source, config)
+    made = _reader(source, config)
+    buffered = int(config["shuffle_buffer_size"] or 0)
+    return ShuffledInput(made, buffered, config["seed"]) if buffered else made
 
 
 def _reader(source: Any, config: Any) -> Any:
@@ -40,12 +51,59 @@ def _reader(source: Any, config: Any) -> Any:
     return FileReader(source, config["seed"])
 
 
-class FileReader:
+class InputReader:
+    """What gives batches. A subclass defines next()."""
+
+    def next(self) -> Any:
+        """The next batch; without end."""
+        raise NotImplementedError(f"{type(self).__name__} has no next()")
+
+
+class IOContext:
+    """What readers and writers of one's own may be given."""
+
+    def __init__(
+        self, log_dir: Any = None, config: Any = None, worker_index: int = 0, worker: Any = None
+    ) -> None:
+        self.log_dir, self.config = log_dir or ".", config or {}
+        self.worker_index, self.worker = worker_index, worker
+
+    @property
+    def input_config(self) -> Any:
+        return self.config.get("input_config", {})
+
+    @property
+    def output_config(self) -> Any:
+        return self.config.get("output_config", {})
+
+
+class ShuffledInput(InputReader):
+    """Keeps n batches of another reader and gives one of them at random, whose place a new one takes. n 0: as they
+    come."""
+
+    def __init__(self, child: Any, n: int = 0, seed: int | None = None) -> None:
+        self.child, self.n = child, n
+        self._random = np.random.default_rng(seed)
+        self._buffer: list[Any] = []
+
+    def next(self) -> Any:
+        if self.n <= 1:
+            return self.child.next()
+        while len(self._buffer) < self.n:
+            self._buffer.append(self.child.next())
+        at = int(self._random.integers(self.n))
+        taken, self._buffer[at] = self._buffer[at], self.child.next()
+        return taken
+
+
+class FileReader(InputReader):
     """next() gives a line's batch, or some rows of Parquet. ValueError: there are no files."""
 
     ROWS = 512  # of Parquet at a time; whole episodes stay together when they have an eps_id
 
-    def __init__(self, inputs: Any, seed: int | None = None) -> None:
+    def __init__(self, inputs: Any, seed: Any = None) -> None:
+        if isinstance(seed, IOContext):  # what Ray's readers take here
+            seed = seed.config.get("seed")
         paths = [inputs] if isinstance(inputs, str | Path) else list(inputs)
         self._files = sorted({file for path in paths for file in _expand(str(path))})
         if not self._files:
@@ -76,7 +134,7 @@ class FileReader:
 JsonReader = FileReader
 
 
-class MixedReader:
+class MixedReader(InputReader):
     """Takes from several readers, at random by their shares."""
 
     def __init__(self, shares: Mapping[Any, float], seed: int | None = None) -> None:
@@ -87,6 +145,9 @@ class MixedReader:
 
     def next(self) -> Any:
         return self._readers[int(self._random.choice(len(self._readers), p=self._shares))].next()
+
+
+MixedInput = MixedReader
 
 
 def _expand(path: str) -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 from ..policy.sample_batch import MultiAgentBatch, SampleBatch
 from .json_format import to_line
 
-__all__ = ["JsonWriter", "ParquetWriter", "make_writer"]
+__all__ = ["JsonWriter", "NoopOutput", "OutputWriter", "ParquetWriter", "make_writer"]
 
 
 def make_writer(config: Any, worker_index: int) -> Any:
@@ -30,7 +30,24 @@ def make_writer(config: Any, worker_index: int) -> Any:
     )
 
 
-class JsonWriter:
+class OutputWriter:
+    """What takes batches. A subclass defines write()."""
+
+    def write(self, sample_batch: Any) -> None:
+        raise NotImplementedError(f"{type(self).__name__} has no write()")
+
+    def close(self) -> None:
+        """Called at the end."""
+
+
+class NoopOutput(OutputWriter):
+    """Takes them and does nothing."""
+
+    def write(self, sample_batch: Any) -> None:
+        pass
+
+
+class JsonWriter(OutputWriter):
     """Appends batches to `output-TIME_worker-N_K.json`; a file that is larger than max_file_size bytes is followed
     by the next. Ray's JsonReader reads columns that are not compressed."""
 

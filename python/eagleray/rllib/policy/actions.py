@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ __all__ = ["ActionsToEnv", "clip_action", "normalize_action", "unsquash_action"]
 
 
 def unsquash_action(action: Any, space: Any) -> Any:
-    """[-1, 1] to [low, high] of bounded Box spaces, clipped to them; parts of Tuple and Dict spaces likewise."""
+    """[-1, 1] to [low, high] of bounded Box spaces, clipped to them; parts of Tuple and Dict spaces (or of tuples and
+    dicts of spaces) likewise."""
 
     def one(value: Any, box: Any) -> Any:
         if not (np.all(np.isfinite(box.low)) and np.all(np.isfinite(box.high))):
@@ -42,12 +44,11 @@ def normalize_action(action: Any, space: Any) -> Any:
 def _over_boxes(action: Any, space: Any, function: Any) -> Any:
     if isinstance(space, spaces.Box):
         return function(action, space) if np.issubdtype(space.dtype, np.floating) else action
-    if isinstance(space, spaces.Dict):
-        return {key: _over_boxes(action[key], part, function) for key, part in space.spaces.items()}
-    if isinstance(space, spaces.Tuple):
-        return tuple(
-            _over_boxes(a, part, function) for a, part in zip(action, space.spaces, strict=True)
-        )
+    parts = getattr(space, "spaces", space)
+    if isinstance(parts, Mapping):
+        return {key: _over_boxes(action[key], part, function) for key, part in parts.items()}
+    if isinstance(parts, tuple | list):
+        return tuple(_over_boxes(a, part, function) for a, part in zip(action, parts, strict=True))
     return action
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ..utils.schedules import Schedule
+from ..utils.schedules import schedule_of
 from .ppo_torch_policy import explained_variance, masked_mean
 from .sample_batch import SampleBatch
 from .torch_policy import TorchPolicy
@@ -19,7 +19,7 @@ class A2CTorchPolicy(TorchPolicy):
     """Advantage actor-critic; losses are sums over the batch, as in Ray."""
 
     def __init__(self, observation_space: Any, action_space: Any, config: Any) -> None:
-        self._entropy = Schedule(config["entropy_coeff_schedule"], config["entropy_coeff"])
+        self._entropy = schedule_of(config["entropy_coeff_schedule"], config["entropy_coeff"])
         super().__init__(observation_space, action_space, config)
 
     def coefficients(self) -> dict[str, float]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._native import learner_reason, rl, threads
-from ..utils.schedules import Schedule
+from ..utils.schedules import schedule_of
 from .policy import Policy
 from .sample_batch import SampleBatch
 
@@ -49,8 +49,8 @@ class NativePolicy(Policy):
             free_log_std=bool(model["free_log_std"]) and not discrete,
             seed=self._seed,
         )
-        self._lr = Schedule(config["lr_schedule"], config["lr"])
-        self._entropy = Schedule(
+        self._lr = schedule_of(config["lr_schedule"], config["lr"])
+        self._entropy = schedule_of(
             config.get("entropy_coeff_schedule"), config.get("entropy_coeff", 0.0)
         )
         self._critic = bool(config.get("use_critic", True))

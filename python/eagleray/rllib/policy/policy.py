@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..utils.lazy import lazily
 from .sample_batch import SampleBatch
 
 __all__ = ["Policy", "PolicySpec"]
@@ -146,3 +147,6 @@ class Policy:
 
     def apply(self, function: Any, *args: Any, **kwargs: Any) -> Any:
         return function(self, *args, **kwargs)
+
+
+__getattr__ = lazily(__name__)  # names that are planned

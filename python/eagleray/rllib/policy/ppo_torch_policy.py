@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ..utils.schedules import Schedule
+from ..utils.schedules import schedule_of
 from .sample_batch import SampleBatch
 from .torch_policy import TorchPolicy
 
@@ -37,7 +37,7 @@ class PPOTorchPolicy(TorchPolicy):
 
     def __init__(self, observation_space: Any, action_space: Any, config: Any) -> None:
         self.kl_coeff = float(config["kl_coeff"]) if config["use_kl_loss"] else 0.0
-        self._entropy = Schedule(config["entropy_coeff_schedule"], config["entropy_coeff"])
+        self._entropy = schedule_of(config["entropy_coeff_schedule"], config["entropy_coeff"])
         super().__init__(observation_space, action_space, config)
 
     def coefficients(self) -> dict[str, float]:

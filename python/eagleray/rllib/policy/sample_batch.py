@@ -12,7 +12,15 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["DEFAULT_POLICY_ID", "MultiAgentBatch", "SampleBatch", "concat_samples"]
+__all__ = [
+    "DEFAULT_POLICY_ID",
+    "MultiAgentBatch",
+    "SampleBatch",
+    "attempt_count_timesteps",
+    "concat_samples",
+    "concat_samples_into_ma_batch",
+    "convert_ma_batch_to_sample_batch",
+]
 
 DEFAULT_POLICY_ID = "default_policy"
 
@@ -238,3 +246,28 @@ def _join(parts: list[Any]) -> Any:
     if isinstance(parts[0], list):
         return [item for part in parts for item in part]
     return np.concatenate(parts)
+
+
+def concat_samples_into_ma_batch(samples: Iterable[Any]) -> MultiAgentBatch:
+    """All of them as one MultiAgentBatch."""
+    return MultiAgentBatch.concat_samples([sample.as_multi_agent() for sample in samples])
+
+
+def convert_ma_batch_to_sample_batch(batch: Any) -> SampleBatch:
+    """The batch of the only policy. ValueError: there are several."""
+    if not isinstance(batch, MultiAgentBatch):
+        return batch
+    if len(batch.policy_batches) != 1:
+        raise ValueError(f"a batch of {len(batch.policy_batches)} policies, not of one")
+    return next(iter(batch.policy_batches.values()))
+
+
+def attempt_count_timesteps(tensor_dict: Mapping[str, Any]) -> int:
+    """Time steps of a dict of columns: the sum of its "seq_lens", or the rows of its first column; 0 of none."""
+    lens = tensor_dict.get(SampleBatch.SEQ_LENS)
+    if lens is not None and len(lens):
+        return int(np.sum(lens.cpu().numpy() if hasattr(lens, "cpu") else lens))
+    for key, value in tensor_dict.items():
+        if key != SampleBatch.INFOS and not key.startswith("state_in_"):
+            return _rows(value)
+    return 0

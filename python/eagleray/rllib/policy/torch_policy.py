@@ -11,7 +11,8 @@ import torch
 
 from ..models.catalog import ModelCatalog
 from ..models.torch.torch_modelv2 import TorchModelV2
-from ..utils.schedules import Schedule
+from ..utils.lazy import lazily
+from ..utils.schedules import schedule_of
 from .action_columns import ActionColumns
 from .policy import Policy
 from .sample_batch import SampleBatch
@@ -49,7 +50,7 @@ class TorchPolicy(Policy):
         self.model = self.make_model(outputs).to(self.device)
         self._states = [np.asarray(_numpy(part)) for part in self.model.get_initial_state()]
         self.needs_state = bool(self._states)
-        self._lr = Schedule(config["lr_schedule"], config["lr"])
+        self._lr = schedule_of(config["lr_schedule"], config["lr"])
         self.optimizer = self.make_optimizer()
         self.notes: dict[str, list[Any]] = {}
         self.coefficient: dict[str, Any] = {}
@@ -419,3 +420,6 @@ def _on_cpu(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(_on_cpu(part) for part in value)
     return value
+
+
+__getattr__ = lazily(__name__)  # names that are planned

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-__all__ = ["DeveloperAPI", "OldAPIStack", "PublicAPI", "override"]
+from .deprecation import Deprecated
+
+__all__ = [
+    "Deprecated",
+    "DeveloperAPI",
+    "ExperimentalAPI",
+    "OldAPIStack",
+    "OverrideToImplementCustomLogic",
+    "OverrideToImplementCustomLogic_CallToSuperRecommended",
+    "PublicAPI",
+    "override",
+]
 
 _T = TypeVar("_T")
 
@@ -27,4 +38,6 @@ def PublicAPI(thing: Any = None, **_: Any) -> Any:
     return thing if callable(thing) else (lambda marked: marked)
 
 
-DeveloperAPI = OldAPIStack = PublicAPI
+DeveloperAPI = ExperimentalAPI = OldAPIStack = PublicAPI
+OverrideToImplementCustomLogic = PublicAPI
+OverrideToImplementCustomLogic_CallToSuperRecommended = PublicAPI

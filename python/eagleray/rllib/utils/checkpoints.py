@@ -16,6 +16,8 @@ import numpy as np
 
 from eagleray import cloudpickle
 
+from ..utils.lazy import lazily
+
 __all__ = [
     "VERSION",
     "algorithm_state",
@@ -178,3 +180,6 @@ def read_policies(checkpoint: Any, policy_ids: Sequence[str] | None = None) -> A
         for name, policy in policies.items()
         if policy_ids is None or name in policy_ids
     }
+
+
+__getattr__ = lazily(__name__)  # names that are planned

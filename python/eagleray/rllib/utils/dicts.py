@@ -1,38 +1,22 @@
-"""Merging nested dicts."""
+"""Nested dicts: merged, flattened."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["deep_update", "merge_dicts"]
+from eagleray.tune.utils.dicts import deep_update, merge_dicts
+from eagleray.tune.utils.flatten import flatten_dict as _flatten
+from eagleray.tune.utils.flatten import unflatten_dict as _unflatten
+
+__all__ = ["deep_update", "flatten_dict", "merge_dicts", "unflatten_dict"]
 
 
-def merge_dicts(d1: Mapping[str, Any], d2: Mapping[str, Any]) -> dict[str, Any]:
-    """A new dict: d1 with d2's entries in it, dicts within dicts merged likewise."""
-    merged = dict(d1)
-    for key, value in d2.items():
-        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
-            value = merge_dicts(merged[key], value)
-        merged[key] = value
-    return merged
+def flatten_dict(nested: Mapping[str, Any], sep: str = "/", env_steps: int = 0) -> dict[str, Any]:
+    """{"a": {"b": 1}} as {"a/b": 1}."""
+    return _flatten(dict(nested), delimiter=sep)
 
 
-def deep_update(
-    original: dict[str, Any],
-    new_dict: Mapping[str, Any],
-    new_keys_allowed: bool = False,
-    allow_new_subkey_list: Sequence[str] = (),
-    *_: Any,
-) -> dict[str, Any]:
-    """Merges new_dict into original. KeyError for keys that are new, unless they are allowed there."""
-    for key, value in new_dict.items():
-        if key not in original and not new_keys_allowed:
-            raise KeyError(f"unknown key {key!r}; there are {', '.join(map(str, original))}")
-        if isinstance(value, Mapping) and isinstance(original.get(key), dict):
-            deep_update(
-                original[key], value, key in (allow_new_subkey_list or ()) or new_keys_allowed
-            )
-        else:
-            original[key] = value
-    return original
+def unflatten_dict(flat: Mapping[str, Any], sep: str = "/") -> dict[str, Any]:
+    """The inverse of flatten_dict()."""
+    return _unflatten(dict(flat), delimiter=sep)

@@ -11,7 +11,16 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["MeanStdFilter", "NoFilter", "RunningStat", "get_filter"]
+from ..utils.lazy import lazily
+
+__all__ = [
+    "ConcurrentMeanStdFilter",
+    "Filter",
+    "MeanStdFilter",
+    "NoFilter",
+    "RunningStat",
+    "get_filter",
+]
 
 
 class RunningStat:
@@ -137,6 +146,13 @@ class MeanStdFilter(NoFilter):
             self.stat = RunningStat.from_state(state)
 
 
+Filter = NoFilter
+ConcurrentMeanStdFilter = MeanStdFilter
+
+
 def get_filter(name: str | None, shape: tuple[int, ...]) -> NoFilter:
     """The filter that `observation_filter` names; validated before."""
     return NoFilter() if name in (None, "NoFilter") else MeanStdFilter(shape)
+
+
+__getattr__ = lazily(__name__)  # names that are planned

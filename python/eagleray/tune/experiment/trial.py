@@ -9,6 +9,7 @@ from collections import deque
 from datetime import datetime
 from typing import Any
 
+from ..._planned import lazily
 from ..checkpoint import Checkpoint
 from ..execution.placement_groups import PlacementGroupFactory, resource_dict_to_pg_factory
 from ..result import AUTO_FIELDS, TRAINING_ITERATION
@@ -242,3 +243,6 @@ def is_number(value: Any) -> bool:
         and hasattr(value, "__float__")
         and not getattr(value, "shape", ())
     )
+
+
+__getattr__ = lazily(__name__)  # names that are planned

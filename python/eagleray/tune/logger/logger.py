@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..._planned import lazily
 from ..callback import Callback
 
 
@@ -76,3 +77,6 @@ class LoggerCallback(Callback):
     ) -> None:
         self._started.discard(trial.trial_id)
         self.log_trial_rewind(trial, results)
+
+
+__getattr__ = lazily(__name__)  # names that are planned

@@ -11,6 +11,8 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..._planned import lazily
+
 
 class Sampler:
     """How a domain is drawn from; adapters of search libraries look at its type."""
@@ -313,3 +315,6 @@ def sample_from(func: Callable[..., Any]) -> Function:
 def grid_search(values: Sequence[Any]) -> dict[str, list[Any]]:
     """Every one of the values, in trials of their own; several grids are multiplied."""
     return {"grid_search": list(values)}
+
+
+__getattr__ = lazily(__name__)  # names that are planned

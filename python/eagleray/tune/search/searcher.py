@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from ..._planned import lazily
 from ..utils.saved_state import SavedState
 
 FINISHED = "FINISHED"
@@ -84,3 +85,6 @@ class Searcher(SavedState):
 
 
 SearchAlgorithm = Searcher
+
+
+__getattr__ = lazily(__name__)  # names that are planned

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from ..._planned import lazily
 from .sample import Categorical, Domain, Function
 
 Path = tuple[Any, ...]
@@ -187,3 +188,6 @@ def _clean(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.5g}"
     return _NAME.sub("_", str(value)).strip("_")[:60]
+
+
+__getattr__ = lazily(__name__)  # names that are planned

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from ..._planned import lazily
 from ..search import BasicVariantGenerator, Searcher, create_searcher
 from ..search.concurrency_limiter import ConcurrencyLimiter
 from ..search.repeater import Repeater
+from ..search.sample import grid_search
 from ..search.searcher import SearchAlgorithm
 
 __all__ = [
@@ -14,4 +16,6 @@ __all__ = [
     "SearchAlgorithm",
     "Searcher",
     "create_searcher",
+    "grid_search",
 ]
+__getattr__ = lazily(__name__)

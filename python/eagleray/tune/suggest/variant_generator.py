@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from ..._planned import lazily
 from ..search.variant_generator import format_vars, generate_variants
 
 __all__ = ["format_vars", "generate_variants"]
+
+
+__getattr__ = lazily(__name__)  # names that are planned

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...algorithms.bc.bc import BC, BCConfig
 from ...algorithms.marwil.marwil import MARWIL, MARWILConfig
+from ...utils.lazy import lazily
 
 __all__ = [
     "BC",
@@ -18,3 +19,6 @@ __all__ = [
 MARWILTrainer = MARWIL
 BCTrainer = BC
 DEFAULT_CONFIG = MARWILConfig.from_dict({}).to_dict()
+
+
+__getattr__ = lazily(__name__)  # names that are planned

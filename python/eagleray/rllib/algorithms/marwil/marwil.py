@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ...evaluation.postprocessing import compute_advantages
+from ...offline.estimators.estimator import make_estimators
 from ...offline.readers import make_reader
+from ...policy.actions import normalize_action
 from ...policy.sample_batch import MultiAgentBatch, concat_samples
 from ..algorithm import Algorithm
 from ..algorithm_config import AlgorithmConfig
@@ -55,28 +59,56 @@ class MARWIL(Algorithm):
 
     def setup(self, config: Any) -> None:
         super().setup(config)
-        self._reader = make_reader(self._algorithm_config)
+        config = self._algorithm_config
+        self._reader = make_reader(config)
+        self._estimators = make_estimators(
+            config["off_policy_estimation_methods"], self.get_policy(), config["gamma"]
+        )
+        self._estimates: dict[str, Any] = {}
+
+    def step(self) -> dict[str, Any]:
+        result = super().step()
+        result["off_policy_estimator"] = self._estimates
+        return result
 
     def training_step(self) -> dict[str, Any]:
         config = self._algorithm_config
-        parts: list[Any] = []
+        read: list[Any] = []
         steps = 0
         while steps < config.total_train_batch_size:
             batch = self._reader.next()
             if isinstance(batch, MultiAgentBatch):
                 raise NotImplementedError("experience of several agents cannot be learned from yet")
-            parts.extend(self._with_returns(batch))
+            read.append(batch)
             steps += batch.count
-        batch = concat_samples(parts)
+        if self._estimators:
+            recorded = concat_samples(read)
+            self._estimates = {
+                name: estimator.estimate(recorded) for name, estimator in self._estimators.items()
+            }
+        batch = concat_samples([part for batch in read for part in self._with_returns(batch)])
         self._counters["num_env_steps_sampled"] += batch.count
         self._counters["num_agent_steps_sampled"] += batch.count
         return self.learn(batch, 1, None)
+
+    @property
+    def _normalizes(self) -> bool:
+        """Whether the recorded actions are those of the environment, and the policy has them within [-1, 1]."""
+        config = self._algorithm_config
+        space: Any = self.get_policy().action_space
+        if config["actions_in_input_normalized"] or not config["normalize_actions"]:
+            return False
+        bounds = (getattr(space, "low", np.inf), getattr(space, "high", np.inf))
+        return all(bool(np.all(np.isfinite(bound))) for bound in bounds)
 
     def _with_returns(self, batch: Any) -> list[Any]:
         """Trajectories with discounted returns as advantages, and only the columns that learning needs."""
         config = self._algorithm_config
         out = []
         for part in batch.split_by_episode():
+            if self._normalizes:
+                actions = normalize_action(part["actions"], self.get_policy().action_space)
+                part = type(part)({**part, "actions": actions})
             if config["beta"] != 0.0 and config["postprocess_inputs"]:
                 part = compute_advantages(
                     part, 0.0, config["gamma"], 1.0, use_gae=False, use_critic=False

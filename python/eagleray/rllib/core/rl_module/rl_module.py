@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ...utils.lazy import lazily
+
 __all__ = ["RLModule", "RLModuleSpec"]
 
 
@@ -81,3 +83,6 @@ class RLModuleSpec:
             inference_only=self.inference_only,
             model_config=self.model_config,
         )
+
+
+__getattr__ = lazily(__name__)  # names that are planned

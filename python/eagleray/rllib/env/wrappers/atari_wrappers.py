@@ -17,10 +17,16 @@ __all__ = [
     "EpisodicLifeEnv",
     "FireResetEnv",
     "FrameStack",
+    "FrameStackTrajectoryView",
+    "GrayScaleAndResize",
     "MaxAndSkipEnv",
+    "MonitorEnv",
     "NoopResetEnv",
+    "NormalizedImageEnv",
     "ScaledFloatFrame",
     "WarpFrame",
+    "area_weights",
+    "get_wrapper_by_cls",
     "is_atari",
     "wrap_atari_for_new_api_stack",
     "wrap_deepmind",
@@ -116,16 +122,22 @@ class FireResetEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         return obs, info
 
 
-class WarpFrame(gymnasium.ObservationWrapper[Any, Any, Any]):
-    """Grey pictures of `dim` x `dim`: [dim, dim, 1] uint8, each pixel the mean of those it stands for."""
+class GrayScaleAndResize(gymnasium.ObservationWrapper[Any, Any, Any]):
+    """Grey pictures of `dim` x `dim`: [dim, dim, 1] uint8, each pixel the mean of those it stands for; with
+    grayscale=False coloured ones."""
 
-    def __init__(self, env: Any, dim: int = 84) -> None:
+    def __init__(self, env: Any, dim: int = 84, grayscale: bool = True) -> None:
         super().__init__(env)
+        self._grey = grayscale
         height, width = env.observation_space.shape[:2]
-        self._rows, self._columns = _weights(height, dim), _weights(width, dim)
-        self.observation_space = spaces.Box(0, 255, (dim, dim, 1), np.uint8)
+        self._rows, self._columns = area_weights(height, dim), area_weights(width, dim)
+        self.observation_space = spaces.Box(0, 255, (dim, dim, 1 if grayscale else 3), np.uint8)
 
     def observation(self, frame: Any) -> Any:
+        if not self._grey:
+            from ...utils.images import resize
+
+            return resize(frame, len(self._rows), len(self._columns))
         grey = (
             frame[..., :3] @ np.array([0.299, 0.587, 0.114], np.float32)
             if frame.ndim == 3
@@ -135,7 +147,10 @@ class WarpFrame(gymnasium.ObservationWrapper[Any, Any, Any]):
         return np.rint(small).astype(np.uint8)[..., None]
 
 
-def _weights(size: int, dim: int) -> Any:
+WarpFrame = GrayScaleAndResize
+
+
+def area_weights(size: int, dim: int) -> Any:
     """[dim, size]: how much each of `size` pixels counts for each of `dim`."""
     edges = np.linspace(0, size, dim + 1)
     pixels = np.arange(size)
@@ -158,9 +173,9 @@ class FrameStack(gymnasium.Wrapper[Any, Any, Any, Any]):
         super().__init__(env)
         self._frames: deque[Any] = deque(maxlen=k)
         height, width, channels = env.observation_space.shape
-        self.observation_space = spaces.Box(
-            0, 255, (height, width, channels * k), env.observation_space.dtype
-        )
+        space = env.observation_space
+        low, high = (np.repeat(side, k, axis=2) for side in (space.low, space.high))
+        self.observation_space = spaces.Box(low, high, dtype=space.dtype)
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
         obs, info = self.env.reset(seed=seed, options=options)
@@ -171,6 +186,68 @@ class FrameStack(gymnasium.Wrapper[Any, Any, Any, Any]):
         obs, reward, terminated, truncated, info = self.env.step(action)
         self._frames.append(obs)
         return np.concatenate(self._frames, axis=2), reward, terminated, truncated, info
+
+
+class FrameStackTrajectoryView(gymnasium.ObservationWrapper[Any, Any, Any]):
+    """Pictures [height, width, 1] without their last axis."""
+
+    def __init__(self, env: Any) -> None:
+        super().__init__(env)
+        space: Any = env.observation_space
+        self.observation_space = spaces.Box(0, 255, space.shape[:2], space.dtype)
+
+    def observation(self, frame: Any) -> Any:
+        return np.squeeze(frame, axis=-1)
+
+
+class MonitorEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Notes rewards and lengths of episodes, as they are before other wrappers change them."""
+
+    def __init__(self, env: Any) -> None:
+        super().__init__(env)
+        self._rewards: list[float] = []
+        self._lengths: list[int] = []
+        self._reward, self._steps, self._total, self._told = 0.0, 0, 0, 0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        if self._steps:
+            self._rewards.append(self._reward)
+            self._lengths.append(self._steps)
+        self._reward, self._steps = 0.0, 0
+        return self.env.reset(seed=seed, options=options)
+
+    def step(self, action: Any) -> Any:
+        obs, reward, terminated, truncated, info = self.env.step(action)
+        self._reward += float(reward)
+        self._steps += 1
+        self._total += 1
+        return obs, reward, terminated, truncated, info
+
+    def get_episode_rewards(self) -> list[float]:
+        return self._rewards
+
+    def get_episode_lengths(self) -> list[int]:
+        return self._lengths
+
+    def get_total_steps(self) -> int:
+        return self._total
+
+    def next_episode_results(self) -> Any:
+        """(reward, length) of the episodes that ended since the last call."""
+        new = list(zip(self._rewards[self._told :], self._lengths[self._told :], strict=True))
+        self._told = len(self._rewards)
+        yield from new
+
+
+class NormalizedImageEnv(gymnasium.ObservationWrapper[Any, Any, Any]):
+    """Pixels in [-1, 1]: x / 128 - 1."""
+
+    def __init__(self, env: Any) -> None:
+        super().__init__(env)
+        self.observation_space = spaces.Box(-1.0, 1.0, env.observation_space.shape, np.float32)
+
+    def observation(self, frame: Any) -> Any:
+        return np.asarray(frame, np.float32) / 128.0 - 1.0
 
 
 class ScaledFloatFrame(gymnasium.ObservationWrapper[Any, Any, Any]):
@@ -188,7 +265,7 @@ def wrap_deepmind(
     env: Any, dim: int = 84, framestack: bool = True, noframeskip: bool = False
 ) -> Any:
     """All of them, in DeepMind's order. noframeskip: frames are skipped here (the game does not do it)."""
-    env = NoopResetEnv(env)
+    env = NoopResetEnv(MonitorEnv(env))
     spec = getattr(env, "spec", None)
     if noframeskip or (spec is not None and "NoFrameskip" in spec.id):
         env = MaxAndSkipEnv(env)
@@ -200,7 +277,29 @@ def wrap_deepmind(
     return FrameStack(env) if framestack else env
 
 
-def wrap_atari_for_new_api_stack(env: Any, dim: int = 64, framestack: int | None = None) -> Any:
-    """The same with `framestack` pictures (None: one) scaled to [0, 1]."""
-    wrapped = ScaledFloatFrame(wrap_deepmind(env, dim, framestack=False))
-    return FrameStack(wrapped, framestack) if framestack else wrapped
+def wrap_atari_for_new_api_stack(
+    env: Any,
+    dim: int = 64,
+    frameskip: int = 4,
+    framestack: int | None = None,
+    grayscale: bool = True,
+) -> Any:
+    """Ray 2.x's: pictures `dim` x `dim` in [-1, 1], the brightest of `frameskip`, `framestack` of them (None: one), at
+    most 108,000 steps, start after no-ops, lives as episodes."""
+    env = gymnasium.wrappers.TimeLimit(env, max_episode_steps=108000)
+    env = NormalizedImageEnv(GrayScaleAndResize(env, dim, grayscale))
+    if frameskip > 1:
+        env = MaxAndSkipEnv(env, frameskip)
+    env = EpisodicLifeEnv(NoopResetEnv(env))
+    if "FIRE" in env.unwrapped.get_action_meanings():
+        env = FireResetEnv(env)
+    return FrameStack(env, framestack) if framestack else env
+
+
+def get_wrapper_by_cls(env: Any, cls: type) -> Any:
+    """The wrapper of this class around an environment, None if there is none."""
+    while not isinstance(env, cls):
+        if not isinstance(env, gymnasium.Wrapper):
+            return None
+        env = env.env
+    return env

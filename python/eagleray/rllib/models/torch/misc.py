@@ -8,13 +8,19 @@ from typing import Any
 import torch
 from torch import nn
 
+from ...utils.lazy import lazily
+
 __all__ = [
+    "AppendBiasLayer",
+    "Reshape",
     "SlimConv2d",
     "SlimFC",
     "activation",
     "conv_stack",
     "default_filters",
     "normc_initializer",
+    "same_padding",
+    "valid_padding",
 ]
 
 _ACTIVATIONS = {
@@ -51,6 +57,16 @@ def activation(name: Any) -> Any:
             f"unknown activation {name!r}; there are linear, {', '.join(_ACTIVATIONS)}"
         )
     return _ACTIVATIONS[name.lower()]
+
+
+def initializer(name: Any) -> Any:
+    """A function that fills a weight in place: of torch.nn.init by its name, or `name` itself. ValueError: unknown."""
+    if callable(name) or name is None:
+        return name
+    found = getattr(nn.init, f"{str(name).rstrip('_')}_", None)
+    if found is None:
+        raise ValueError(f"no initialiser {name!r} in torch.nn.init")
+    return found
 
 
 class SlimFC(nn.Module):
@@ -150,3 +166,53 @@ def conv_stack(shape: Sequence[int], filters: Sequence[Any], activation_fn: Any)
 def _same(size: int, kernel: int, stride: int) -> tuple[int, int]:
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2
+
+
+class AppendBiasLayer(nn.Module):
+    """[n, k] to [n, k + num_bias_vars]: free parameters, the same in each row."""
+
+    def __init__(self, num_bias_vars: int) -> None:
+        super().__init__()
+        self.log_std = nn.Parameter(torch.zeros(num_bias_vars))
+
+    def forward(self, x: Any) -> Any:
+        return torch.cat([x, self.log_std.expand(len(x), -1)], dim=1)
+
+
+class Reshape(nn.Module):
+    """Its input in another shape."""
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        super().__init__()
+        self.shape = tuple(shape)
+
+    def forward(self, x: Any) -> Any:
+        return x.view(*self.shape)
+
+
+def same_padding(in_size: Any, filter_size: Any, stride_size: Any) -> tuple[Any, Any]:
+    """((left, right, top, bottom), (height, width)): the padding that keeps size / stride, and the size then."""
+    kernel, stride = _pair(filter_size), _pair(stride_size)
+    (height, width), out = (
+        in_size,
+        tuple(-(-size // step) for size, step in zip(in_size, stride, strict=True)),
+    )
+    left, right = _same(width, kernel[1], stride[1])
+    top, bottom = _same(height, kernel[0], stride[0])
+    return (left, right, top, bottom), out
+
+
+def valid_padding(in_size: Any, filter_size: Any, stride_size: Any) -> tuple[int, int]:
+    """(height, width) after a convolution without padding."""
+    kernel, stride = _pair(filter_size), _pair(stride_size)
+    height, width = (
+        -(-(size - k + 1) // s) for size, k, s in zip(in_size, kernel, stride, strict=True)
+    )
+    return height, width
+
+
+def _pair(size: Any) -> tuple[int, int]:
+    return tuple(size) if isinstance(size, list | tuple) else (size, size)
+
+
+__getattr__ = lazily(__name__)  # names that are planned

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from .fcnet import LSTMNetwork as LSTMWrapper
 from .torch_modelv2 import TorchModelV2
 
-__all__ = ["RecurrentNetwork"]
+__all__ = ["LSTMWrapper", "RecurrentNetwork"]
 
 
 class RecurrentNetwork(TorchModelV2):

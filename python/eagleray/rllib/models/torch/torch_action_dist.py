@@ -9,15 +9,20 @@ import numpy as np
 import torch
 from gymnasium import spaces
 
+from ...utils.lazy import lazily
+
 __all__ = [
     "TorchCategorical",
     "TorchBernoulli",
+    "TorchBeta",
     "TorchDeterministic",
     "TorchDiagGaussian",
+    "TorchDirichlet",
     "TorchDistributionWrapper",
     "TorchMultiActionDistribution",
     "TorchMultiCategorical",
     "TorchSquashedGaussian",
+    "get_torch_categorical_class_with_temperature",
 ]
 
 
@@ -214,6 +219,67 @@ class TorchBernoulli(TorchDistributionWrapper):
         return int(np.prod(action_space.shape, dtype=int))
 
 
+class TorchBeta(TorchDistributionWrapper):
+    """Box within [low, high]: alpha and beta of each number, as softplus(outputs) + 1."""
+
+    def __init__(self, inputs: Any, model: Any = None, low: float = 0.0, high: float = 1.0) -> None:
+        small = math.log(1e-6)
+        inputs = torch.log(torch.exp(inputs.clamp(small, -small)) + 1.0) + 1.0
+        super().__init__(inputs, model)
+        self.low, self.high = low, high
+        alpha, beta = inputs.chunk(2, dim=-1)
+        self.dist = torch.distributions.Beta(concentration1=alpha, concentration0=beta)
+
+    def _wide(self, value: Any) -> Any:
+        self.last_sample = value * (self.high - self.low) + self.low
+        return self.last_sample
+
+    def sample(self) -> Any:
+        return self._wide(self.dist.sample())
+
+    def deterministic_sample(self) -> Any:
+        return self._wide(self.dist.mean)
+
+    def logp(self, actions: Any) -> Any:
+        inner = (actions - self.low) / (self.high - self.low)
+        return self.dist.log_prob(inner).sum(-1)
+
+    def entropy(self) -> Any:
+        return self.dist.entropy().sum(-1)
+
+    def kl(self, other: Any) -> Any:
+        return torch.distributions.kl.kl_divergence(self.dist, other.dist).sum(-1)
+
+    @staticmethod
+    def required_model_output_shape(action_space: Any, model_config: Any) -> int:
+        return 2 * int(np.prod(action_space.shape, dtype=int))
+
+
+class TorchDirichlet(TorchDistributionWrapper):
+    """Simplex: numbers whose sum is one; the outputs are logarithms of concentrations."""
+
+    def __init__(self, inputs: Any, model: Any = None) -> None:
+        super().__init__(inputs, model)
+        self.epsilon = 1e-7
+        self.dist = torch.distributions.Dirichlet(torch.exp(inputs) + self.epsilon)
+
+    def sample(self) -> Any:
+        self.last_sample = self.dist.sample()
+        return self.last_sample
+
+    def deterministic_sample(self) -> Any:
+        self.last_sample = torch.softmax(self.dist.concentration, dim=-1)
+        return self.last_sample
+
+    def logp(self, actions: Any) -> Any:
+        inner = actions.clamp(min=self.epsilon)
+        return self.dist.log_prob(inner / inner.sum(-1, keepdim=True))
+
+    @staticmethod
+    def required_model_output_shape(action_space: Any, model_config: Any) -> int:
+        return int(np.prod(action_space.shape, dtype=int))
+
+
 class TorchDeterministic(TorchDistributionWrapper):
     """The outputs are the action."""
 
@@ -281,9 +347,24 @@ def leaf_distribution(space: Any) -> tuple[Any, int]:
         return lambda inputs, model: TorchMultiCategorical(inputs, model, lens), sum(lens)
     if isinstance(space, spaces.MultiBinary):
         return TorchBernoulli, int(np.prod(space.shape, dtype=int))
+    if type(space).__name__ == "Simplex":
+        return TorchDirichlet, int(np.prod(space.shape, dtype=int))
     if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating):
         return (
             lambda inputs, model: TorchDiagGaussian(inputs, model, space),
             2 * int(np.prod(space.shape, dtype=int)),
         )
     raise ValueError(f"there is no distribution for the action space {space}")
+
+
+def get_torch_categorical_class_with_temperature(t: float) -> type[TorchCategorical]:
+    """A TorchCategorical whose logits are divided by `t`."""
+
+    class TorchCategoricalWithTemperature(TorchCategorical):
+        def __init__(self, inputs: Any, model: Any = None, temperature: float = t) -> None:
+            super().__init__(inputs, model, temperature)
+
+    return TorchCategoricalWithTemperature
+
+
+__getattr__ = lazily(__name__)  # names that are planned

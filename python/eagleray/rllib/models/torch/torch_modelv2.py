@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from ..preprocessors import unflatten
+from ..preprocessors import unflatten, was_flattened
 
 __all__ = ["TorchModelV2"]
 
@@ -81,6 +81,6 @@ class TorchModelV2:
 
 
 def restore_original_dimensions(obs: Any, obs_space: Any, tensorlib: Any = None) -> Any:
-    """Flattened observations in the structure of the environment's own space."""
+    """Flattened observations in the structure of the environment's own space; others as they are."""
     original = getattr(obs_space, "original_space", None)
-    return obs if original is None else unflatten(original, obs)
+    return unflatten(original, obs) if was_flattened(original, obs_space) else obs

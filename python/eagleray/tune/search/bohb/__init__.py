@@ -4,4 +4,5 @@ from __future__ import annotations
 
 from .bohb_search import TuneBOHB
 
-__all__ = ["TuneBOHB"]
+BOHB = TuneBOHB
+__all__ = ["BOHB", "TuneBOHB"]

@@ -1,0 +1,1 @@
+"""Spaces beyond gymnasium's, and what to do with spaces."""

@@ -1,0 +1,166 @@
+"""Recorded experience: readers and writers of one's own, and what another policy would have earned."""
+
+import numpy as np
+import pytest
+from _support import PEER
+
+if PEER:
+    pytest.skip("our library", allow_module_level=True)
+else:
+    from eagleray.rllib.algorithms.bc import BC
+    from eagleray.rllib.algorithms.marwil import MARWIL
+    from eagleray.rllib.evaluation import SampleBatchBuilder
+    from eagleray.rllib.offline import InputReader, JsonReader, JsonWriter, ShuffledInput
+    from eagleray.rllib.offline.estimators import ImportanceSampling, WeightedImportanceSampling
+    from eagleray.rllib.policy.sample_batch import SampleBatch, concat_samples
+    from gymnasium.spaces import Box, Discrete
+
+
+class Fixed:
+    """A policy that chooses 1 with probability 0.7."""
+
+    action_space = Discrete(2)
+
+    def compute_log_likelihoods(self, actions, obs):
+        return np.log(np.where(np.asarray(actions) == 1, 0.7, 0.3))
+
+
+def recorded():
+    return SampleBatch(
+        obs=np.zeros((5, 1), np.float32),
+        actions=np.array([1, 0, 1, 1, 0]),
+        rewards=np.array([1.0, 2.0, 0.0, -1.0, 3.0]),
+        action_prob=np.array([0.5, 0.5, 0.6, 0.5, 0.4]),
+        eps_id=np.array([0, 0, 1, 1, 1]),
+        terminateds=np.array([0, 1, 0, 0, 1], bool),
+    )
+
+
+# What Ray 2.60 gives for the same policy and batch.
+@pytest.mark.parametrize(
+    ("kind", "epsilon", "by_episode", "target", "deviation"),
+    [
+        (ImportanceSampling, 0.0, True, 2.20937, 0.70263),
+        (ImportanceSampling, 0.2, True, 2.31399, 0.62169),
+        (ImportanceSampling, 0.0, False, 0.69, 1.26823),
+        (WeightedImportanceSampling, 0.0, True, 1.77744, 0.53611),
+        (WeightedImportanceSampling, 0.2, True, 1.89192, 0.57427),
+        (WeightedImportanceSampling, 0.0, False, 0.6489, 1.19269),
+    ],
+)
+def test_estimates_are_ray_s(kind, epsilon, by_episode, target, deviation):
+    made = kind(Fixed(), gamma=0.9, epsilon_greedy=epsilon)
+    found = made.estimate(recorded(), split_batch_by_episode=by_episode)
+    assert found["v_target"] == pytest.approx(target, abs=1e-4)
+    assert found["v_target_std"] == pytest.approx(deviation, abs=1e-4)
+    assert found["v_behavior"] == pytest.approx(2.165 if by_episode else 1.0)
+    assert found["v_delta"] == pytest.approx(found["v_target"] - found["v_behavior"])
+    assert found["v_gain"] == pytest.approx(found["v_target"] / found["v_behavior"])
+
+
+def test_estimates_need_probabilities():
+    batch = recorded()
+    del batch["action_prob"]
+    with pytest.raises(ValueError, match="action_prob"):
+        ImportanceSampling(Fixed()).estimate(batch)
+    batch["action_logp"] = np.log([0.5, 0.5, 0.6, 0.5, 0.4])
+    found = ImportanceSampling(Fixed(), gamma=0.9).estimate(batch)
+    assert found["v_target"] == pytest.approx(2.20937, abs=1e-4)
+
+
+def settings(path, **more):
+    return {
+        "env": None,
+        "input": str(path),
+        "observation_space": Box(-1.0, 1.0, (1,), np.float32),
+        "action_space": Discrete(2),
+        "train_batch_size": 5,
+        "model": {"fcnet_hiddens": [4]},
+        "seed": 1,
+        **more,
+    }
+
+
+@pytest.fixture
+def files(tmp_path):
+    pytest.importorskip("torch")
+    writer = JsonWriter(str(tmp_path))
+    writer.write(recorded())
+    writer.close()
+    return tmp_path
+
+
+def test_both_spellings_of_estimators(files):
+    old = BC(settings(files, input_evaluation=["is", "wis"])).train()
+    new = BC(
+        settings(files, off_policy_estimation_methods={"is": {"type": ImportanceSampling}})
+    ).train()
+    assert set(old["off_policy_estimator"]) == {"is", "wis"}
+    assert old["off_policy_estimator"]["is"] == pytest.approx(new["off_policy_estimator"]["is"])
+    assert old["off_policy_estimator"]["wis"]["v_behavior"] == pytest.approx(2.46515)
+    with pytest.raises(NotImplementedError, match="dr.*is and wis"):
+        BC(settings(files, input_evaluation=["dr"]))
+    with pytest.raises(ValueError, match="unknown off-policy estimator 'iss'"):
+        BC(settings(files, input_evaluation=["iss"]))
+
+
+def test_actions_are_normalised_unless_they_are(tmp_path):
+    pytest.importorskip("torch")
+    writer = JsonWriter(str(tmp_path))
+    batch = recorded()
+    batch["actions"] = np.full((5, 1), 3.0, np.float32)
+    writer.write(batch)
+    space = Box(-2.0, 4.0, (1,), np.float32)
+    learned = []
+    for normalised in (False, True):
+        algo = BC(settings(tmp_path, action_space=space, actions_in_input_normalized=normalised))
+        learned.append(algo._with_returns(algo._reader.next())[0]["actions"][0, 0])
+    assert learned == pytest.approx([2 / 3, 3.0])
+
+
+def test_a_buffer_shuffles():
+    class Counting(InputReader):
+        number = 0
+
+        def next(self):
+            self.number += 1
+            return self.number
+
+    assert [ShuffledInput(Counting()).next() for _ in range(2)] == [1, 1]
+    shuffled = ShuffledInput(Counting(), 5, seed=1)
+    seen = [shuffled.next() for _ in range(20)]
+    assert seen != sorted(seen)
+    assert len(set(seen)) == 20
+
+
+def test_the_buffer_s_size_is_a_setting(files):
+    algo = MARWIL(settings(files, shuffle_buffer_size=3))
+    assert isinstance(algo._reader, ShuffledInput)
+    assert algo._reader.n == 3
+    algo.train()
+
+
+def test_experience_of_one_s_own(tmp_path):
+    builder, writer = SampleBatchBuilder(), JsonWriter(str(tmp_path))
+    for episode in range(2):
+        for t in range(3):
+            builder.add_values(
+                t=t, eps_id=episode, obs=[float(t)], actions=1, rewards=1.0, terminateds=t == 2
+            )
+        writer.write(builder.build_and_reset())
+    writer.close()
+    read = concat_samples(list(JsonReader(str(tmp_path))))
+    assert read.count == 6
+    assert builder.count == 0
+    assert len(set(read["unroll_id"])) == 2
+
+
+def test_an_input_of_one_s_own():
+    pytest.importorskip("torch")
+
+    class Mine(InputReader):
+        def next(self):
+            return recorded()
+
+    algo = BC(settings("unused", input=lambda config: Mine()))
+    assert algo.train()["timesteps_total"] == 5
