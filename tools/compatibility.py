@@ -39,6 +39,7 @@ BUILT = {
     "WorkerCrashedError",
     "experimental.internal_kv": "_internal_kv_del _internal_kv_exists _internal_kv_get "
     "_internal_kv_initialized _internal_kv_list _internal_kv_put",
+    "experimental.tqdm_ray": "tqdm",
     "internal": "free",
     "job_config": "JobConfig LoggingConfig",
     "job_submission": "DriverInfo JobDetails JobErrorType JobInfo JobStatus JobSubmissionClient JobType",
@@ -56,8 +57,19 @@ BUILT = {
     "placement_group placement_group_table register_serializer remove_placement_group",
     "util.accelerators": "AWS_NEURON_CORE INTEL_GAUDI NVIDIA_A100 NVIDIA_H100 NVIDIA_L4 NVIDIA_TESLA_T4 "
     "NVIDIA_TESLA_V100",
+    "util.actor_group": "ActorGroup",
     "util.actor_pool": "ActorPool",
+    "util.check_serialize": "FailureTuple inspect_serializability",
     "util.helpers": "as_completed map_unordered",
+    "util.collective": "allgather allgather_multigpu allreduce allreduce_multigpu barrier broadcast "
+    "broadcast_multigpu create_collective_group destroy_collective_group get_collective_group_size "
+    "get_group_handle get_rank gloo_available init_collective_group is_backend_available "
+    "is_group_initialized nccl_available recv recv_multigpu reduce reduce_multigpu reducescatter "
+    "reducescatter_multigpu register_collective_backend send send_multigpu",
+    "util.dask": "ProgressBarCallback RayDaskCallback dataframe_optimize disable_dask_on_ray "
+    "enable_dask_on_ray local_ray_callbacks ray_dask_get ray_dask_get_sync ray_dask_persist "
+    "unpack_ray_callbacks",
+    "util.iter": "LocalIterator ParallelIterator from_actors from_items from_iterators from_range",
     "util.joblib": "register_ray",
     "util.multiprocessing": "JoinableQueue Pool TimeoutError",
     "util.placement_group": "PlacementGroup get_current_placement_group get_placement_group "

@@ -17,6 +17,9 @@ FLUSH_S = 1.0
 HURRIED_S = 0.2
 
 
+_BAR = "__ray_tqdm_magic_token__"  # in a line that is a progress bar's state
+
+
 class LogMonitor:
     """From start() to finish(), which closes the connection."""
 
@@ -75,6 +78,12 @@ class LogMonitor:
         left = 0
         try:
             for pid, error, name, text in self._core.take_log_lines():
+                if _BAR in text:
+                    from .experimental.tqdm_ray import take_states
+
+                    text = take_states(text)
+                    if not text:
+                        continue
                 if self._stops and time.monotonic() - began > HURRIED_S:
                     left += text.count("\n")
                 else:

@@ -46,7 +46,6 @@ PLANNED: dict[str, tuple[str, str, str]] = {
         "IntraProcessChannel",
         "",
     ),
-    "experimental.tqdm_ray": ("progress bars across processes", "tqdm", ""),
     "serve": ("eagleray.serve", "", ""),
     "train": (
         "eagleray.train",
@@ -60,26 +59,6 @@ PLANNED: dict[str, tuple[str, str, str]] = {
         "the debugger and the ray:// client",
         "",
         "connect disconnect pdb ray_debugpy",
-    ),
-    "util.collective": (
-        "collective operations",
-        "",
-        "allgather allgather_multigpu allreduce allreduce_multigpu barrier broadcast "
-        "broadcast_multigpu create_collective_group destroy_collective_group "
-        "get_collective_group_size get_rank gloo_available init_collective_group "
-        "is_group_initialized nccl_available recv recv_multigpu reduce reduce_multigpu "
-        "reducescatter reducescatter_multigpu send send_multigpu",
-    ),
-    "util.dask": (
-        "the Dask scheduler",
-        "ProgressBarCallback RayDaskCallback",
-        "dataframe_optimize disable_dask_on_ray enable_dask_on_ray local_ray_callbacks "
-        "ray_dask_get ray_dask_get_sync ray_dask_persist unpack_ray_callbacks",
-    ),
-    "util.iter": (
-        "parallel iterators",
-        "LocalIterator ParallelIterator",
-        "from_actors from_items from_iterators from_range",
     ),
     "util.metrics": ("metrics", "Counter Gauge Histogram", ""),
     "util.rpdb": ("the debugger", "", "set_trace"),

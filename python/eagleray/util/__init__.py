@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import _planned
 from .._serialization import deregister_serializer, register_serializer
@@ -18,6 +18,9 @@ from .placement_group import (
     placement_group_table,
     remove_placement_group,
 )
+
+if TYPE_CHECKING:
+    from ._progress import progress
 
 __all__ = [
     "ActorPool",
@@ -36,16 +39,20 @@ __all__ = [
     "map_unordered",
     "placement_group",
     "placement_group_table",
+    "progress",
     "register_serializer",
     "remove_placement_group",
 ]
 
 _SUBMODULES = (
+    "collective",
+    "dask",
     "accelerators",
     "queue",
     "scheduling_strategies",
     "actor_pool",
     "helpers",
+    "iter",
     "joblib",
     "multiprocessing",
     "serialization",
@@ -108,6 +115,10 @@ def enable_periodic_logging() -> None:
 def __getattr__(name: str) -> Any:
     import importlib
 
+    if name == "progress":
+        from ._progress import progress
+
+        return progress
     if name in _SUBMODULES or f"util.{name}" in _planned.PLANNED:
         return importlib.import_module(f".{name}", __name__)
     return _planned.find("util", name)
