@@ -39,7 +39,7 @@ BUILT = {
     "WorkerCrashedError",
     "experimental.internal_kv": "_internal_kv_del _internal_kv_exists _internal_kv_get "
     "_internal_kv_initialized _internal_kv_list _internal_kv_put",
-    "experimental.tqdm_ray": "tqdm",
+    "experimental.tqdm_ray": "RAY_TQDM_MAGIC instance safe_print tqdm",
     "internal": "free",
     "job_config": "JobConfig LoggingConfig",
     "job_submission": "DriverInfo JobDetails JobErrorType JobInfo JobStatus JobSubmissionClient JobType",
@@ -69,7 +69,8 @@ BUILT = {
     "util.dask": "ProgressBarCallback RayDaskCallback dataframe_optimize disable_dask_on_ray "
     "enable_dask_on_ray local_ray_callbacks ray_dask_get ray_dask_get_sync ray_dask_persist "
     "unpack_ray_callbacks",
-    "util.iter": "LocalIterator ParallelIterator from_actors from_items from_iterators from_range",
+    "util.iter": "LocalIterator MetricsContext ParallelIterator ParallelIteratorWorker SharedMetrics "
+    "from_actors from_items from_iterators from_range",
     "util.joblib": "register_ray",
     "util.multiprocessing": "JoinableQueue Pool TimeoutError",
     "util.placement_group": "PlacementGroup get_current_placement_group get_placement_group "
