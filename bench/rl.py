@@ -1,6 +1,6 @@
-"""Measures the native half of RLlib: environments, rollouts, and the learning of one PPO iteration with the defaults of 2021
-(4,200 steps, minibatches of 128, 30 epochs, two 4-256-256 tanh nets, Adam). With --peer torch the same learning in bare PyTorch
-beside it, in alternation.
+"""Measures RLlib below its iterations: native environments, rollouts, the learning of one PPO iteration with the defaults of 2021
+(4,200 steps, minibatches of 128, 30 epochs, two 4-256-256 tanh nets, Adam), and sampling through eagleray.rllib, native and of
+gymnasium's environments. With --peer torch the same learning in bare PyTorch beside it, in alternation.
 
     python bench/rl.py [--peer torch] [--repeat 3] [--smoke]
 """
@@ -105,6 +105,75 @@ def iteration(n):
     return {"PPO iteration, 2 threads, s": timed(lambda: learner.update(rollout.sample(steps)))}
 
 
+def sampled(algorithm, steps):
+    """Steps a second of Algorithm.sample(): by the clock, and by processor of this process."""
+    algorithm.sample(steps)
+    clock, processor = time.perf_counter(), time.process_time()
+    batch = algorithm.sample(steps)
+    clock, processor = time.perf_counter() - clock, time.process_time() - processor
+    return batch.count / clock, batch.count / processor
+
+
+def native_sampling(n):
+    """CartPole with the policy in the loop through eagleray.rllib: two rollout workers, 64 environments each."""
+    import eagleray
+    from eagleray.rllib.algorithms.ppo import PPO
+
+    length = max(int(500 * n), 10)
+    own_cluster = not eagleray.is_initialized()
+    if own_cluster:
+        eagleray.init(num_cpus=4, log_to_driver=False)
+    algorithm = PPO(
+        {
+            "env": "CartPole-v1",
+            "num_workers": 2,
+            "num_envs_per_worker": 64,
+            "rollout_fragment_length": length,
+            "train_batch_size": 128 * length,
+            "model": {"fcnet_hiddens": [64, 64]},
+        }
+    )
+    by_clock, _ = sampled(algorithm, 128 * length)
+    algorithm.stop()
+    if own_cluster:
+        eagleray.shutdown()
+    return {"rllib, native CartPole, 2 workers, steps/s": by_clock}
+
+
+def python_sampling(n):
+    """gymnasium's own environments, in Python, one worker: steps a second of processor, and what the sampler itself takes."""
+    import gymnasium
+    from eagleray.rllib.algorithms.ppo import PPO
+    from eagleray.tune import register_env
+
+    figures = {}
+    for name in ("CartPole-v1", "Pendulum-v1"):
+        register_env("bench_env", lambda config, name=name: gymnasium.make(name))
+        for envs in (1, 8):
+            for backend in ("native", "torch"):
+                steps = max(int(4000 * n), 80)
+                algorithm = PPO(
+                    {
+                        "env": "bench_env",
+                        "num_workers": 0,
+                        "num_envs_per_worker": envs,
+                        "rollout_fragment_length": steps // envs,
+                        "train_batch_size": steps,
+                        "learner_backend": backend,
+                        "model": {"fcnet_hiddens": [64, 64]},
+                    }
+                )
+                _, by_processor = sampled(algorithm, steps)
+                figures[f"rllib, {name}, {envs} envs, {backend} net, steps/s"] = by_processor
+                perf = algorithm._latest[-1].perf
+                own = (perf.observations + perf.actions) / perf.steps * 1e6
+                figures[
+                    f"rllib, {name}, {envs} envs, {backend} net, us of Python a vector step"
+                ] = own
+                algorithm.stop()
+    return figures
+
+
 def products(n):
     """What OpenBLAS makes of the largest product of a minibatch, on one core."""
     a, b = np.ones((128, 256), np.float32), np.ones((256, 256), np.float32)
@@ -157,6 +226,9 @@ def _torch_update(torch, batch):
             optimizer.step()
 
 
+ROWS = (environments, rollouts, native_sampling, python_sampling, learning, iteration, products)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peer", choices=["torch"])
@@ -167,7 +239,7 @@ def main():
     rounds, theirs = [], []
     for _ in range(1 if options.smoke else options.repeat):
         figures = {}
-        for row in (environments, rollouts, learning, iteration, products):
+        for row in ROWS:
             figures.update(row(n))
         rounds.append(figures)
         if options.peer:
@@ -175,7 +247,7 @@ def main():
     print(f"kernels: {_rl.kernels()}; median of {len(rounds)}")
     for name in rounds[0]:
         ours = statistics.median(r[name] for r in rounds)
-        line = f"{name:50s} {ours:14,.2f}"
+        line = f"{name:68s} {ours:14,.2f}"
         if theirs and name in theirs[0]:
             peer = statistics.median(r[name] for r in theirs)
             line += f"   {options.peer} {peer:10.2f}   x {peer / ours:.1f}"

@@ -1,10 +1,12 @@
 """The other algorithms: each runs, learns something small, and goes on from a checkpoint."""
 
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
-from _support import PEER, ray
+from _support import PEER, ray, wait_for
 
 pytestmark = pytest.mark.skipif(PEER, reason="our library")
 gymnasium = pytest.importorskip("gymnasium")
@@ -233,3 +235,89 @@ def test_old_names():
 
     assert (A2CTrainer, A3CTrainer, BCTrainer, PGTrainer) == (A2C, A3C, BC, PG)
     assert DEFAULT_CONFIG["lr"] == 4e-4
+
+
+# A3C
+
+
+class Gated(Choose):
+    """In worker 1 a step waits until the file is there."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.index, self.gate = config.worker_index, config["gate"]
+
+    def step(self, action):
+        if self.index == 1:
+            wait_for(lambda: os.path.exists(self.gate), 60.0)
+        return super().step(action)
+
+
+A3C_SMALL = {**SMALL, "lr": 0.02, "num_workers": 2, "rollout_fragment_length": 20}
+
+
+@pytest.fixture
+def four_cpus():
+    ray.init(num_cpus=4)
+    yield
+    ray.shutdown()
+
+
+def test_gradients_of_a3c_are_applied_as_they_come(tmp_path, four_cpus):
+    gate = str(tmp_path / "gate")
+    algorithm = get_algorithm_class("A3C")(
+        config={**A3C_SMALL, "env": Gated, "env_config": {"gate": gate}}
+    )
+    for _ in range(5):
+        result = algorithm.train()
+    assert result["timesteps_total"] == 5 * 20  # all of worker 2
+    (tmp_path / "gate").touch()
+    seen = set()
+
+    def other_came():
+        result = algorithm.train()
+        for answer in algorithm._latest:
+            seen.update(record.eps_id >> 32 for record in answer.episodes)
+        return seen == {0, 1}
+
+    wait_for(other_came, 60.0)
+    assert result["num_env_steps_trained"] == result["num_env_steps_sampled"]
+    algorithm.stop()
+
+
+@pytest.mark.parametrize("backend", ["native", "torch"])
+def test_a3c_learns_with_workers_and_replaces_them(backend, four_cpus):
+    if backend == "torch":
+        pytest.importorskip("torch")
+    algorithm = get_algorithm_class("A3C")(config={**A3C_SMALL, "learner_backend": backend})
+    pid = algorithm.workers.foreach_worker(lambda worker: os.getpid(), local_worker=False)[0]
+    algorithm.train()
+    os.kill(pid, signal.SIGKILL)
+    best = 0.0
+    for _ in range(300):
+        best = max(best, algorithm.train()["episode_reward_mean"])
+        if best >= 8.0 and algorithm.workers.restarts:
+            break
+    assert best >= 8.0 and algorithm.workers.restarts == 1
+    path = algorithm.save_to_path()
+    again = get_algorithm_class("A3C").from_checkpoint(path)
+    assert again.train()["training_iteration"] == algorithm.iteration + 1
+    again.stop()
+    algorithm.stop()
+
+
+@pytest.mark.parametrize("backend", ["native", "torch"])
+def test_computed_gradients_applied_are_an_update(backend):
+    if backend == "torch":
+        pytest.importorskip("torch")
+    settings = {**SMALL, "learner_backend": backend, "train_batch_size": 40, "lr": 0.01}
+    one, two = (get_algorithm_class("A2C")(config=settings) for _ in range(2))
+    batch = one.sample(40)
+    for _ in range(2):
+        learned = one.get_policy().learn_on_batch(batch)["learner_stats"]
+        gradients, info = two.get_policy().compute_gradients(batch)
+        two.get_policy().apply_gradients(gradients)
+        assert info["learner_stats"]["total_loss"] == pytest.approx(learned["total_loss"], rel=1e-4)
+    after, other = (a.get_weights()["default_policy"] for a in (one, two))
+    for name, value in after.items():
+        np.testing.assert_allclose(value, other[name], rtol=1e-4, atol=1e-6)

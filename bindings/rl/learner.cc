@@ -71,6 +71,12 @@ class PyLearner {
     return nb::make_tuple(policy_.named(flat.data()), stats_dict(stats));
   }
 
+  double apply_gradients(nb::dict given) {
+    std::vector<float> flat(policy_.policy.parameters().size());
+    policy_.set_named(given, flat.data(), "gradients");
+    return value_of(locked(policy_.mutex, [&] { return learner_->apply(flat); }));
+  }
+
   nb::dict get_state() {
     const learn::Learner::State state = learner_->state();
     nb::dict d;
@@ -214,6 +220,7 @@ void bind_learner(nb::module_& module) {
       .def_prop_rw("clip_param", clip, set_clip)
       .def("update", &PyLearner::update, nb::arg("batch"))
       .def("gradients", &PyLearner::gradients, nb::arg("batch"))
+      .def("apply_gradients", &PyLearner::apply_gradients, nb::arg("gradients"))
       .def("get_state", &PyLearner::get_state)
       .def("set_state", &PyLearner::set_state, nb::arg("state"));
 }

@@ -147,6 +147,10 @@ class PpoLearner:
     def gradients(self, batch: Mapping[str, Any]) -> tuple[dict[str, Floats], dict[str, float]]:
         """The loss's gradient by each weight with the batch as one minibatch and advantages as given, and its stats. Changes nothing."""
 
+    def apply_gradients(self, gradients: Mapping[str, ArrayLike]) -> float:
+        """One step of Adam along what gradients() of the same net gave, perhaps in another process; clipped as grad_clip says. Its norm
+        before that. ValueError: it is not finite; nothing has changed then."""
+
     def get_state(self) -> dict[str, Any]:
         """Weights, Adam's moments (dicts as get_weights()), counters, lr, coefficients: with the same arguments of __init__ all that
         a bit-exact continuation needs."""

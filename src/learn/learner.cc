@@ -192,6 +192,23 @@ Result<LearnStats> Learner::gradient(const Batch& batch, std::vector<float>& out
   return stats;
 }
 
+Result<double> Learner::apply(const std::vector<float>& gradient) {
+  std::string why = refusal(settings_);
+  if (!why.empty()) return Error{ErrorCode::kInvalid, std::move(why)};
+  if (gradient.size() != policy_.parameters().size()) {
+    return Error{ErrorCode::kInvalid, "the gradient is of another net"};
+  }
+  double squares = 0;
+  for (float g : gradient) squares += static_cast<double>(g) * static_cast<double>(g);
+  const double norm = std::sqrt(squares);
+  if (!std::isfinite(norm)) return Error{ErrorCode::kInvalid, "the gradient is not finite"};
+  kernels().adam(policy_.parameters().data(), gradient.data(), first_moments_.data(),
+                 second_moments_.data(), gradient.size(), adam_step(norm));
+  ++steps_;
+  ++updates_;
+  return norm;
+}
+
 Learner::State Learner::state() const {
   const size_t n = policy_.parameters().size();
   return {{first_moments_.data(), first_moments_.data() + n},

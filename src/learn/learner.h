@@ -53,6 +53,11 @@ class Learner {
   // out as the policy's parameters. Nothing changes.
   Result<LearnStats> gradient(const Batch& batch, std::vector<float>& out);
 
+  // One step of Adam along a gradient that was computed elsewhere, clipped as the settings say; its
+  // norm before that. kInvalid: a setting is out of range, or the gradient is not finite or of
+  // another net; nothing has changed then.
+  Result<double> apply(const std::vector<float>& gradient);
+
   // What goes on after a restart besides settings and parameters: Adam's moments, counters.
   struct State {
     std::vector<float> first_moments;

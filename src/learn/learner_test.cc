@@ -165,5 +165,37 @@ TEST(Standardized, HasMeanZeroAndDeviationOneUnlessAllAreEqual) {
   EXPECT_EQ(standardized(same.data(), 4), std::vector<float>(4, 0.0f));
 }
 
+// A minibatch of all rows is what gradient() computes: learning from it and applying it are the
+// same step.
+TEST(Learner, AppliedGradientsLearnAsAnUpdate) {
+  for (const float clip : {0.0f, 0.01f}) {
+    const LearnSettings settings{.loss = Loss::kA2c,
+                                 .epochs = 1,
+                                 .minibatch = 64,
+                                 .standardize_advantages = false,
+                                 .lr = 0.01f,
+                                 .grad_clip = clip};
+    Mlp updated = Mlp::make(shape_of(3, 0, false, false)).value();
+    Mlp applied = Mlp::make(shape_of(3, 0, false, false)).value();
+    const auto e = experience(updated, 64, 7);
+    auto one = Learner::make(updated, settings).value();
+    auto two = Learner::make(applied, settings).value();
+    for (int round = 0; round < 3; ++round) {
+      const double norm = one->update(e->batch).value().grad_gnorm;
+      std::vector<float> gradient;
+      ASSERT_TRUE(two->gradient(e->batch, gradient).ok());
+      EXPECT_NEAR(two->apply(gradient).value(), norm, 1e-4 * norm);
+      for (size_t i = 0; i < gradient.size(); ++i) {
+        ASSERT_NEAR(updated.parameters()[i], applied.parameters()[i], 1e-5) << i;
+      }
+    }
+    const float before = applied.parameters()[0];
+    EXPECT_FALSE(two->apply(std::vector<float>(3)).ok());
+    std::vector<float> nan(applied.parameters().size(), std::nanf(""));
+    EXPECT_FALSE(two->apply(nan).ok());
+    EXPECT_EQ(applied.parameters()[0], before);
+  }
+}
+
 }  // namespace
 }  // namespace eagleray::learn

@@ -233,6 +233,13 @@ class Algorithm(Trainable):
             self._filter_states(),
         )
         answers = self.workers.collect(weights, request)
+        env_steps = self._count_sampled(answers)
+        batch = concat_samples([answer.batch for answer in answers])
+        self._timers.add("sample", time.monotonic() - began, env_steps)
+        return batch
+
+    def _count_sampled(self, answers: list[Any]) -> int:
+        """Notes what workers answered: episodes, filters, metrics, counters. How many steps of environments they made."""
         self._take_filters(answers)
         _, _, env_steps, agent_steps = merge_answers(answers)
         self._latest.extend(answers)
@@ -240,9 +247,7 @@ class Algorithm(Trainable):
         self._counters["num_agent_steps_sampled"] += agent_steps
         for answer in answers:
             self.metrics.merge(answer.metrics)
-        batch = concat_samples([answer.batch for answer in answers])
-        self._timers.add("sample", time.monotonic() - began, env_steps)
-        return batch
+        return env_steps
 
     def learn(self, batch: Any, epochs: int, minibatch: int | None) -> dict[str, Any]:
         """Epochs of minibatches over a batch, for each policy that learns."""

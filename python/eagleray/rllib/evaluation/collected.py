@@ -16,7 +16,7 @@ class Request:
     "episodes": at least `amount` whole episodes; "steps": whole fragments of at least `amount` steps.
 
     timestep: of the whole algorithm, for schedules. explore None: as the configuration says. fresh: begin
-    with new episodes. metrics_only: no batch is wanted.
+    with new episodes. metrics_only: no batch is wanted. gradients: those of the policies' losses instead of the batch.
     """
 
     kind: str = "fragments"
@@ -26,6 +26,7 @@ class Request:
     filters: dict[str, Any] = field(default_factory=dict)
     fresh: bool = False
     metrics_only: bool = False
+    gradients: bool = False
 
 
 @dataclass
@@ -69,3 +70,6 @@ class Collected:
     perf: Perf
     filter_deltas: dict[str, Any] = field(default_factory=dict)
     metrics: Any = None  # what call-backs logged
+    gradients: dict[str, Any] = field(
+        default_factory=dict
+    )  # by policy: (gradients, as learn() gives)

@@ -174,13 +174,14 @@ class RolloutWorker:
         self._record(batch)
         multi = isinstance(batch, MultiAgentBatch)
         return Collected(
-            None if request.metrics_only else batch,
+            None if request.metrics_only or request.gradients else batch,
             batch.env_steps(),
             batch.agent_steps() if multi else batch.count,
             records,
             perf,
             {name: part.take_delta() for name, part in self.filters.items() if part.is_filter},
             self.metrics.take(),
+            self.compute_gradients(batch) if request.gradients else {},
         )
 
     def _batch(self, sampler: Any, request: Request, explore: bool) -> Any:
@@ -214,6 +215,30 @@ class RolloutWorker:
 
                 self._sampler = SingleAgentSampler(self, self.policy_map[DEFAULT_POLICY_ID])
         return self._sampler
+
+    def compute_gradients(self, batch: Any) -> dict[str, Any]:
+        """By policy that learns: (gradients, {"learner_stats": ...}) of its loss over its whole batch, with the present weights."""
+        from .policies import trained
+
+        multi = batch if isinstance(batch, MultiAgentBatch) else batch.as_multi_agent()
+        made: dict[str, Any] = {}
+        for name, part in sorted(multi.policy_batches.items()):
+            if not trained(self.config, name, multi):
+                continue
+            extra: dict[str, Any] = {}
+            policy = self.policy_map[name]
+            self.callbacks("on_learn_on_batch", policy=policy, train_batch=part, result=extra)
+            gradients, info = policy.compute_gradients(part)
+            made[name] = (
+                gradients,
+                {**info, "num_agent_steps_trained": part.count, "custom_metrics": extra},
+            )
+        return made
+
+    def apply_gradients(self, gradients: Mapping[str, Any]) -> None:
+        """Steps of the policies' optimisers along gradients, by policy."""
+        for name, part in gradients.items():
+            self.policy_map[name].apply_gradients(part)
 
     def _record(self, batch: Any) -> None:
         if not self.config["output"] or self.config["in_evaluation"]:

@@ -135,6 +135,23 @@ class WorkerSet:
             raise RuntimeError("no rollout worker is left: all have failed, and none is restarted")
         return list(answers.values())
 
+    def ask(self, index: int, weights: Any, request: Request) -> tuple[Any, Any, Request]:
+        """One worker's part of begin(), for those that do not wait for each other. weights: a reference."""
+        return (self._remote[index].collect.remote(weights, request), weights, request)
+
+    def answered(self, calls: dict[int, tuple[Any, Any, Request]]) -> list[int]:
+        """The workers of calls of ask() that have answered or failed: at least one, waiting for it."""
+        owners = {call: index for index, (call, _, _) in calls.items()}
+        waits = float(self._config["sample_timeout_s"] or 60.0)
+        ready, _ = ray.wait(list(owners), num_returns=1, timeout=waits)
+        more, _ = ray.wait(list(owners), num_returns=len(owners), timeout=0)
+        # Nobody for so long: answer() of the first says what is wrong.
+        return sorted(owners[call] for call in {*ready, *more}) or [min(calls)]
+
+    def answer(self, index: int, asked: tuple[Any, Any, Request]) -> Collected | None:
+        """A worker's answer, as in collect(). None: it is left out from now on."""
+        return self._answer(index, *asked)
+
     def _answer(self, index: int, call: Any, ref: Any, request: Request) -> Collected | None:
         """One worker's answer, or that of the worker which replaces it; None: it is left out from now on."""
         while True:

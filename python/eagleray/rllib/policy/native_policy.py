@@ -122,25 +122,28 @@ class NativePolicy(Policy):
     ) -> dict[str, Any]:
         """All epochs in one call; {"learner_stats": ...}. The order of minibatches is the learner's own."""
         learner = self._ready(epochs, _WHOLE_BATCH if minibatch is None else minibatch)
-        learner.lr = self._lr.value(self.global_timestep)
-        learner.entropy_coeff = self._entropy.value(self.global_timestep)
-        batch = SampleBatch(batch)
-        obs = np.asarray(batch[SampleBatch.OBS], np.float32)
-        batch[SampleBatch.OBS] = np.ascontiguousarray(obs.reshape(len(obs), -1))
-        stats = learner.update(batch)
-        return {"learner_stats": dict(stats), "model": {}, "learner_backend": "native"}
+        return _learned(learner.update(_flat(batch)))
 
     def learn_on_batch(self, samples: SampleBatch) -> dict[str, Any]:
         return self.learn(samples, 1, None, np.random.default_rng(0))
 
+    def compute_gradients(self, postprocessed_batch: SampleBatch) -> tuple[dict[str, Any], Any]:
+        gradients, stats = self._ready(1, _WHOLE_BATCH).gradients(_flat(postprocessed_batch))
+        return dict(gradients), _learned(stats)
+
+    def apply_gradients(self, gradients: Mapping[str, Any]) -> None:
+        self._ready(1, _WHOLE_BATCH).apply_gradients(dict(gradients))
+
     def _ready(self, epochs: int, minibatch: int) -> Any:
-        """The learner for these epochs; one for others hands its state over."""
+        """The learner for these epochs, with the present rates; one for others hands its state over."""
         if self._shape != (epochs, minibatch):
             old = self._learner
             self._learner = self._make_learner(epochs, minibatch)
             if old is not None:
                 self._learner.set_state(old.get_state())
             self._shape = (epochs, minibatch)
+        self._learner.lr = self._lr.value(self.global_timestep)
+        self._learner.entropy_coeff = self._entropy.value(self.global_timestep)
         return self._learner
 
     def _make_learner(self, epochs: int, minibatch: int) -> Any:
@@ -208,3 +211,15 @@ class NativePolicy(Policy):
         from .export import export_native
 
         export_native(self, export_dir, onnx)
+
+
+def _flat(batch: SampleBatch) -> SampleBatch:
+    """The batch with observations as rows of float32."""
+    batch = SampleBatch(batch)
+    obs = np.asarray(batch[SampleBatch.OBS], np.float32)
+    batch[SampleBatch.OBS] = np.ascontiguousarray(obs.reshape(len(obs), -1))
+    return batch
+
+
+def _learned(stats: Mapping[str, float]) -> dict[str, Any]:
+    return {"learner_stats": dict(stats), "model": {}, "learner_backend": "native"}

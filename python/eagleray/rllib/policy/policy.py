@@ -109,6 +109,14 @@ class Policy:
         """One update from a batch; {"learner_stats": {...}}."""
         raise NotImplementedError(f"{type(self).__name__} does not learn")
 
+    def compute_gradients(self, postprocessed_batch: SampleBatch) -> tuple[dict[str, Any], Any]:
+        """The gradient of the loss over a batch, by weight, and {"learner_stats": ...}. Nothing changes."""
+        raise NotImplementedError(f"{type(self).__name__} does not give gradients")
+
+    def apply_gradients(self, gradients: Mapping[str, Any]) -> None:
+        """A step of the optimiser along what compute_gradients() of a policy like this gave, clipped as configured."""
+        raise NotImplementedError(f"{type(self).__name__} takes no gradients")
+
     def get_weights(self) -> Any:
         """A dict of arrays."""
         raise NotImplementedError(f"{type(self).__name__} has no weights")

@@ -116,7 +116,7 @@ class TorchPolicy(Policy):
             inputs = self._inputs(obs, prev_actions, prev_rewards)
             given = [torch.as_tensor(np.asarray(part), device=self.device) for part in states]
             lens = torch.ones(rows, dtype=torch.int32, device=self.device)
-            self.model.eval()
+            self._act_from_now()
             outputs, states_out = self.model(inputs, given, lens)
             dist = self.dist_class(outputs, self.model)
             actions = dist.sample() if explore else dist.deterministic_sample()
@@ -137,6 +137,10 @@ class TorchPolicy(Policy):
                 np.stack([leaf.sample() for _ in range(rows)]) for leaf in self.columns.leaves
             ]
         return self.columns.join(leaves), [_numpy(part) for part in states_out], extras
+
+    def _act_from_now(self) -> None:
+        if self.model.training:  # setting it visits every module
+            self.model.eval()
 
     def compute_actions(
         self,
@@ -185,7 +189,7 @@ class TorchPolicy(Policy):
             given = [
                 torch.as_tensor(np.asarray(part), device=self.device) for part in state_batches
             ]
-            self.model.eval()
+            self._act_from_now()
             self.model(
                 inputs, given, torch.ones(len(obs_batch), dtype=torch.int32, device=self.device)
             )
@@ -232,6 +236,9 @@ class TorchPolicy(Policy):
         stats = self._updates.run(columns, orders, size)
         stats["cur_lr"] = float(self.optimizer.param_groups[0]["lr"])
         self.after_learning(stats)
+        return self._learned(stats)
+
+    def _learned(self, stats: dict[str, float]) -> dict[str, Any]:
         return {"learner_stats": stats, "model": self.model.metrics(), "learner_backend": "torch"}
 
     def learn_on_batch(self, samples: SampleBatch) -> dict[str, Any]:
@@ -259,15 +266,42 @@ class TorchPolicy(Policy):
 
     def step(self, train_batch: dict[str, Any]) -> None:
         """One step of the optimiser on one minibatch."""
+        self._backward(train_batch)
+        norm = self._clip()
+        if norm is not None:
+            self.note("grad_gnorm", norm)
+        self.optimizer.step()
+
+    def _backward(self, train_batch: dict[str, Any]) -> None:
         loss = self.loss(self.model, self.dist_class, train_batch)
         if _has_own(self.model, "custom_loss"):
             loss = self.model.custom_loss(loss, train_batch)
             loss = loss[0] if isinstance(loss, list | tuple) else loss
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        norm = self._clip()
-        if norm is not None:
-            self.note("grad_gnorm", norm)
+
+    def compute_gradients(self, postprocessed_batch: SampleBatch) -> tuple[dict[str, Any], Any]:
+        columns = self._tensors(postprocessed_batch).to(self.device)
+        self.model.train()
+        self._refresh()
+        self.notes = {}
+        self._backward(columns.tensors)
+        gradients = {
+            name: _numpy(parameter.grad).copy()
+            for name, parameter in self.model.named_parameters()
+            if parameter.grad is not None
+        }
+        stats = {name: float(values[-1]) for name, values in self.notes.items()}
+        stats["cur_lr"] = float(self.optimizer.param_groups[0]["lr"])
+        return gradients, self._learned(stats)
+
+    def apply_gradients(self, gradients: Mapping[str, Any]) -> None:
+        for name, parameter in self.model.named_parameters():
+            given = gradients.get(name)
+            parameter.grad = (
+                None if given is None else torch.as_tensor(np.array(given), device=self.device)
+            )
+        self._clip()
         self.optimizer.step()
 
     def _clip(self) -> Any:

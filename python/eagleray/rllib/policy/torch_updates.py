@@ -260,7 +260,7 @@ class RecordedUpdates:
         try:
             self._replay = self._recorder.record(self._recorded_step)
         except RuntimeError as error:
-            _say(str(error).split("\n")[0])
+            _say(str(_first(error)).split("\n")[0])
             self._instead = EagerUpdates(policy)
             self._columns, self._picks = {}, None
             policy.optimizer.zero_grad(set_to_none=True)
@@ -292,6 +292,13 @@ class RecordedUpdates:
             return False
         self._picks = given.to(self._policy.device, copy=True)
         return True
+
+
+def _first(error: BaseException) -> BaseException:
+    """The error that made others follow."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return error
 
 
 def _picks(units: int, orders: list[Any], size: int) -> Any:
