@@ -275,7 +275,7 @@ def test_gradients_of_a3c_are_applied_as_they_come(tmp_path, four_cpus):
     seen = set()
 
     def other_came():
-        result = algorithm.train()
+        algorithm.train()
         for answer in algorithm._latest:
             seen.update(record.eps_id >> 32 for record in answer.episodes)
         return seen == {0, 1}
