@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from .models.defaults import MODEL_DEFAULTS
+from .utils.exploration.names import is_plain
+
 __all__ = ["env_spec", "learner_reason", "rl", "sampling_reason", "threads"]
 
 ACTIVATIONS = ("tanh", "relu", "linear")
@@ -88,8 +91,10 @@ def learner_reason(config: Any, observation_space: Any, action_space: Any) -> st
         return f"grad_clip_by is {config['grad_clip_by']!r}"
     if set(config["optimizer"]) - {"betas", "eps"}:
         return "config['optimizer'] has settings of its own"
-    if (config["exploration_config"] or {}).get("type") == "Random":
-        return "exploration is random"
+    if not is_plain(config["exploration_config"]):
+        return f"exploration is {config['exploration_config']}"
+    if kind == "Box" and model["log_std_clip_param"] != MODEL_DEFAULTS["log_std_clip_param"]:
+        return "log_std_clip_param is set"
     return None
 
 
@@ -102,12 +107,15 @@ def sampling_reason(config: Any, callbacks: Any) -> str | None:
         "clip_rewards",
         "no_done_at_end",
         "output",
-        "remote_worker_envs",
         "env_task_fn",
         "observation_fn",
     ):
         if config[key]:
             return f"config['{key}'] is set"
+    if config.envs_in_processes:
+        return "environments have processes of their own"
+    if config["model"]["custom_preprocessor"]:
+        return "custom_preprocessor is set"
     if config["batch_mode"] != "truncate_episodes" and not config["in_evaluation"]:
         return "batch_mode is complete_episodes"
     if callbacks.uses(*_STEP_HOOKS):

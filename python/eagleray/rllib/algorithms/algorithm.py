@@ -7,6 +7,7 @@ and the class of their policies.
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,6 +19,7 @@ from eagleray.tune import Trainable
 from ..env.make import env_name
 from ..evaluation.collected import Request
 from ..evaluation.policies import trained
+from ..evaluation.rollout_worker import set_log_level
 from ..evaluation.worker_set import WorkerSet
 from ..policy.choice import describe
 from ..policy.sample_batch import DEFAULT_POLICY_ID, MultiAgentBatch, concat_samples
@@ -112,6 +114,13 @@ class Algorithm(Trainable):
         """Makes workers and policies. ValueError and NotImplementedError say what the configuration lacks."""
         made = self._algorithm_config
         made.validate()
+        set_log_level(made)
+        silent = made.without_effect()
+        if silent:
+            logger.warning(
+                "these settings have no effect in eagleray.rllib (docs/user/rllib.md says why): %s",
+                ", ".join(silent),
+            )
         self.callbacks = make_callbacks(made["callbacks"])
         made.freeze()
         self._counters = dict.fromkeys(
@@ -465,6 +474,9 @@ class Algorithm(Trainable):
         from ..utils.checkpoints import write_algorithm
 
         write_algorithm(checkpoint_dir, self)
+        if self._algorithm_config["export_native_model_files"]:
+            for name, policy in self.workers.local_worker().policy_map.items():
+                policy.export_model(os.path.join(checkpoint_dir, "policies", name, "model"))
 
     def load_checkpoint(self, checkpoint_dir: Any) -> None:
         from ..utils.checkpoints import read_into

@@ -12,7 +12,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..models.defaults import MODEL_DEFAULTS, UNAVAILABLE
+from ..models.defaults import MODEL_DEFAULTS, MODEL_IGNORED, UNAVAILABLE
+from ..utils.exploration.names import exploration_type
 from ..utils.names import unknown
 from .config_sections import SECTIONS, TRAINING
 from .config_tables import CLASSIC_DEFAULTS, CLASSIC_NAMES, COMMON, IGNORED
@@ -42,7 +43,7 @@ class AlgorithmConfig:
     CLASSIC: dict[str, Any] = {}  # where from_dict() starts from other defaults
 
     def __init__(self, algo_class: type[Algorithm] | None = None) -> None:
-        values = copy.deepcopy({**COMMON, **IGNORED})
+        values = copy.deepcopy({**dict.fromkeys(IGNORED), **COMMON})
         for parent in reversed(type(self).__mro__):
             own = copy.deepcopy(vars(parent).get("OWN", {}))
             model = own.pop("model", {})
@@ -74,7 +75,9 @@ class AlgorithmConfig:
     def to_dict(self) -> dict[str, Any]:
         """All settings by their current names. `from_dict(c.to_dict())` is equal to c."""
         return {
-            self._outer(key): value for key, value in self._values.items() if key not in IGNORED
+            self._outer(key): value
+            for key, value in self._values.items()
+            if key in COMMON or key not in IGNORED
         }
 
     def copy(self, copy_frozen: bool | None = None) -> AlgorithmConfig:
@@ -322,13 +325,6 @@ class AlgorithmConfig:
             )
         if framework != "torch":
             raise ValueError(unknown("framework", framework, ["torch"]))
-        for key in UNAVAILABLE:
-            if self["model"][key]:
-                raise NotImplementedError(
-                    f"config['model']['{key}'] is not implemented in eagleray.rllib"
-                )
-        if self["sample_async"]:
-            raise NotImplementedError("config['sample_async'] is not implemented in eagleray.rllib")
         if self["batch_mode"] not in ("truncate_episodes", "complete_episodes"):
             raise ValueError(
                 unknown(
@@ -358,11 +354,47 @@ class AlgorithmConfig:
             from ..offline.estimators.estimator import estimator_settings
 
             estimator_settings(self["off_policy_estimation_methods"])
-        exploration = self["exploration_config"].get("type", "StochasticSampling")
-        if getattr(exploration, "__name__", exploration) not in ("StochasticSampling", "Random"):
+        exploration_type(self["exploration_config"])
+        self._validate_unavailable()
+
+    def _validate_unavailable(self) -> None:
+        """NotImplementedError: what would change what is learned, and is not here."""
+        model = self["model"]
+        for key in UNAVAILABLE:
+            if model[key]:
+                raise NotImplementedError(
+                    f"config['model']['{key}'] is not implemented in eagleray.rllib"
+                )
+        if self["sample_async"]:
+            raise NotImplementedError("config['sample_async'] is not implemented in eagleray.rllib")
+        mode = getattr(self["gym_env_vectorize_mode"], "value", self["gym_env_vectorize_mode"])
+        if str(mode).lower() not in ("sync", "async"):
             raise NotImplementedError(
-                f"exploration_config type {exploration!r} is not implemented yet"
+                f"config['gym_env_vectorize_mode']={mode!r} is not implemented; there are sync and async"
             )
+        if self.is_multi_agent and self["soft_horizon"]:
+            raise NotImplementedError("config['soft_horizon'] is for environments of one agent")
+
+    @property
+    def envs_in_processes(self) -> bool:
+        """Whether each environment has a process of its own, by either setting that says so."""
+        mode = getattr(self["gym_env_vectorize_mode"], "value", self["gym_env_vectorize_mode"])
+        return bool(self["remote_worker_envs"]) or str(mode).lower() == "async"
+
+    def without_effect(self) -> list[str]:
+        """The keys that were set to something which changes nothing here (docs/user/rllib.md)."""
+        found = [
+            key for key, harmless in IGNORED.items() if not _among(self._values[key], harmless)
+        ]
+        return found + [
+            f"model/{key}"
+            for key, harmless in MODEL_IGNORED.items()
+            if not _among(self._values["model"][key], harmless)
+        ]
+
+
+def _among(value: Any, harmless: Any) -> bool:
+    return value is None or any(value is one or value == one for one in harmless)
 
 
 _AT_LEAST = {

@@ -124,24 +124,80 @@ COMMON: dict[str, Any] = {
     "export_native_model_files": False,
 }
 
-# Keys whose wish needs nothing to be done here: they steer parts of Ray that do not exist (TensorFlow
-# sessions, execution plans, connectors' internals) or waits that never happen.
-IGNORED: dict[str, Any] = dict.fromkeys(
-    """simple_optimizer tf_session_args local_tf_session_args eager_tracing eager_max_retraces
-    enable_connectors enable_rl_module_and_learner enable_env_runner_and_connector_v2 _enable_learner_api
-    _enable_rl_module_api _disable_preprocessor_api _disable_action_flattening _disable_execution_plan_api
-    _fake_gpus auto_wrap_old_gym_envs memory memory_per_worker object_store_memory
-    object_store_memory_per_worker collect_metrics_timeout metrics_episode_collection_timeout_s
-    remote_env_batch_wait_ms synchronize_filters sampler_perf_stats_ema_coef sample_collector
-    create_local_env_runner validate_env_runners_after_construction worker_health_probe_timeout_s
-    worker_restore_timeout_s env_runner_health_probe_timeout_s env_runner_restore_timeout_s
-    evaluation_unhealthy_workers_timeout_s max_requests_in_flight_per_env_runner local_gpu_idx
-    torch_compile_learner torch_compile_worker torch_skip_nan_gradients policy_map_capacity
-    policy_map_cache policy_states_are_swappable replay_mode replay_sequence_length extra_python_environs_for_driver
-    extra_python_environs_for_worker log_gradients broadcast_env_runner_states merge_env_runner_states
-    use_worker_filter_stats episodes_to_numpy episode_lookback_horizon _use_trajectory_view_api shuffle_sequences
-    custom_resources_per_learner learner_config_dict""".split()
-)
+# Keys without effect, and the values that wish for nothing: None and these. Any other is told in a warning; why they
+# have no effect stands in docs/user/rllib.md.
+IGNORED: dict[str, tuple[Any, ...]] = {
+    # parts of Ray that do not exist here: TensorFlow's sessions, execution plans, connectors, two stacks
+    **dict.fromkeys(("simple_optimizer", "_fake_gpus", "fake_sampler"), (False, "auto")),
+    **dict.fromkeys(
+        ("eager_tracing", "enable_connectors", "_use_trajectory_view_api"), (True, False)
+    ),
+    **dict.fromkeys(("tf_session_args", "local_tf_session_args", "learner_config_dict"), ({},)),
+    "eager_max_retraces": (20,),
+    **dict.fromkeys(
+        (
+            "enable_rl_module_and_learner",
+            "enable_env_runner_and_connector_v2",
+            "_enable_learner_api",
+            "_enable_rl_module_api",
+            "_disable_execution_plan_api",
+            "auto_wrap_old_gym_envs",
+        ),
+        (True, False),
+    ),
+    **dict.fromkeys(("_disable_preprocessor_api", "_disable_action_flattening"), (False,)),
+    "sample_collector": (),
+    "action_mask_key": ("action_mask",),
+    "broadcast_env_runner_states": (True,),
+    "merge_env_runner_states": (True, "training_only"),
+    "episodes_to_numpy": (True,),
+    "episode_lookback_horizon": (1,),
+    "policy_map_capacity": (100,),
+    **dict.fromkeys(("policy_map_cache", "policy_states_are_swappable"), (False,)),
+    "replay_mode": ("independent",),
+    **dict.fromkeys(("replay_sequence_length", "torch_skip_nan_gradients"), (1, False)),
+    **dict.fromkeys(("torch_compile_learner", "torch_compile_worker"), (False,)),
+    **dict.fromkeys(
+        ("extra_python_environs_for_driver", "extra_python_environs_for_worker"), ({},)
+    ),
+    "log_gradients": (False, True),
+    **dict.fromkeys(("shuffle_sequences", "shuffle_batch_per_epoch"), (True,)),
+    "microbatch_size": (),
+    # learning is in the algorithm's process, with the threads of its CPUs
+    "num_learners": (0, 1),
+    "num_cpus_per_learner": (1, "auto"),
+    "custom_resources_per_learner": ({},),
+    "local_gpu_idx": (0,),
+    # batches travel in shared memory, and nobody waits by the clock
+    "compress_observations": (False,),
+    **dict.fromkeys(
+        (
+            "memory",
+            "memory_per_worker",
+            "object_store_memory",
+            "object_store_memory_per_worker",
+            "remote_env_batch_wait_ms",
+        ),
+        (0,),
+    ),
+    "synchronize_filters": (True,),
+    "use_worker_filter_stats": (True,),
+    "sampler_perf_stats_ema_coef": (),
+    "create_local_env_runner": (True,),
+    "validate_env_runners_after_construction": (True,),
+    "max_requests_in_flight_per_env_runner": (1, 2),
+    "collect_metrics_timeout": (180,),
+    "metrics_episode_collection_timeout_s": (60.0,),
+    **dict.fromkeys(
+        ("worker_health_probe_timeout_s", "env_runner_health_probe_timeout_s"), (30.0, 60)
+    ),
+    **dict.fromkeys(("worker_restore_timeout_s", "env_runner_restore_timeout_s"), (1800.0,)),
+    "evaluation_unhealthy_workers_timeout_s": (),
+    # pictures and videos of environments, and what Ray writes beside its results
+    **dict.fromkeys(("render_env", "monitor"), (False,)),
+    "logger_config": ({},),
+    "checkpoint_trainable_policies_only": (False,),
+}
 
 # The Ray 1.x spelling of what is above.
 CLASSIC_NAMES = {

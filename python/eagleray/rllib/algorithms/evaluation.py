@@ -131,6 +131,7 @@ class Evaluation:
             )
         config["in_evaluation"] = True
         config["num_env_runners"] = self._config["evaluation_num_env_runners"]
+        config["sample_timeout_s"] = config["evaluation_sample_timeout_s"]
         config["batch_mode"] = "complete_episodes"
         if config["evaluation_duration_unit"] == "timesteps":
             config["batch_mode"] = "truncate_episodes"

@@ -211,6 +211,7 @@ class MultiAgentSampler:
         horizon = self._config["horizon"]
         over = bool(terminateds.get("__all__", False))
         cut = bool(truncateds.get("__all__", False)) or bool(horizon and episode.length >= horizon)
+        obs = self._observed(episode, obs)
         for agent, reward in rewards.items():
             track = self._track(running, agent)
             track.reward += float(clipped(float(reward), self._worker.clip_rewards))
@@ -248,6 +249,8 @@ class MultiAgentSampler:
         row = self._filtered(track.policy_id, obs[agent]) if agent in obs else None
         terminated = bool(terminateds.get(agent, False)) or over
         truncated = (bool(truncateds.get(agent, False)) or cut) and not terminated
+        if self._config["no_done_at_end"]:
+            terminated, truncated = False, terminated or truncated
         if row is not None:
             running.episode.observed(agent, obs[agent], row, infos.get(agent, {}))
         track.complete(row, terminated, truncated)
@@ -279,12 +282,26 @@ class MultiAgentSampler:
         self._call("on_episode_created", running.episode, index)
         seed = self._worker.reset_seed(index, self._counts[index])
         obs, infos = self._vector.reset_at(index, seed=seed)
+        obs = self._observed(running.episode, obs)
         for agent, raw in obs.items():
             track = self._track(running, agent)
             running.seen[agent] = self._filtered(track.policy_id, raw)
             running.episode.observed(agent, raw, running.seen[agent], infos.get(agent, {}))
         self._call("on_episode_start", running.episode, index)
         return running
+
+    def _observed(self, episode: Episode, obs: Any) -> Any:
+        """What `observation_fn` makes of the agents' observations."""
+        function = self._config["observation_fn"]
+        if function is None:
+            return obs
+        return function(
+            agent_obs=obs,
+            worker=self._worker,
+            base_env=self._worker.base_env,
+            policies=self._worker.policy_map,
+            episode=episode,
+        )
 
     def _track(self, running: _Running, agent: Any) -> _Track:
         if agent not in running.tracks:

@@ -30,6 +30,8 @@ def make_policies(worker: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str
         observation_space, action_space = spaces[name]
         preprocessor = get_preprocessor_for_space(observation_space, config["model"])
         own = config if not spec.config else _overridden(config, spec.config)
+        more = config["algorithm_config_overrides_per_module"].get(name)
+        own = _overridden(own, more) if more else own
         seen = preprocessor.observation_space
         made = spec.policy_class or default_policy_class(own, seen, action_space)
         policy = made(seen, action_space, _of_process(own, worker.worker_index))

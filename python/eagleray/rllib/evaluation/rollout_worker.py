@@ -22,7 +22,7 @@ from ..utils.lazy import lazily
 from ..utils.metrics_logger import MetricsLogger
 from .collected import Collected, Perf, Request
 
-__all__ = ["RolloutWorker"]
+__all__ = ["RolloutWorker", "set_log_level"]
 
 logger = logging.getLogger("eagleray.rllib")
 
@@ -46,6 +46,7 @@ class RolloutWorker:
         self.recreated_worker = generation > 0
         self._generation = generation
         self.metrics = MetricsLogger()
+        set_log_level(config)
         self.callbacks = make_callbacks(config["callbacks"])
         self.env_indices = list(range(first_env, first_env + config["num_envs_per_env_runner"]))
         self.vector_env: Any = None
@@ -91,7 +92,8 @@ class RolloutWorker:
                 start = self.env_indices[0] * first.num_envs
                 self.env_indices = list(range(start, start + first.num_envs))
         else:
-            _check_env(first, self.config["env"])
+            if not self.config["disable_env_checking"]:
+                _check_env(first, self.config["env"])
             envs = [first, *(make(i) for i in range(1, len(self.env_indices)))]
             self.is_multi_agent = _is_multi_agent(first)
             if self.is_multi_agent:
@@ -103,7 +105,7 @@ class RolloutWorker:
 
     def _made_env(self, create: Any, index: int) -> Any:
         """The environment of this vector index, in a process of its own if the configuration says so."""
-        remote = bool(self.config["remote_worker_envs"])
+        remote = self.config.envs_in_processes
         context = self.env_context.copy_with_overrides(vector_index=index, remote=remote)
         if getattr(create, "vectorizes", False):
             if remote:
@@ -382,6 +384,13 @@ class RolloutWorker:
             close = getattr(env, "close", None)
             if callable(close):
                 close()
+
+
+def set_log_level(config: Any) -> None:
+    """`log_level`, where it is not Ray's default: of the library's messages in this process."""
+    level = str(config["log_level"]).upper()
+    if level not in ("WARN", "WARNING", "NONE"):
+        logger.setLevel(level)
 
 
 def _as_deepmind(env: Any, config: Any) -> Any:

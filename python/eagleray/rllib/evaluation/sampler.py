@@ -190,7 +190,7 @@ class SingleAgentSampler:
             raws, infos = list(result[0]), list(result[4])
             rewards[:], terminateds[:], truncateds[:] = result[1], result[2], result[3]
             return raws, rewards, terminateds, truncateds, infos
-        if self._config["remote_worker_envs"]:
+        if self._config.envs_in_processes:
             for i in active:
                 self._vector.begin(i, self._columns.one(actions, i))
         for i in active:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["MODEL_DEFAULTS", "UNAVAILABLE"]
+__all__ = ["MODEL_DEFAULTS", "MODEL_IGNORED", "UNAVAILABLE"]
 
 MODEL_DEFAULTS: dict[str, Any] = {
     # Fully connected nets: sizes of the hidden layers, and their activation (tanh, relu, swish, elu,
@@ -75,3 +75,13 @@ MODEL_DEFAULTS: dict[str, Any] = {
 
 # Keys that raise NotImplementedError when they are set.
 UNAVAILABLE = ("encoder_latent_dim",)
+
+# Keys without effect, and the values that wish for nothing.
+MODEL_IGNORED: dict[str, tuple[Any, ...]] = {
+    "_time_major": (False,),
+    "attention_memory_training": (50,),
+    "always_check_shapes": (False,),
+    "_disable_preprocessor_api": (False,),
+    "_disable_action_flattening": (False,),
+    "_use_default_native_models": (True, -1),
+}

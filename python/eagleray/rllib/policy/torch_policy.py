@@ -11,6 +11,7 @@ import torch
 
 from ..models.catalog import ModelCatalog
 from ..models.torch.torch_modelv2 import TorchModelV2
+from ..utils.exploration.exploration import make_exploration
 from ..utils.lazy import lazily
 from ..utils.schedules import schedule_of
 from .action_columns import ActionColumns
@@ -56,7 +57,7 @@ class TorchPolicy(Policy):
         self.coefficient: dict[str, Any] = {}
         self._refresh()
         self._updates = make_updates(self)
-        self._random = (config["exploration_config"] or {}).get("type") == "Random"
+        self.exploration = make_exploration(config, action_space, self.model)
         self._bounded = _finite(action_space)
 
     # What a subclass may change.
@@ -119,8 +120,9 @@ class TorchPolicy(Policy):
             self._act_from_now()
             outputs, states_out = self.model(inputs, given, lens)
             dist = self.dist_class(outputs, self.model)
-            actions = dist.sample() if explore else dist.deterministic_sample()
-            logp = dist.logp(actions)
+            actions, logp = self.exploration.get_exploration_action(
+                action_distribution=dist, timestep=self.global_timestep, explore=explore
+            )
             values = (
                 self.model.value_function()
                 if self.config.get("use_critic", True)
@@ -132,10 +134,6 @@ class TorchPolicy(Policy):
             SampleBatch.ACTION_LOGP: _numpy(logp),
             SampleBatch.VF_PREDS: _numpy(values).astype(np.float32),
         }
-        if self._random and explore:
-            leaves = [
-                np.stack([leaf.sample() for _ in range(rows)]) for leaf in self.columns.leaves
-            ]
         return self.columns.join(leaves), [_numpy(part) for part in states_out], extras
 
     def _act_from_now(self) -> None:

@@ -131,9 +131,11 @@ class RelativeMultiHeadAttention(nn.Module):
         content = (q + self._content_bias[:, None]) @ k.transpose(-1, -2)
         distance = _shifted((q + self._place_bias[:, None]) @ places.permute(1, 2, 0))
         scores = (content + distance) / math.sqrt(self._head)
-        later = torch.ones(steps, total, dtype=torch.bool, device=inputs.device)
-        later = later.triu(total - steps + 1)
-        shares = scores.masked_fill(later, float("-inf")).softmax(dim=-1)
+        everything = torch.ones(steps, total, dtype=torch.bool, device=inputs.device)
+        hidden = everything.triu(total - steps + 1)
+        if memory is not None:  # a step sees as much of what was as it would alone
+            hidden = hidden | everything.tril(-1)
+        shares = scores.masked_fill(hidden, float("-inf")).softmax(dim=-1)
         mixed = (shares @ v).transpose(1, 2).reshape(rows, steps, -1)
         return self._out(mixed)
 

@@ -8,7 +8,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from .misc import SlimFC, activation, conv_stack, default_filters, normc_initializer
+from .misc import (
+    SlimFC,
+    activation,
+    conv_stack,
+    default_filters,
+    initializer,
+    normc_initializer,
+)
 from .torch_modelv2 import TorchModelV2
 
 __all__ = ["FullyConnectedNetwork", "LSTMNetwork", "VisionNetwork"]
@@ -46,6 +53,8 @@ class _Net(TorchModelV2, nn.Module):
             self._free_std = bool(model_config.get("free_log_std"))
             outputs = num_outputs // 2 if self._free_std else num_outputs
             self._head = SlimFC(self.feature_size, outputs, normc_initializer(0.01))
+            gaussian = type(action_space).__name__ == "Box" and num_outputs % 2 == 0
+            self._log_std_limit = float(model_config["log_std_clip_param"]) if gaussian else None
             if self._free_std:
                 self._log_std = nn.Parameter(torch.zeros(num_outputs - outputs))
         self._value_trunk = None if self._shares else self._make_trunk()[0]
@@ -63,6 +72,10 @@ class _Net(TorchModelV2, nn.Module):
         outputs = self._features if self._head is None else self._head(self._features)
         if self._head is not None and self._free_std:
             outputs = torch.cat([outputs, self._log_std.expand(outputs.shape[0], -1)], dim=1)
+        if self._head is not None and self._log_std_limit is not None:
+            mean, log_std = outputs.chunk(2, dim=1)
+            limit = self._log_std_limit
+            outputs = torch.cat([mean, log_std.clamp(-limit, limit)], dim=1)
         return outputs, state
 
     def value_function(self) -> Any:
@@ -76,7 +89,7 @@ class FullyConnectedNetwork(_Net):
     def _make_trunk(self) -> tuple[Any, int]:
         config = self.model_config
         size = int(np.prod(self.obs_space.shape, dtype=int))
-        return _dense(size, [(config["fcnet_hiddens"], config["fcnet_activation"]), _post(config)])
+        return _dense(size, [_stage(config, "fcnet"), _stage(config, "post_fcnet")])
 
 
 class VisionNetwork(_Net):
@@ -86,7 +99,12 @@ class VisionNetwork(_Net):
         config = self.model_config
         filters = config.get("conv_filters") or default_filters(self.obs_space.shape)
         convolutions, size = conv_stack(self.obs_space.shape, filters, config["conv_activation"])
-        dense, size = _dense(size, [_post(config)])
+        if config["conv_kernel_initializer"] or config["conv_bias_initializer"]:
+            for part in convolutions.modules():
+                if isinstance(part, nn.Conv2d):
+                    _initialise(config, part.weight, "conv_kernel_initializer")
+                    _initialise(config, part.bias, "conv_bias_initializer")
+        dense, size = _dense(size, [_stage(config, "post_fcnet")])
         return nn.Sequential(convolutions, dense), size
 
     def _prepare(self, input_dict: Any) -> Any:
@@ -120,6 +138,9 @@ class LSTMNetwork(TorchModelV2, nn.Module):
         features = getattr(inner, "feature_size", None) or inner.num_outputs
         extra = (previous_size if self._takes_action else 0) + (1 if self._takes_reward else 0)
         self._lstm = nn.LSTM(features + extra, self._cell, batch_first=True)
+        for name, parameter in self._lstm.named_parameters():
+            kind = "weights" if name.startswith("weight") else "bias"
+            _initialise(model_config, parameter, f"lstm_{kind}_initializer")
         self._head = SlimFC(self._cell, num_outputs, normc_initializer(0.01))
         self._value = SlimFC(self._cell, 1, normc_initializer(0.01))
         self._out: Any = None
@@ -147,14 +168,26 @@ class LSTMNetwork(TorchModelV2, nn.Module):
         return self._value(self._out).squeeze(1)
 
 
-def _post(config: Any) -> tuple[Any, Any]:
-    return config.get("post_fcnet_hiddens") or [], config.get("post_fcnet_activation")
+def _initialise(config: Any, parameter: Any, key: str) -> None:
+    """Fills a parameter as config[key] and config[key + "_config"] say, if they do."""
+    made = initializer(config.get(key))
+    if made is not None:
+        with torch.no_grad():
+            made(parameter, **(config.get(f"{key}_config") or {}))
+
+
+def _stage(config: Any, name: str) -> tuple[Any, Any, Any, str]:
+    """Sizes and activation of `NAME_hiddens`, and where its initialisers stand."""
+    return config.get(f"{name}_hiddens") or [], config.get(f"{name}_activation"), config, name
 
 
 def _dense(size: int, stages: Any) -> tuple[Any, int]:
     layers: list[Any] = []
-    for hiddens, name in stages:
+    for hiddens, activation_name, config, name in stages:
         for hidden in hiddens:
-            layers.append(SlimFC(size, int(hidden), activation_fn=activation(name)))
+            layer = SlimFC(size, int(hidden), activation_fn=activation(activation_name))
+            _initialise(config, layer.linear.weight, f"{name}_weights_initializer")
+            _initialise(config, layer.linear.bias, f"{name}_bias_initializer")
+            layers.append(layer)
             size = int(hidden)
     return nn.Sequential(*layers), size

@@ -89,6 +89,11 @@ class SlimFC(nn.Module):
         made = activation(activation_fn)
         self._model = nn.Sequential(linear, made()) if made else nn.Sequential(linear)
 
+    @property
+    def linear(self) -> Any:
+        """The layer without its activation."""
+        return self._model[0]
+
     def forward(self, x: Any) -> Any:
         return self._model(x)
 
