@@ -100,8 +100,13 @@ def test_trials_stop_when_they_are_told(stop, count):
 def test_a_metric_that_results_lack_is_an_error_that_names_those_there_are():
     with pytest.raises(ValueError, match=r"'score'.*loss"):
         tune.run(train, config={"x": 1}, metric="score", mode="max", verbose=0)
-    with pytest.raises(ValueError, match=r"'score'.*count"):
-        tune.run(Counter, stop={"score": 1}, verbose=0)
+
+
+def test_a_stop_that_asks_for_what_results_lack_is_said_once(caplog):
+    analysis = tune.run(Counter, stop={"score": 1}, verbose=0)
+    assert analysis.trials[0].last_result["count"] == 3
+    assert caplog.text.count("stop asks for 'score'") == 1
+    assert "count" in caplog.text
 
 
 def test_a_failed_trial_is_raised_or_in_the_analysis(results):
@@ -356,6 +361,7 @@ def test_objects_are_given_to_all_trials_once():
         ({"resume": True, "name": "none such"}, ValueError, "no experiment to resume"),
         ({"keep_checkpoints_num": 0}, ValueError, "at least one checkpoint"),
         ({"callbacks": [3]}, ValueError, "callbacks must be"),
+        ({"max_concurrent_trials": -1}, ValueError, "max_concurrent_trials must be positive"),
     ],
 )
 def test_what_cannot_be_is_refused(arguments, error, text):

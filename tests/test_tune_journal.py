@@ -113,7 +113,7 @@ def test_a_full_disk_is_said_and_nothing_is_missing_behind_it(
         journal.full = step in (1, 2)
         trial.reported += 1
         trial.update_last_result({"step": step})
-        state.result(trial)
+        state.result(trial, trial.last_result)
         state.after_commit(lambda step=step: removed.append(step))
         state.commit()
         writer.flush()
@@ -124,7 +124,7 @@ def test_a_full_disk_is_said_and_nothing_is_missing_behind_it(
     journal.full = True
     trial.reported += 1
     trial.update_last_result({"step": 4})
-    state.result(trial)
+    state.result(trial, trial.last_result)
     assert [row["step"] for row in state.rewind(trial, 3)] == [0, 1, 2]
     assert trial.reported == 3
     journal.full = False

@@ -5,6 +5,7 @@ import math
 import pickle
 import random
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -546,3 +547,130 @@ def test_a_failure_after_a_take_over_goes_on_from_there(cluster, tmp_path):
     jump = scores.index(61)
     assert scores[:jump] == [min(number, 40) for number in range(1, jump + 1)]
     assert scores[jump:] == list(range(61, 71))
+
+
+class ManyTrials:
+    """A controller of many trials, as cheap as ours, that runs a few of them."""
+
+    def __init__(self, scheduler, count, slots):
+        self.scheduler, self.slots, self.running, self.paused = scheduler, slots, {}, {}
+        self.search_alg = None
+        self.trials = [FakeTrial(number, {"lr": 0.5}) for number in range(count)]
+        self.waiting = {trial.trial_id: trial for trial in self.trials}
+        for trial in self.trials:
+            scheduler.on_trial_add(self, trial)
+
+    def is_waiting(self, trial):
+        return trial.trial_id in self.waiting
+
+    def runs_anything(self):
+        return bool(self.running)
+
+    def pending_trials(self):
+        return (one for one in self.waiting.values() if one.trial_id not in self.paused)
+
+    def paused_trials(self):
+        return self.paused.values()
+
+    def has_resources_for_trial(self, trial):
+        return len(self.running) < self.slots
+
+    def is_saving(self, trial):
+        return False
+
+    def get_trial(self, trial_id):
+        return None
+
+    def save_trial(self, trial):
+        pass
+
+    def pause_trial(self, trial, should_checkpoint=True):
+        self.leave(trial, trial.PAUSED)
+
+    def stop_trial(self, trial):
+        self.scheduler.on_trial_remove(self, trial)
+        self.leave(trial, trial.TERMINATED)
+
+    def leave(self, trial, status):
+        self.running.pop(trial.trial_id, None)
+        self.waiting.pop(trial.trial_id, None)
+        trial.status = status
+        self.paused.pop(trial.trial_id, None)
+        if status == trial.PAUSED:
+            self.waiting[trial.trial_id] = self.paused[trial.trial_id] = trial
+
+    def run(self, results):
+        """So many results, each with the choice of who runs behind it."""
+        for number in range(results):
+            while (chosen := self.scheduler.choose_trial_to_run(self)) is not None:
+                del self.waiting[chosen.trial_id]
+                self.paused.pop(chosen.trial_id, None)
+                self.running[chosen.trial_id] = chosen
+                chosen.status = chosen.RUNNING
+            trial = list(self.running.values())[number % len(self.running)]
+            trial.time += 1
+            result = {
+                "time_total_s": trial.time,
+                "training_iteration": trial.time,
+                "score": trial.number % 7 + trial.time,
+            }
+            trial.last_result = result
+            decision = self.scheduler.on_trial_result(self, trial, result)
+            if decision in ("PAUSE", "STOP"):
+                self.leave(trial, trial.PAUSED if decision == "PAUSE" else trial.TERMINATED)
+
+
+def calls_of(what):
+    """How many functions are called, of Python's and of C's."""
+    calls = 0
+
+    def count(frame, event, argument):
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        what()
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("FIFOScheduler", {}),
+        ("AsyncHyperBandScheduler", MAX),
+        ("HyperBandScheduler", {**MAX, "max_t": 27}),
+        ("HyperBandForBOHB", {**MAX, "max_t": 27}),
+        ("MedianStoppingRule", {**MAX, "grace_period": 2}),
+        ("PopulationBasedTraining", {**MAX, **PBT}),
+        ("PopulationBasedTraining", {**MAX, **PBT, "synch": True}),
+    ],
+)
+def test_a_result_costs_the_same_however_many_wait(kind, options):
+    calls = []
+    for count in (600, 10_000):
+        controller = ManyTrials(getattr(schedulers, kind)(**options), count, slots=4)
+        calls.append(calls_of(lambda controller=controller: controller.run(500)))
+    assert calls[1] <= 1.2 * calls[0]
+
+
+def test_brackets_do_not_wait_for_what_has_ended_behind_their_state():
+    before = schedulers.HyperBandScheduler(**MAX, max_t=9)
+    controller = ManyTrials(before, 5, slots=5)
+    controller.run(1)
+    state = pickle.loads(pickle.dumps(before.get_state()))
+    after = schedulers.HyperBandScheduler(**MAX, max_t=9)
+    after.set_state(state)
+    again = ManyTrials(schedulers.FIFOScheduler(), 5, slots=5)
+    again.scheduler = after
+    ended = again.trials[0]
+    for trial in again.trials[1:]:
+        after.on_trial_add(again, trial)
+    again.leave(ended, ended.TERMINATED)
+    after.on_trial_gone(again, ended)
+    for _ in range(200):
+        if again.waiting or again.running:
+            again.run(1)
+    assert {trial.status for trial in again.trials} == {"TERMINATED"}

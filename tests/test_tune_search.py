@@ -354,6 +354,48 @@ def test_a_repeated_config_has_the_mean_of_its_trials():
     assert repeats.suggest("e") == {"x": 2, TRIAL_INDEX: 1}
 
 
+def test_a_restored_searcher_hears_of_what_has_ended_behind_its_state():
+    from eagleray.tune.execution.trial_source import TrialSource
+
+    class Remembers(Counts):
+        points = ()
+
+        def add_evaluated_point(self, parameters, value, error=False):
+            self.points = (*self.points, (parameters["x"], value, error))
+
+    def source(searcher):
+        return TrialSource(
+            ConcurrencyLimiter(searcher, 2),
+            trainable=tune.Trainable,
+            trainable_name="train",
+            experiment_path="/none",
+            config={},
+            samples=9,
+        )
+
+    old = source(Counts())
+    trials = [old.next(), old.next()]
+    state = pickle.loads(pickle.dumps({**old.get_state(), "searcher": None}))
+    limited = old.get_state()["searcher"]
+    old.complete(trials[0], {"loss": 1})
+    trials += [old.next()]
+    old.complete(trials[1], {"loss": 2})
+    trials += [old.next()]
+    for trial, value in zip(trials, (1, 2, 3), strict=False):
+        trial.last_result, trial.status = {"loss": value}, "TERMINATED"
+
+    new = source(Remembers())
+    new.set_state({**state, "searcher": {**limited, "live": set(state["live"])}})
+    new.searcher.searcher.told, new.searcher.searcher.points = [], ()
+    new.catch_up(trials, known=2)
+    inner = new.searcher.searcher
+    assert inner.told == [(trials[0].trial_id, 1, False), (trials[1].trial_id, 2, False)]
+    assert inner.points == ((3, 3, False),)
+    assert not new.searcher.live_trials, "their places are free"
+    new.complete(trials[3], {"loss": 4})
+    assert inner.points == ((3, 3, False), (4, 4, False))
+
+
 @pytest.fixture(scope="module")
 def cluster():
     ray.init(num_cpus=4)

@@ -1,6 +1,7 @@
 """tune.Trainable by hand, functions as trainables, the registry: what stands below the trials."""
 
 import json
+from pathlib import Path
 
 import pytest
 from _support import ray
@@ -10,6 +11,13 @@ from eagleray.tune.registry import ENV_CREATOR, _global_registry
 from eagleray.tune.trainable import wrap_function
 
 pytestmark = pytest.mark.only_eagleray
+
+
+@pytest.fixture
+def cluster():
+    ray.init(num_cpus=2)
+    yield
+    ray.shutdown()
 
 
 class Counter(tune.Trainable):
@@ -147,3 +155,39 @@ def test_registered_names_reach_the_processes_of_the_job():
 def test_what_is_no_trainable_is_refused(wrong):
     with pytest.raises(TypeError):
         tune.register_trainable("wrong", wrong)
+
+
+class Exports(tune.Trainable):
+    def step(self):
+        return {"a": 1, "done": True}
+
+    def _export_model(self, export_formats, export_dir):
+        if self.config.get("fails"):
+            raise OSError("cannot export")
+        for kind in export_formats:
+            Path(export_dir, f"exported.{kind}").touch()
+        return {kind: export_dir for kind in export_formats}
+
+
+def test_trials_that_end_export_their_models(cluster, tmp_path):
+    options = {
+        "export_formats": ["ONNX", "checkpoint "],
+        "storage_path": str(tmp_path),
+        "verbose": 0,
+    }
+    analysis = tune.run(
+        Exports,
+        config={"fails": tune.grid_search([False, True])},
+        raise_on_failed_trial=False,
+        **options,
+    )
+    good, bad = analysis.trials
+    assert (good.status, bad.status) == ("TERMINATED", "ERROR")
+    assert "cannot export" in bad.error_message
+    made = {path.name for path in Path(good.local_path).glob("exported.*")}
+    assert made == {"exported.onnx", "exported.checkpoint"}
+    tune.run(lambda config: {"a": 1}, **options)  # functions have nothing to export, as in Ray
+    with pytest.raises(
+        tune.TuneError, match="no format 'pickle', only checkpoint, model, onnx, h5"
+    ):
+        tune.run(Exports, export_formats=["pickle"], verbose=0)

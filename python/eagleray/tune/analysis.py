@@ -179,7 +179,7 @@ class ExperimentAnalysis:
         return frame.set_index("trial_id") if rows else frame
 
     def dataframe(self, metric: str | None = None, mode: str | None = None) -> Any:
-        """A pandas data frame with a row per trial: its last result, or the one where the metric was best; the config
+        """A pandas data frame with a row per trial that has reported: its last result, or the one where the metric was best; the config
         in columns `config/...`, its directory in `logdir`."""
         rows = []
         for trial in self.trials:
@@ -188,7 +188,8 @@ class ExperimentAnalysis:
                 result = self._best_row(trial, metric, self._mode(mode)) or {}
             row = flatten({key: value for key, value in result.items() if key != "config"})
             row.update(flatten({"config": trial.config}))
-            rows.append({**row, "logdir": trial.local_path})
+            if result:
+                rows.append({**row, "logdir": trial.local_path})
         return _pandas().DataFrame(rows)
 
     def _best_row(self, trial: Trial, metric: str, mode: str) -> dict[str, Any] | None:
@@ -210,8 +211,9 @@ class ExperimentAnalysis:
         return {trial.local_path: self.dataframe_of(trial) for trial in self.trials}
 
     def dataframe_of(self, trial: Trial) -> Any:
-        """All results of one trial as a pandas data frame."""
-        return _pandas().DataFrame([flatten(row) for row in self.results_of(trial)])
+        """All results of one trial as a pandas data frame, with its config in columns `config/...`."""
+        config = flatten({"config": trial.config})
+        return _pandas().DataFrame([{**flatten(row), **config} for row in self.results_of(trial)])
 
     def fetch_trial_dataframes(self) -> dict[str, Any]:
         return self.trial_dataframes

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import enum
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 
 @dataclass
@@ -95,10 +96,32 @@ class TuneConfig:
     chdir_to_trial_dir: bool | None = None
 
 
+class ResumeType(str, enum.Enum):
+    """RESUME: from the last checkpoint. RESTART: from the beginning. SKIP: not at all."""
+
+    RESUME = "resume"
+    RESTART = "restart"
+    SKIP = "skip"
+
+
 @dataclass
 class ResumeConfig:
-    """What becomes of trials of an experiment that goes on: "RESUME", "RESTART" or "SKIP" for each kind."""
+    """What becomes of the trials of an experiment that goes on, for those that have ended, those that have not, and
+    those that have failed: a ResumeType, or its name. Those that are skipped count as ended, failed ones as failed.
+    ValueError: another name."""
 
-    finished: str = "SKIP"
-    unfinished: str = "RESUME"
-    errored: str = "SKIP"
+    ResumeType: ClassVar[type[ResumeType]] = ResumeType
+
+    finished: Any = ResumeType.SKIP
+    unfinished: Any = ResumeType.RESUME
+    errored: Any = ResumeType.SKIP
+
+    def __post_init__(self) -> None:
+        for name in ("finished", "unfinished", "errored"):
+            value = getattr(self, name)
+            try:
+                setattr(self, name, ResumeType(str(getattr(value, "value", value)).lower()))
+            except ValueError:
+                raise ValueError(
+                    f"ResumeConfig({name}=...) must be 'resume', 'restart' or 'skip', not {value!r}"
+                ) from None

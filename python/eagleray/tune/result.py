@@ -32,6 +32,7 @@ PROGRESS_FILE = "progress.csv"
 PARAMS_FILE = "params.json"
 PARAMS_PICKLE_FILE = "params.pkl"
 ERROR_FILE = "error.txt"
+ERROR_PICKLE_FILE = "error.pkl"
 JOURNAL_FILE = "experiment.sqlite"
 
 # What the trainable adds by itself; the rest of a result is the user's.

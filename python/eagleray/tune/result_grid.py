@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from .analysis import ExperimentAnalysis
 from .checkpoint import Checkpoint
-from .error import TrialFailedError
 from .experiment.trial import Trial
+from .result import AUTO_FIELDS
 
 
-@dataclass
+@dataclass(repr=False)
 class Result:
     """What one trial has come to.
 
@@ -37,6 +38,33 @@ class Result:
     def log_dir(self) -> str | None:
         return self.path
 
+    @classmethod
+    def from_path(cls, path: str | os.PathLike[str], storage_filesystem: Any = None) -> Result:
+        """The result of the trial in this directory, as its experiment's journal has it. ValueError: it is no trial's."""
+        directory = Path(os.fspath(path)).expanduser().absolute()
+        if is_experiment(directory.parent):
+            analysis = ExperimentAnalysis(directory.parent)
+            for trial in analysis.trials:
+                if trial.local_path == str(directory):
+                    return _result_of(analysis, trial)
+        raise ValueError(f"{directory} is not the directory of a trial")
+
+    def __repr__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> list[str]:
+        metrics = self.metrics or {}
+        own = {key: metrics[key] for key in metrics if key not in AUTO_FIELDS}
+        error = [f"  error={type(self.error).__name__!r},"] if self.error is not None else []
+        return [
+            "Result(",
+            *error,
+            f"  metrics={own},",
+            f"  path={self.path!r},",
+            f"  checkpoint={self.checkpoint}",
+            ")",
+        ]
+
     def get_best_checkpoint(self, metric: str, mode: str) -> Checkpoint | None:
         """Of the checkpoints that are kept, the one with the best value of a metric. ValueError: none has it."""
         pairs = [
@@ -55,18 +83,7 @@ class ResultGrid:
         self._results = [self._result(trial) for trial in analysis.trials]
 
     def _result(self, trial: Trial) -> Result:
-        error = trial.error
-        if error is None and trial.error_message:
-            error = TrialFailedError(trial.error_message)
-        return _LazyResult(
-            self._analysis,
-            trial,
-            metrics={**trial.last_result, "config": trial.config},
-            checkpoint=trial.checkpoint,
-            error=error,
-            path=trial.local_path,
-            best_checkpoints=[(one.checkpoint, one.metrics) for one in trial.checkpoints.kept],
-        )
+        return _result_of(self._analysis, trial)
 
     def get_best_result(
         self,
@@ -117,7 +134,10 @@ class ResultGrid:
         return iter(self._results)
 
     def __repr__(self) -> str:
-        return f"ResultGrid<{self._results!r}>"
+        inner = ",\n".join(
+            f"  {line}" for one in self._results for line in ["\n  ".join(one._lines())]
+        )
+        return f"ResultGrid<[\n{inner}\n]>"
 
 
 class _LazyResult(Result):
@@ -136,6 +156,21 @@ class _LazyResult(Result):
     def metrics_dataframe(self, value: Any) -> None:
         if value is not None:
             raise AttributeError("metrics_dataframe is made from the journal")
+
+
+_LazyResult.__name__ = _LazyResult.__qualname__ = "Result"
+
+
+def _result_of(analysis: ExperimentAnalysis, trial: Trial) -> Result:
+    return _LazyResult(
+        analysis,
+        trial,
+        metrics={**trial.last_result, "config": trial.config},
+        checkpoint=trial.checkpoint,
+        error=trial.get_error(),
+        path=trial.local_path,
+        best_checkpoints=[(one.checkpoint, one.metrics) for one in trial.checkpoints.best_kept],
+    )
 
 
 def is_experiment(path: str | os.PathLike[str]) -> bool:

@@ -79,7 +79,10 @@ def run(
     ends the experiment; "raise": it is raised.
     restore: the path of a checkpoint that each trial starts from.
     resume: True: the experiment of this name goes on; "AUTO": if there is one; "ERRORED_ONLY": only trials that
-    failed; "AUTO+ERRORED", "AUTO+RESTART_ERRORED": these too.
+    failed; "AUTO+ERRORED", "AUTO+RESTART_ERRORED": these too. resume_config: a ResumeConfig, which says it for each
+    kind of trial.
+    export_formats: "checkpoint", "model", "onnx", "h5": a trial that has ended is asked for these by its
+    export_model(), which writes into its directory; it fails where that does.
     reuse_actors: one process runs one trial after another; None: for functions.
     raise_on_failed_trial: TuneError at the end when trials have failed; False: the analysis has them.
     callbacks: instances of tune.Callback; loggers of JSON, CSV and (with tensorboardX) TensorBoard are added.
@@ -93,7 +96,6 @@ def run(
         sync_config=sync_config,
         server_port=server_port,
         trial_executor=trial_executor,
-        resume_config=resume_config,
         _remote=_remote,
     )
     if hasattr(run_or_experiment, "spec"):  # an Experiment object
@@ -136,6 +138,7 @@ def run(
         trial_name_creator=trial_name_creator,
         trial_dirname_creator=trial_dirname_creator,
         export_formats=export_formats,
+        resume_config=resume_config,
         **checkpoints,
     )
     analysis = run_experiment(experiment)

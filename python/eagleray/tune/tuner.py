@@ -9,7 +9,7 @@ from typing import Any
 
 from eagleray import cloudpickle
 
-from .config import CheckpointConfig, FailureConfig, RunConfig, TuneConfig
+from .config import CheckpointConfig, FailureConfig, ResumeConfig, RunConfig, TuneConfig
 from .execution.journal import Journal
 from .execution.run import Experiment, run_experiment
 from .result_grid import ResultGrid, is_experiment
@@ -47,7 +47,7 @@ class Tuner:
         self._tune = tune_config or TuneConfig()
         self._run = run_config or RunConfig()
         self._resume: Any = None
-        self._run_unfinished = True
+        self._resume_config: ResumeConfig | None = None
         self._analysis: Any = None
 
     def fit(self) -> ResultGrid:
@@ -103,7 +103,7 @@ class Tuner:
             trial_name_creator=tune.trial_name_creator,
             trial_dirname_creator=tune.trial_dirname_creator,
             to_restore=to_restore,
-            run_unfinished=self._run_unfinished,
+            resume_config=self._resume_config,
         )
 
     @classmethod
@@ -121,7 +121,7 @@ class Tuner:
         """The Tuner of an experiment that was interrupted; `fit()` goes on with it.
 
         path: its directory. trainable: the same as before. resume_errored: trials that have failed go on from their
-        checkpoints, too; restart_errored: from the start. param_space: only to bring objects in it up to date.
+        checkpoints, too; restart_errored: from the start; _resume_config: says it for each kind of trial. param_space: only to bring objects in it up to date.
         ValueError: there is no experiment.
         """
         directory = Path(os.fspath(path)).expanduser().absolute()
@@ -140,11 +140,11 @@ class Tuner:
             trainable, param_space=space, tune_config=state["tune"], run_config=state["run"]
         )
         tuner._run.name, tuner._run.storage_path = directory.name, str(directory.parent)
-        tuner._resume, tuner._run_unfinished = "AUTO", resume_unfinished
-        if resume_errored:
-            tuner._resume = "AUTO+ERRORED"
-        if restart_errored:
-            tuner._resume = "AUTO+RESTART_ERRORED"
+        errored = "resume" if resume_errored else "restart" if restart_errored else "skip"
+        tuner._resume = "AUTO"
+        tuner._resume_config = _resume_config or ResumeConfig(
+            unfinished="resume" if resume_unfinished else "skip", errored=errored
+        )
         return tuner
 
     @classmethod

@@ -12,6 +12,7 @@ import logging
 import os
 import time
 import traceback
+from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
@@ -55,7 +56,9 @@ class TuneController:
         checkpoint_at_end: bool = False,
         max_concurrent: int = 0,
         metric: str | None = None,
+        export_formats: list[str] | None = None,
     ) -> None:
+        self._export_formats = export_formats
         self._source, self._scheduler, self._stopper = source, scheduler, stopper
         self._actors, self._state, self._callbacks, self.resources = (
             actors,
@@ -67,12 +70,14 @@ class TuneController:
         self._checkpoint_at_end, self._max_concurrent = checkpoint_at_end, max_concurrent
         self._metric = metric
         self._trials: list[Trial] = []
+        self._by_id: dict[str, Trial] = {}
         self._pending: dict[str, Trial] = {}  # in order of their creation
         self._paused: dict[str, Trial] = {}
         self._live: dict[str, Trial] = {}  # has a process, or has asked for one
         self._saving: dict[str, str] = {}  # after the checkpoint: "stop", "pause" or "go on"
         self._lent = LentCheckpoints()
         self._restored: set[str] = set()  # of an earlier life, not started in this one
+        self._events: deque[Event] = deque()  # that processes have said, not handled yet
         self._starting: set[str] = set()  # those whose processes have not answered
         self._asked_at: dict[str, float] = {}  # when processes were asked for that have not come
         self._stopping = self._interrupted = False
@@ -90,7 +95,14 @@ class TuneController:
         return [*self._live.values(), *self._pending.values(), *self._paused.values()]
 
     def get_trial(self, trial_id: str) -> Trial | None:
-        return next((trial for trial in self._trials if trial.trial_id == trial_id), None)
+        return self._by_id.get(trial_id)
+
+    def is_waiting(self, trial: Trial) -> bool:
+        """Whether it may be started: a scheduler may ask this of single trials, where there are many."""
+        return trial.trial_id in self._pending or trial.trial_id in self._paused
+
+    def runs_anything(self) -> bool:
+        return bool(self._live)
 
     def pending_trials(self) -> Iterable[Trial]:
         return self._pending.values()
@@ -111,10 +123,14 @@ class TuneController:
     def total_samples(self) -> int | None:
         return self._source.total
 
-    def adopt(self, trials: Iterable[Trial]) -> None:
-        """Takes the trials of an earlier life of the experiment."""
+    def adopt(
+        self, trials: Iterable[Trial], changed: Iterable[Trial], given_up: list[Checkpoint]
+    ) -> None:
+        """Takes the trials of an earlier life of the experiment. changed: those that are not as they were kept;
+        given_up: checkpoints that their own trials do not need any more."""
         for trial in trials:
             self._trials.append(trial)
+            self._by_id[trial.trial_id] = trial
             if not trial.is_finished():
                 self._pending[trial.trial_id] = trial
                 self._restored.add(trial.trial_id)
@@ -123,6 +139,13 @@ class TuneController:
                     if one is not None:
                         self._lent.lend(one, trial.trial_id)
                 self._scheduler.on_trial_add(self, trial)
+        for trial in self._trials:
+            if trial.is_finished():
+                self._scheduler.on_trial_gone(self, trial)
+        for trial in changed:
+            self._state.changed(trial)
+        going = self._lent.removable(given_up)
+        self._state.after_commit(lambda: remove_files(going))
 
     # The loop.
 
@@ -141,8 +164,10 @@ class TuneController:
         if not self._stopping:
             self._make_and_start()
         waited = False
-        for event in self._actors.wait(seconds if self._live else 0.0):
+        self._events.extend(self._actors.wait(seconds if self._live else 0.0))
+        while self._events:  # what an exception of a callback leaves is not lost
             waited = True
+            event = self._events.popleft()
             if event.trial.trial_id in self._live:
                 self._handle(event)
         if not waited and not self._live and not self._stopping:
@@ -199,6 +224,7 @@ class TuneController:
 
     def _add(self, trial: Trial) -> None:
         self._trials.append(trial)
+        self._by_id[trial.trial_id] = trial
         self._pending[trial.trial_id] = trial
         self._state.changed(trial)
         self._scheduler.on_trial_add(self, trial)
@@ -246,6 +272,8 @@ class TuneController:
             self._result(trial, result, Checkpoint(path) if path else None)
         elif event.kind == "saved":
             self._saved(trial, Checkpoint(event.value) if event.value else None)
+        elif event.kind == "exported":
+            self._end(trial)
         else:
             assert event.error is not None
             self._failed(trial, event.error)
@@ -277,24 +305,24 @@ class TuneController:
         decision = self._decide(trial, result)
         if decision == TrialScheduler.STOP:
             result[DONE] = True
-        trial.reported += not duplicate
         if duplicate:
             trial.last_result = result
+            self._state.result(trial, result)
         else:
-            trial.update_last_result(result)
-        try:
-            if not duplicate:
-                self._tell_result(trial, result)
-        finally:
-            self._state.result(trial)
+            self._take_result(trial, result)
         if checkpoint is not None:
             self._keep_checkpoint(trial, checkpoint)
         self._act(trial, decision, checkpoint is not None)
 
-    def _tell_result(self, trial: Trial, result: dict[str, Any]) -> None:
-        self._callbacks.call(
-            "on_trial_result", iteration=self.turn, trials=self._trials, trial=trial, result=result
-        )
+    def _take_result(self, trial: Trial, result: dict[str, Any]) -> None:
+        """As in Ray, callbacks see the result before `trial.last_result` is it."""
+        trial.reported += 1
+        arguments: dict[str, Any] = {"iteration": self.turn, "trials": self._trials, "trial": trial}
+        try:
+            self._callbacks.call("on_trial_result", **arguments, result=result)
+        finally:
+            trial.update_last_result(result)
+            self._state.result(trial, result)
 
     def _check_metric(self, trial: Trial, result: dict[str, Any]) -> None:
         """A metric that results lack is a mistake in the program: nothing would ever be optimised."""
@@ -350,11 +378,16 @@ class TuneController:
         if what == "pause":
             self._leave(trial, Trial.PAUSED)
             self._paused[trial.trial_id] = trial
+        elif self._export_formats and trial.trial_id in self._live:
+            self._actors.export(trial, self._export_formats)
         else:
-            self._leave(trial, Trial.TERMINATED)
-            self._callbacks.call(
-                "on_trial_complete", iteration=self.turn, trials=self._trials, trial=trial
-            )
+            self._end(trial)
+
+    def _end(self, trial: Trial) -> None:
+        self._leave(trial, Trial.TERMINATED)
+        self._callbacks.call(
+            "on_trial_complete", iteration=self.turn, trials=self._trials, trial=trial
+        )
 
     def _keep_checkpoint(self, trial: Trial, checkpoint: Checkpoint) -> None:
         going = self._lent.removable(
@@ -364,8 +397,8 @@ class TuneController:
         self._state.changed(trial)
         self._state.after_commit(lambda: remove_files(going))
         arguments: dict[str, Any] = {"iteration": self.turn, "trials": self._trials, "trial": trial}
-        self._callbacks.call("on_trial_save", **arguments)
         self._callbacks.call("on_checkpoint", **arguments, checkpoint=checkpoint)
+        self._callbacks.call("on_trial_save", **arguments)
 
     def _leave(self, trial: Trial, status: str, failed: bool = False) -> None:
         """Ends the process of a trial and gives its resources back."""
@@ -479,10 +512,7 @@ class TuneController:
         self._source.complete(trial, trial.last_result)
         self._pending.pop(trial.trial_id, None)
         self._paused.pop(trial.trial_id, None)
-        self._leave(trial, Trial.TERMINATED)
-        self._callbacks.call(
-            "on_trial_complete", iteration=self.turn, trials=self._trials, trial=trial
-        )
+        self._end(trial)
 
     def stop_all(self, why: str) -> None:
         """Ends all that runs, and starts nothing more."""
@@ -496,31 +526,35 @@ class TuneController:
     def interrupt(self, seconds: float) -> None:
         """Ctrl-C: what can save itself does, within the time; all trials stay as they are, to be resumed."""
         self._stopping = self._interrupted = True
+        for event in self._events:
+            if event.kind == "started":
+                event.trial.status = Trial.RUNNING
+            self._late(event)
         saving = [trial for trial in self._live.values() if trial.status == Trial.RUNNING]
         for trial in saving:
             self._save_then(trial, "pause", False)
         until = time.monotonic() + seconds
         while any(trial.trial_id in self._saving for trial in saving) and time.monotonic() < until:
             for event in self._actors.wait(until - time.monotonic()):
-                if event.trial.trial_id not in self._live:
-                    continue
-                if event.kind == "result":  # it was on its way: taken, but nothing more is asked
-                    result, path = event.value
-                    self._late_result(event.trial, result, path)
-                elif event.kind in ("saved", "failed"):
-                    self._handle(event)
+                self._late(event)
         for trial in list(self._live.values()):
             self._leave(trial, Trial.PAUSED, failed=True)
             self._paused[trial.trial_id] = trial
+
+    def _late(self, event: Event) -> None:
+        """It was on its way: taken, but nothing more is asked."""
+        if event.trial.trial_id not in self._live:
+            return
+        if event.kind == "result":
+            self._late_result(event.trial, *event.value)
+        elif event.kind in ("saved", "failed"):
+            self._handle(event)
 
     def _late_result(self, trial: Trial, result: dict[str, Any], path: str | None) -> None:
         if result.pop("__duplicate__", False):
             return
         result["config"], result["experiment_tag"] = trial.config, trial.experiment_tag
-        trial.reported += 1
-        trial.update_last_result(result)
-        self._tell_result(trial, result)
-        self._state.result(trial)
+        self._take_result(trial, result)
         if path:
             self._keep_checkpoint(trial, Checkpoint(path))
 

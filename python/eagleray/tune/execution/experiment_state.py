@@ -8,6 +8,7 @@ happened after the last one is in the trials' rows.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -24,7 +25,7 @@ from eagleray import cloudpickle
 from ..checkpoint import Checkpoint
 from ..experiment.checkpoints import Kept
 from ..experiment.trial import Trial
-from ..result import ERROR_FILE
+from ..result import ERROR_FILE, ERROR_PICKLE_FILE
 from ..utils import pickles
 from ..utils.writer import Writer
 from . import journal as writes
@@ -117,9 +118,10 @@ class ExperimentState:
         """The trial's row is written with the next commit."""
         self._changed[trial.trial_id] = trial
 
-    def result(self, trial: Trial) -> None:
-        """Keeps the last result of a trial."""
-        self._changes.append(writes.result(trial.trial_id, trial.reported, trial.result_json()))
+    def result(self, trial: Trial, result: dict[str, Any]) -> None:
+        """Keeps the newest result of a trial."""
+        text = trial.result_json(result)
+        self._changes.append(writes.result(trial.trial_id, trial.reported, text))
 
     def after_commit(self, what: Callable[[], None]) -> None:
         """Does it when what has been kept so far is durable."""
@@ -135,7 +137,7 @@ class ExperimentState:
         return results
 
     def write_error(self, trial: Trial, error: BaseException) -> None:
-        """error.txt in the trial's directory: every failure, with its traceback."""
+        """error.txt in the trial's directory: every failure, with its traceback; error.pkl: the last one."""
         stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
         text = f"Failure # {trial.num_failures} (occurred at {stamp})\n"
         text += "".join(traceback.format_exception(error))
@@ -143,6 +145,9 @@ class ExperimentState:
             os.makedirs(trial.local_path, exist_ok=True)
             with open(Path(trial.local_path) / ERROR_FILE, "a", errors="backslashreplace") as file:
                 file.write(text)
+            with contextlib.suppress(TypeError, AttributeError, pickle.PicklingError):
+                blob = pickles.dumps(error)
+                (Path(trial.local_path) / ERROR_PICKLE_FILE).write_bytes(blob)
         except OSError as problem:
             _logger.error("the error of %s cannot be written: %s", trial, problem)
 

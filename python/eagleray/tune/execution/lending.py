@@ -10,10 +10,12 @@ class LentCheckpoints:
 
     def __init__(self) -> None:
         self._borrowers: dict[str, set[str]] = {}  # path: trial ids
+        self._borrowed: dict[str, set[str]] = {}  # trial id: paths
         self._given_up: set[str] = set()  # paths that their own trials keep no longer
 
     def lend(self, checkpoint: Checkpoint, borrower: str) -> None:
         self._borrowers.setdefault(checkpoint.path, set()).add(borrower)
+        self._borrowed.setdefault(borrower, set()).add(checkpoint.path)
 
     def removable(self, going: list[Checkpoint]) -> list[Checkpoint]:
         """Of those that their trial keeps no longer: the ones that nobody else needs."""
@@ -23,7 +25,7 @@ class LentCheckpoints:
     def release(self, borrower: str) -> list[Checkpoint]:
         """A trial needs none but its own any more; gives those that may be removed now."""
         free = []
-        for path in [path for path, who in self._borrowers.items() if borrower in who]:
+        for path in self._borrowed.pop(borrower, ()):
             self._borrowers[path].discard(borrower)
             if not self._borrowers[path]:
                 del self._borrowers[path]

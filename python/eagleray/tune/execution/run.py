@@ -7,7 +7,9 @@ import fcntl
 import logging
 import os
 import shutil
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -19,9 +21,10 @@ from eagleray import cloudpickle
 
 from ..analysis import ExperimentAnalysis
 from ..callback import Callback, CallbackList
+from ..config import ResumeConfig
 from ..error import TuneError
 from ..experiment.checkpoints import CheckpointList
-from ..experiment.trial import Trial
+from ..experiment.trial import Trial, export_formats
 from ..logger.files import CSVLoggerCallback, JsonLoggerCallback
 from ..logger.logger import LoggerCallback
 from ..logger.tensorboard import TBXLoggerCallback, find_writer
@@ -36,11 +39,12 @@ from ..stopper.stopper import Stopper, as_stopper
 from ..trainable.function_trainable import FunctionTrainable
 from ..trainable.util import as_trainable_class, name_of
 from .controller import TuneController
-from .experiment_state import ExperimentState, load_trials
+from .experiment_state import ExperimentState
 from .journal import Journal
 from .journal import value as journal_value
 from .resources import Resources, resources_of
 from .result_printer import ResultPrinter
+from .resume import goes_on, read_wish, restore
 from .start import init_for
 from .trial_actors import TrialActors
 from .trial_source import TrialSource
@@ -88,7 +92,9 @@ class Experiment:
     trial_dirname_creator: Callable[[Trial], str] | None = None
     export_formats: Any = None
     to_restore: bytes | None = None  # what Tuner.restore() needs beside the journal, pickled
-    run_unfinished: bool = True  # of an experiment that goes on
+    resume_config: ResumeConfig | None = (
+        None  # what becomes of trials of an experiment that goes on
+    )
 
     def __post_init__(self) -> None:
         if self.mode not in (None, "min", "max"):
@@ -96,6 +102,10 @@ class Experiment:
         if self.num_samples == 0 or self.num_samples < -1:
             raise ValueError(
                 f"num_samples must be -1 (without end) or positive, not {self.num_samples}"
+            )
+        if self.max_concurrent < 0:
+            raise ValueError(
+                f"max_concurrent_trials must be positive, or None or 0: no limit; not {self.max_concurrent}"
             )
         if not isinstance(self.config, dict):
             raise ValueError(f"config must be a dict, not {type(self.config).__name__}")
@@ -107,10 +117,8 @@ class Experiment:
         )
         if self.restore is not None and not Path(str(self.restore)).exists():
             raise ValueError(f"restore: there is no checkpoint at {self.restore}")
-        if self.export_formats:
-            raise NotImplementedError(
-                "tune.run(export_formats=...): call export_model() in the trainable"
-            )
+        self.export_formats = export_formats(self.export_formats)
+        read_wish(self.resume, self.resume_config)  # ValueError before anything is started
         if self.storage_path and "://" in str(self.storage_path):
             if not str(self.storage_path).startswith("file://"):
                 raise ValueError(
@@ -130,7 +138,7 @@ def experiment_path(experiment: Experiment) -> Path:
     if experiment.name:
         return storage / experiment.name
     prefix = experiment.trainable_name.replace("/", "_")
-    if experiment.resume:
+    if experiment.resume or experiment.resume_config is not None:
         found = [path for path in storage.glob(f"{prefix}_*") if Journal.path_in(path).exists()]
         if found:
             return max(found, key=lambda path: Journal.path_in(path).stat().st_mtime)
@@ -148,7 +156,7 @@ def run_experiment(experiment: Experiment) -> ExperimentAnalysis:
     init_for(_first_resources(experiment))
     _global_registry.flush()
     path = experiment_path(experiment)
-    resume = _resume(experiment, path)
+    resume = goes_on(experiment.resume, experiment.resume_config, path)
     path.mkdir(parents=True, exist_ok=True)
     with claimed(path):
         return _run_in(experiment, path, resume, began)
@@ -171,8 +179,10 @@ def claimed(path: Path) -> Iterator[None]:
         os.close(directory)
 
 
-def _run_in(experiment: Experiment, path: Path, resume: bool, began: float) -> ExperimentAnalysis:
-    if not resume:
+def _run_in(
+    experiment: Experiment, path: Path, resume: ResumeConfig | None, began: float
+) -> ExperimentAnalysis:
+    if resume is None:
         _clear(path)
     searcher, scheduler = _searcher(experiment), _scheduler(experiment)
     journal = Journal.open(path)
@@ -200,9 +210,10 @@ def _run_in(experiment: Experiment, path: Path, resume: bool, began: float) -> E
         checkpoint_at_end=experiment.checkpoint_at_end,
         max_concurrent=experiment.max_concurrent,
         metric=experiment.metric,
+        export_formats=experiment.export_formats,
     )
-    if resume:
-        _restore(experiment, journal, controller, source, scheduler, callbacks)
+    if resume is not None:
+        restore(resume, journal, controller, source, scheduler, callbacks)
     else:
         _keep_spec(experiment, journal)
     reporter.setup(began, controller.total_samples, experiment.metric, experiment.mode)
@@ -211,6 +222,7 @@ def _run_in(experiment: Experiment, path: Path, resume: bool, began: float) -> E
         stop=experiment.stop,
         num_samples=experiment.num_samples,
         total_num_samples=controller.total_samples,
+        time_budget_s=experiment.time_budget_s,
     )
     loop = _Loop(controller, scheduler, reporter if experiment.verbose else None, path)
     interrupted = loop.run()
@@ -225,6 +237,31 @@ def _run_in(experiment: Experiment, path: Path, resume: bool, began: float) -> E
     return ExperimentAnalysis(
         controller.get_trials(), experiment.metric, experiment.mode, experiment_path=str(path)
     )
+
+
+@contextlib.contextmanager
+def _first_ctrl_c() -> Iterator[list[int]]:
+    """A first Ctrl-C fills the list, for the loop to end behind the turn that it is in: no result is lost between two
+    steps of its handling. A second one is KeyboardInterrupt at once. Where a program has a handler of its own, or this
+    is not the main thread, nothing is changed."""
+    asked: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or before is not signal.default_int_handler
+    ):
+        yield asked
+        return
+
+    def note(number: int, frame: Any) -> None:
+        asked.append(number)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _Loop:
@@ -246,9 +283,11 @@ class _Loop:
         began, interrupted = time.monotonic(), False
         try:
             try:
-                while not self._controller.is_finished():
-                    self._controller.step(TURN_SECONDS)
-                    self._report(False)
+                with _first_ctrl_c() as asked:
+                    while not self._controller.is_finished() and not asked:
+                        self._controller.step(TURN_SECONDS)
+                        self._report(False)
+                interrupted = bool(asked)
             except KeyboardInterrupt:
                 interrupted = True
             self.seconds = time.monotonic() - began
@@ -398,44 +437,6 @@ def _log_files(log_to_file: Any) -> tuple[str, str] | None:
     raise ValueError("log_to_file is True, a file's name, or two of them (stdout, stderr)")
 
 
-# Going on with an experiment.
-
-_RESUME = (
-    "LOCAL",
-    "AUTO",
-    "ERRORED_ONLY",
-    "PROMPT",
-    "AUTO+ERRORED",
-    "AUTO+ERRORED_ONLY",
-    "AUTO+RESTART_ERRORED",
-    "LOCAL+ERRORED",
-    "LOCAL+RESTART_ERRORED",
-    "ERRORED",
-    "RESTART_ERRORED",
-)
-
-
-def _resume(experiment: Experiment, path: Path) -> bool:
-    """Whether there is something to go on with, and the program wants that."""
-    wish = experiment.resume
-    if not wish:
-        return False
-    name = "LOCAL" if wish is True else str(wish).upper()
-    if name not in _RESUME:
-        raise ValueError(f"resume must be a bool or one of {', '.join(_RESUME)}, not {wish!r}")
-    there = Journal.path_in(path).exists()
-    if name == "PROMPT":
-        return there and input(f"Resume the experiment in {path}? [y/N] ").strip().lower() in (
-            "y",
-            "yes",
-        )
-    if not there and not name.startswith("AUTO"):
-        raise ValueError(
-            f"there is no experiment to resume in {path} (resume='AUTO' starts a new one there)"
-        )
-    return there
-
-
 def _clear(path: Path) -> None:
     """An older experiment of this name stays; only its journal, which would be mixed up, goes aside."""
     journal = Journal.path_in(path)
@@ -457,51 +458,6 @@ def _keep_spec(experiment: Experiment, journal: Journal) -> None:
     if experiment.to_restore is not None:
         writes.append(journal_value("tuner", experiment.to_restore))
     journal.write(writes)
-
-
-def _restore(
-    experiment: Experiment,
-    journal: Journal,
-    controller: TuneController,
-    source: TrialSource,
-    scheduler: TrialScheduler,
-    callbacks: CallbackList,
-) -> None:
-    import pickle
-
-    trials = load_trials(journal, Path(source.experiment_path))
-    name = str(experiment.resume).upper()
-    for trial in trials:
-        if trial.status == Trial.ERROR and "ERRORED" in name:
-            trial.status, trial.error_message, trial.num_failures = Trial.PENDING, None, 0
-            if "RESTART" in name:
-                trial.checkpoints.clear()
-        elif not trial.is_finished() and ("ERRORED_ONLY" in name or not experiment.run_unfinished):
-            trial.status = Trial.TERMINATED
-    known = 0
-    targets: tuple[tuple[str, Any], ...] = (
-        ("source", source),
-        ("scheduler", scheduler),
-        ("callbacks", callbacks),
-    )
-    for key, target in targets:
-        blob = journal.get(f"state:{key}")
-        if blob is None:
-            continue
-        state = pickle.loads(blob)
-        if key == "source":
-            known = state["made"]
-        target.set_state(state)
-    if trials:
-        source.prefix = trials[0].trial_id.rsplit("_", 1)[0]
-    source.catch_up(trials, known)
-    if "ERRORED_ONLY" in name or not experiment.run_unfinished:
-        source.finished = True
-    controller.adopt(trials)
-    ended = sum(trial.is_finished() for trial in trials)
-    _logger.info(
-        "the experiment goes on: %d trials have ended, %d go on", ended, len(trials) - ended
-    )
 
 
 def _say_how_to_resume(experiment: Experiment, path: Path) -> None:

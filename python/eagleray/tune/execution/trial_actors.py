@@ -29,7 +29,7 @@ _logger = logging.getLogger("eagleray.tune")
 
 @dataclass
 class Event:
-    """Something that a trial's process has said. kind: started, result, saved, failed."""
+    """Something that a trial's process has said. kind: started, result, saved, exported, failed."""
 
     kind: str
     trial: Trial
@@ -112,6 +112,11 @@ class TrialActors:
         """Asks for a checkpoint."""
         process = self._running[trial.trial_id]
         self._asked[process.handle.save.remote()] = _Asked("saved", trial, process)
+
+    def export(self, trial: Trial, formats: list[str]) -> None:
+        """Asks for its model in these formats."""
+        process = self._running[trial.trial_id]
+        self._asked[process.handle.export.remote(formats)] = _Asked("exported", trial, process)
 
     def is_running(self, trial: Trial) -> bool:
         return trial.trial_id in self._running

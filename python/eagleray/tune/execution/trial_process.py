@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import sys
@@ -13,6 +14,7 @@ from ..checkpoint import CheckpointDamagedError
 from ..session import TrialInfo
 from ..trainable.function_trainable import FunctionTrainable
 
+_logger = logging.getLogger("eagleray.tune")
 CANNOT_RESET = "this trainable has no reset_config() that returns True"
 
 
@@ -77,7 +79,10 @@ class TrialProcess:
             kept = self._trainable.save()
         else:
             kept = None
-        return result, kept.path if kept is not None else None
+        if kept is None:
+            return result, None
+        result["checkpoint_dir_name"] = os.path.basename(kept.path)
+        return result, kept.path
 
     def save(self) -> str | None:
         """Takes a checkpoint now; its path. None: a function, which saves itself."""
@@ -86,7 +91,15 @@ class TrialProcess:
         return str(self._trainable.save().path)
 
     def export(self, formats: list[str]) -> Any:
-        return self._trainable.export_model(formats)
+        """Asks the trainable for its model in these formats."""
+        made = self._trainable.export_model(formats)
+        if not made:
+            _logger.warning(
+                "export_formats=%s: %s has exported nothing: a class defines _export_model(formats, directory)",
+                formats,
+                type(self._trainable).__name__,
+            )
+        return made
 
     def stop(self) -> None:
         """Ends the trial, not the process."""

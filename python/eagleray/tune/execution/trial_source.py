@@ -12,6 +12,7 @@ from ..experiment.trial import Trial
 from ..search.basic_variant import BasicVariantGenerator
 from ..search.searcher import FINISHED, Searcher
 from ..search.variant_generator import copy_config, flatten_resolved, has_unresolved
+from ..utils.flatten import flatten, lookup
 from .resources import resources_of
 
 _logger = logging.getLogger("eagleray.tune")
@@ -48,6 +49,8 @@ class TrialSource:
         self.prefix = uuid.uuid4().hex[:5]
         self.made = 0
         self.finished = False
+        self._live: set[str] = set()  # suggested, and the searcher has not been told of their end
+        self._unknown: set[str] = set()  # made behind the state that the searcher has got back
         self._same: Any = None  # what each trial needs, if that is one for all
 
     @property
@@ -75,6 +78,7 @@ class TrialSource:
         if isinstance(config, str) and config == FINISHED:
             self.finished = True
             return None
+        self._live.add(trial_id)
         resolved = getattr(self.searcher, "resolved", {}).pop(trial_id, None)
         if resolved is None:  # what a searcher suggests is chosen; the rest of the config is fixed
             resolved = {
@@ -119,38 +123,60 @@ class TrialSource:
         self.searcher.on_trial_result(trial.trial_id, result)
 
     def complete(self, trial: Trial, result: dict[str, Any], failed: bool = False) -> None:
+        self._live.discard(trial.trial_id)
+        if trial.trial_id in self._unknown:
+            self._unknown.discard(trial.trial_id)
+            self._tell_point(trial, result, failed)
+            return
         self.searcher.on_trial_complete(
             trial.trial_id, None if failed and not result else result, failed
         )
 
     def get_state(self) -> dict[str, Any]:
-        return {"made": self.made, "prefix": self.prefix, "searcher": self.searcher.get_state()}
+        return {
+            "made": self.made,
+            "prefix": self.prefix,
+            "live": set(self._live),
+            "unknown": set(self._unknown),
+            "searcher": self.searcher.get_state(),
+        }
 
     def set_state(self, state: dict[str, Any]) -> None:
         self.made, self.prefix = state["made"], state["prefix"]
+        self._live, self._unknown = set(state["live"]), set(state["unknown"])
         if state.get("searcher") is not None:
             self.searcher.set_state(state["searcher"])
 
     def catch_up(self, trials: list[Trial], known: int) -> None:
-        """After a restore: trials that were made behind the last state that was kept (its first `known` are in it)."""
+        """After a restore: tells the searcher what has happened behind the last state that was kept: of its first `known`
+        trials some have ended, and some more have been made."""
         self.made = max(self.made, len(trials))
         if isinstance(self.searcher, BasicVariantGenerator):
             self.searcher.set_state({**self.searcher.get_state(), "given": len(trials)})
             return
-        metric = self.searcher.metric
+        for trial in trials[:known]:
+            if trial.trial_id in self._live | self._unknown and trial.is_finished():
+                self.complete(trial, flatten(trial.last_result), trial.status == Trial.ERROR)
         for trial in trials[known:]:
-            value = trial.last_result.get(metric) if isinstance(metric, str) else None
-            if trial.is_finished() and value is not None:
-                try:
-                    self.searcher.add_evaluated_point(
-                        trial.config, value, trial.status == Trial.ERROR
-                    )
-                except NotImplementedError:
-                    _logger.warning(
-                        "%s cannot be told of %s, which ended just before the experiment was interrupted",
-                        type(self.searcher).__name__,
-                        trial,
-                    )
+            if trial.is_finished():
+                self._tell_point(trial, trial.last_result, trial.status == Trial.ERROR)
+            else:
+                self._unknown.add(trial.trial_id)
+
+    def _tell_point(self, trial: Trial, result: dict[str, Any], failed: bool) -> None:
+        """Teaches the searcher a trial that it does not remember to have suggested."""
+        metric = self.searcher.metric
+        value = lookup(result, metric) if isinstance(metric, str) else None
+        if value is None:
+            return
+        try:
+            self.searcher.add_evaluated_point(trial.config, value, failed)
+        except NotImplementedError:
+            _logger.warning(
+                "%s cannot be told of %s, which was made just before the experiment was interrupted",
+                type(self.searcher).__name__,
+                trial,
+            )
 
 
 def _leaves(config: dict[str, Any], path: tuple[Any, ...] = ()) -> dict[tuple[Any, ...], Any]:

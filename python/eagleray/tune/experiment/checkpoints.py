@@ -113,6 +113,12 @@ class CheckpointList:
             return self.kept
         return sorted(self._kept.values(), key=self._score)
 
+    @property
+    def best_kept(self) -> list[Kept]:
+        """Those that are kept for their score, the worst first: the latest is among them only if it is that good."""
+        ranked = self._ranked()
+        return ranked if self.num_to_keep is None else ranked[-self.num_to_keep :]
+
     def _score(self, one: Kept) -> float:
         value = one.metrics.get(self.score_attribute or "", math.nan)
         value = -value if self.order == "min" else value

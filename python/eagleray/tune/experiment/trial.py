@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import time
 from collections import deque
 from datetime import datetime
@@ -11,13 +12,15 @@ from typing import Any
 
 from ..._planned import lazily
 from ..checkpoint import Checkpoint
+from ..error import TrialFailedError, TuneError
 from ..execution.placement_groups import PlacementGroupFactory, resource_dict_to_pg_factory
-from ..result import AUTO_FIELDS, TRAINING_ITERATION
+from ..result import AUTO_FIELDS, ERROR_PICKLE_FILE, TRAINING_ITERATION
 from ..search.variant_generator import format_vars
 from ..utils import to_json
 from ..utils.flatten import flatten
 from .checkpoints import CheckpointList
 
+EXPORT_FORMATS = ("checkpoint", "model", "onnx", "h5")
 DIRECTORY_NAME_MAX = 130  # bytes of a trial's directory, the date not counted
 
 
@@ -136,6 +139,10 @@ class Trial:
     def error_file(self) -> str | None:
         return f"{self.local_path}/error.txt" if self.error_message else None
 
+    @property
+    def pickled_error_file(self) -> str | None:
+        return f"{self.local_path}/{ERROR_PICKLE_FILE}" if self.error_message else None
+
     def set_config(self, config: dict[str, Any]) -> None:
         self.config = config
 
@@ -149,6 +156,13 @@ class Trial:
         self.placement_group_factory = resource_dict_to_pg_factory(resources)
 
     def get_error(self) -> BaseException | None:
+        """What it failed with, as far as that could be kept; None: it has not, or nobody knows any more."""
+        if self.error is None and self.pickled_error_file:
+            try:
+                with open(self.pickled_error_file, "rb") as file:
+                    self.error = pickle.load(file)
+            except Exception:  # of a class that is not here, or not kept at all
+                self.error = TrialFailedError(self.error_message)
         return self.error
 
     @property
@@ -168,12 +182,12 @@ class Trial:
             self._config_text = self.config, to_json.dumps(self.config)
         return self._config_text[1]
 
-    def result_json(self) -> str:
-        """The last result on one line, without the config. As it is when this is first asked: callbacks may add to a
-        result until then."""
-        if self._result_text is None or self._result_text[0] is not self.last_result:
-            plain = {key: value for key, value in self.last_result.items() if key != "config"}
-            self._result_text = self.last_result, to_json.dumps(plain)
+    def result_json(self, result: dict[str, Any]) -> str:
+        """Its newest result on one line, without the config. As it is when this is first asked: callbacks may add to
+        a result until then."""
+        if self._result_text is None or self._result_text[0] is not result:
+            plain = {key: value for key, value in result.items() if key != "config"}
+            self._result_text = result, to_json.dumps(plain)
         return self._result_text[1]
 
     # Results.
@@ -234,6 +248,18 @@ class Trial:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Trial) and self.trial_id == other.trial_id
+
+
+def export_formats(asked: Any) -> list[str]:
+    """The formats that a program has asked for. TuneError: there is no such format."""
+    names = [asked] if isinstance(asked, str) else list(asked or [])
+    formats = [str(name).strip().lower() for name in names]
+    for name in formats:
+        if name not in EXPORT_FORMATS:
+            raise TuneError(
+                f"export_formats: there is no format {name!r}, only {', '.join(EXPORT_FORMATS)}"
+            )
+    return formats
 
 
 def is_number(value: Any) -> bool:

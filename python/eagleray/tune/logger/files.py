@@ -37,10 +37,6 @@ class _FileLogger(LoggerCallback):
     def _path(self, trial: Any) -> str:
         return f"{trial.local_path}/{self._name}"
 
-    def log_trial_start(self, trial: Any) -> None:
-        self.files.close(self._path(trial))
-        self.files.open(self._path(trial))
-
     def log_trial_end(self, trial: Any, failed: bool = False) -> None:
         self.files.close(self._path(trial))
 
@@ -56,7 +52,7 @@ class JsonLoggerCallback(_FileLogger):
         return self.__dict__.setdefault("_configs", {})
 
     def log_trial_start(self, trial: Any) -> None:
-        super().log_trial_start(trial)
+        self.files.open(self._path(trial))
         self.update_config(trial, trial.config)
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -66,10 +62,7 @@ class JsonLoggerCallback(_FileLogger):
             self.update_config(trial, trial.config)  # a scheduler has changed it
 
     def log_trial_result(self, iteration: int, trial: Any, result: dict[str, Any]) -> None:
-        if result is trial.last_result:
-            body = trial.result_json()
-        else:  # a program calls this with a result of its own
-            body = to_json.dumps({key: value for key, value in result.items() if key != "config"})
+        body = trial.result_json(result)
         config = self._written.get(trial.trial_id)
         if config is None:
             config = self._written[trial.trial_id] = to_json.dumps(trial.config)

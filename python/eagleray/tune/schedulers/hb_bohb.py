@@ -6,9 +6,10 @@ results of each milestone by itself, so it sees them when they are all of the sa
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from .hyperband import Bracket, HyperBandScheduler, living_in
+from .hyperband import Bracket, HyperBandScheduler, something_runs
 from .trial_scheduler import TrialScheduler
 
 
@@ -36,27 +37,24 @@ class HyperBandForBOHB(HyperBandScheduler):
         if method is not None:
             method(trial_id)
 
-    def brackets(self) -> list[Bracket]:
-        return [bracket for band in self._bands for bracket in living_in(band)]
+    def brackets(self) -> Iterator[Bracket]:
+        for band in self.living_bands():
+            yield from band
 
     def choose_trial_to_run(self, controller: Any) -> Any:
         chosen = self._choose(controller)
-        if chosen is not None or _something_runs(controller):
+        if chosen is not None or something_runs(controller):
             return chosen
-        # Nothing runs and nothing may: no more trials come to fill the brackets. They are halved as they are.
-        for bracket in self.brackets():
-            if bracket.is_done():
-                self.halve(controller, bracket, None)
+        self.halve_done(controller)  # no more trials come to fill the brackets
         return self._choose(controller)
 
     def _choose(self, controller: Any) -> Any:
         """Those that go on come before new ones."""
-        paused = self.choose_from(controller, list(controller.paused_trials()))
-        return paused or self.choose_from(controller, list(controller.pending_trials()))
+        paused = None
+        if any(self._bracket_goes_on(trial.trial_id) for trial in controller.paused_trials()):
+            paused = self.choose_from(controller, "PAUSED")
+        return paused or self.choose_from(controller, "PENDING")
 
-
-def _something_runs(controller: Any) -> bool:
-    waiting = sum(1 for _ in controller.pending_trials()) + sum(
-        1 for _ in controller.paused_trials()
-    )
-    return len(controller.get_live_trials()) > waiting
+    def _bracket_goes_on(self, trial_id: str) -> bool:
+        bracket = self._bracket_of.get(trial_id)
+        return bracket is not None and bracket.goes_on(trial_id)

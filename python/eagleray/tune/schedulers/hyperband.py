@@ -8,10 +8,12 @@ milestone is; when a band is full the next begins.
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 from .metric_scheduler import WORST, MetricScheduler
-from .trial_scheduler import TrialScheduler
+from .trial_scheduler import TrialScheduler, needs_of, waits
 
 
 class HyperBandScheduler(MetricScheduler):
@@ -40,6 +42,8 @@ class HyperBandScheduler(MetricScheduler):
         self._bands: list[list[Bracket | None]] = [[]]  # None: a bracket too small to be
         self._bracket_of: dict[str, Bracket] = {}  # by trial id
         self._trials: dict[str, Any] = {}  # the trials that live
+        self._kinds_of_needs: Counter[Any] = Counter()  # of the trials that live
+        self._first_band = 0  # in those before it nothing lives
         self._stopped = 0
 
     # Brackets.
@@ -47,10 +51,19 @@ class HyperBandScheduler(MetricScheduler):
     def on_trial_add(self, controller: Any, trial: Any) -> None:
         self.require_metric()
         self._trials[trial.trial_id] = trial
+        self._kinds_of_needs[needs_of(trial)] += 1
         if trial.trial_id not in self._bracket_of:
             bracket = self._open_bracket()
             bracket.add(trial.trial_id)
             self._bracket_of[trial.trial_id] = bracket
+            return
+        kept = getattr(getattr(trial, "checkpoints", None), "newest", None)  # after a restore
+        time, score = (self.time_of(kept.metrics), self.score_of(kept.metrics)) if kept else (0, 0)
+        if kept and time is not None and score is not None:
+            self._bracket_of[trial.trial_id].update(trial.trial_id, time, score)
+
+    def on_trial_gone(self, controller: Any, trial: Any) -> None:
+        self.on_trial_remove(controller, trial)
 
     def _open_bracket(self) -> Bracket:
         newest = self._bands[-1][-1] if self._bands[-1] else None
@@ -70,12 +83,19 @@ class HyperBandScheduler(MetricScheduler):
         """How often the bracket at this place in a band is halved."""
         return place
 
-    def brackets(self) -> list[Bracket]:
+    def brackets(self) -> Iterator[Bracket]:
         """Those in which trials live, in the order in which trials are started from them: band by band, those that
         have done least first."""
-        return [
-            one for band in self._bands for one in sorted(living_in(band), key=Bracket.completion)
-        ]
+        for band in self.living_bands():
+            yield from sorted(band, key=Bracket.completion)
+
+    def living_bands(self) -> Iterator[list[Bracket]]:
+        """Of each band the brackets in which trials live."""
+        last = len(self._bands) - 1
+        while self._first_band < last and not living_in(self._bands[self._first_band]):
+            self._first_band += 1
+        for place in range(self._first_band, last + 1):
+            yield living_in(self._bands[place])
 
     # Results.
 
@@ -117,14 +137,20 @@ class HyperBandScheduler(MetricScheduler):
 
     def _end(self, controller: Any, bracket: Bracket, trial_id: str, running: Any) -> None:
         bracket.remove(trial_id)
-        trial = self._trials.pop(trial_id, None)
+        trial = self._forget(trial_id)
         self._bracket_of.pop(trial_id, None)
         if trial is not None and trial is not running and not trial.is_finished():
             controller.stop_trial(trial)
 
+    def _forget(self, trial_id: str) -> Any:
+        trial = self._trials.pop(trial_id, None)
+        if trial is not None:
+            self._kinds_of_needs -= Counter([needs_of(trial)])
+        return trial
+
     def on_trial_remove(self, controller: Any, trial: Any) -> None:
         """Those that have waited for it need not any more."""
-        self._trials.pop(trial.trial_id, None)
+        self._forget(trial.trial_id)
         bracket = self._bracket_of.pop(trial.trial_id, None)
         if bracket is None:
             return
@@ -141,21 +167,34 @@ class HyperBandScheduler(MetricScheduler):
     # Starts.
 
     def choose_trial_to_run(self, controller: Any) -> Any:
-        return self.choose_from(
-            controller, [*controller.pending_trials(), *controller.paused_trials()]
-        )
+        chosen = self.choose_from(controller)
+        if chosen is not None or something_runs(controller):
+            return chosen
+        self.halve_done(controller)
+        return self.choose_from(controller)
 
-    def choose_from(self, controller: Any, waiting: list[Any]) -> Any:
-        """The first of them, in the order of brackets(), that may run."""
-        if not waiting:
-            return None
-        free = {trial.trial_id for trial in waiting}
+    def halve_done(self, controller: Any) -> None:
+        """Nothing runs and nothing may: what the brackets wait for does not come (the experiment was killed between a
+        result and its consequences; or no more trials come to fill a bracket)."""
+        for bracket in list(self.brackets()):
+            if bracket.trials and bracket.is_done():
+                self.halve(controller, bracket, None)
+
+    def choose_from(self, controller: Any, status: str | None = None) -> Any:
+        """The first that waits, in the order of brackets(), and may run; with `status`: of those."""
+        too_much: set[Any] = set()  # what there is no room for now
         for bracket in self.brackets():
             for trial_id in bracket.trials:
-                if trial_id in free and bracket.goes_on(trial_id):
-                    trial = self._trials[trial_id]
-                    if controller.has_resources_for_trial(trial):
-                        return trial
+                trial = self._trials[trial_id]
+                if not bracket.goes_on(trial_id) or not waits(controller, trial):
+                    continue
+                if needs_of(trial) in too_much or status not in (None, trial.status):
+                    continue
+                if controller.has_resources_for_trial(trial):
+                    return trial
+                too_much.add(needs_of(trial))
+                if len(self._kinds_of_needs) == 1 and needs_of(trial) in self._kinds_of_needs:
+                    return None  # the others need as much
         return None
 
     def debug_string(self) -> str:
@@ -172,7 +211,17 @@ class HyperBandScheduler(MetricScheduler):
 
     def get_state(self) -> dict[str, Any]:
         """All but the trials themselves, which are added again after a restore."""
-        return {key: value for key, value in self.__dict__.items() if key != "_trials"}
+        left_out = ("_trials", "_kinds_of_needs")
+        return {key: value for key, value in self.__dict__.items() if key not in left_out}
+
+
+def something_runs(controller: Any) -> bool:
+    if hasattr(controller, "runs_anything"):
+        return bool(controller.runs_anything())
+    waiting = sum(1 for _ in controller.pending_trials()) + sum(
+        1 for _ in controller.paused_trials()
+    )
+    return len(controller.get_live_trials()) > waiting
 
 
 def living_in(band: list[Bracket | None]) -> list[Bracket]:

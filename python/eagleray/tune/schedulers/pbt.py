@@ -15,6 +15,7 @@ import shutil
 from bisect import bisect_left, insort
 from collections.abc import Callable
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import Any
 
 from ..result import TRAINING_ITERATION
@@ -26,7 +27,7 @@ from ..utils import to_json
 from ..utils.flatten import flatten, lookup
 from .explore import explore, fill
 from .metric_scheduler import MetricScheduler
-from .trial_scheduler import TrialScheduler
+from .trial_scheduler import TrialScheduler, needs_of, waits
 
 _logger = logging.getLogger("eagleray.tune")
 
@@ -99,6 +100,8 @@ class PopulationBasedTraining(MetricScheduler):
         self._trials: dict[str, Any] = {}  # those that live, by id
         self._states: dict[str, PBTState] = {}
         self._ranked: list[tuple[float, int, str]] = []  # score, number, id of those that live
+        # Those that live, by what they need: a heap of time, number, id. An entry is good if its time still is.
+        self._by_time: dict[Any, list[tuple[float, int, str]]] = {}
         self._inherits: dict[str, str] = {}  # waits for the checkpoint of
         self._checkpoints = self._perturbations = 0
 
@@ -119,6 +122,7 @@ class PopulationBasedTraining(MetricScheduler):
             trial.evaluated_params = {**trial.evaluated_params, **self.fill(trial.config)}
         elif state.score is not None:  # after a restore
             self._rank(trial.trial_id, state, state.score)
+        self._queue(trial.trial_id)
 
     def fill(self, config: dict[str, Any]) -> dict[tuple[Any, ...], Any]:
         """Draws what a config lacks."""
@@ -135,6 +139,13 @@ class PopulationBasedTraining(MetricScheduler):
         self._unrank(trial.trial_id)
         if self._synch and self._trials and not self._behind(trial):
             self._perturb_all(controller)  # the others have waited for it
+
+    def _queue(self, trial_id: str) -> None:
+        """After its time has changed."""
+        trial = self._trials.get(trial_id)
+        if trial is not None:
+            entry = (self._states[trial_id].time, trial.number, trial_id)
+            heappush(self._by_time.setdefault(needs_of(trial), []), entry)
 
     def _rank(self, trial_id: str, state: PBTState, score: float) -> None:
         self._unrank(trial_id)
@@ -165,6 +176,7 @@ class PopulationBasedTraining(MetricScheduler):
         if time < self._burn_in or time - state.perturbed_at < self._interval:
             return TrialScheduler.CONTINUE
         state.time = time
+        self._queue(trial.trial_id)
         self._rank(trial.trial_id, state, score)
         if self._synch:
             if self._behind(trial):
@@ -195,38 +207,48 @@ class PopulationBasedTraining(MetricScheduler):
         trials = list(self._trials.values())
         for trial in trials:
             self._states[trial.trial_id].perturbed_at = self._states[trial.trial_id].time
-        lowest, highest = self._quantiles()
         for trial in trials:  # all of the best are known before the first takes over from one
-            self._states[trial.trial_id].saved = trial.trial_id in highest
+            self._states[trial.trial_id].saved = self._is_among_best(trial.trial_id)
         for trial in trials:
-            if trial.trial_id in lowest:
-                self._exploit(controller, trial, highest)
-            elif trial.trial_id in highest:
+            if self._is_among_worst(trial.trial_id):
+                self._exploit(controller, trial)
+            elif self._is_among_best(trial.trial_id):
                 self._checkpoints += 1
 
-    def _quantiles(self) -> tuple[list[str], list[str]]:
-        """The worst and the best, as far as they have scores."""
+    def _quantile(self) -> int:
+        """How many are the worst, and how many the best, of those that have scores."""
         total = len(self._ranked)
-        count = min(math.ceil(total * self._fraction), total // 2)
-        if total <= 1 or not count:
-            return [], []
-        ids = [one for *_, one in self._ranked[:count]], [one for *_, one in self._ranked[-count:]]
-        return ids
+        return min(math.ceil(total * self._fraction), total // 2)
+
+    def _place(self, trial_id: str) -> int | None:
+        """From the worst, 0; None: it has no score."""
+        state = self._states[trial_id]
+        if state.score is None or trial_id not in self._trials:
+            return None
+        return bisect_left(self._ranked, (state.score, state.number, trial_id))
+
+    def _is_among_worst(self, trial_id: str) -> bool:
+        place = self._place(trial_id)
+        return place is not None and place < self._quantile()
+
+    def _is_among_best(self, trial_id: str) -> bool:
+        place = self._place(trial_id)
+        return place is not None and place >= len(self._ranked) - self._quantile()
 
     def _save_or_exploit(self, controller: Any, trial: Any, will_save: bool) -> None:
-        lowest, highest = self._quantiles()
         state = self._states[trial.trial_id]
-        state.saved = trial.trial_id in highest
+        state.saved = self._is_among_best(trial.trial_id)
         if state.saved:
             self._checkpoints += 1
             if not will_save:
                 controller.save_trial(trial)
-        elif trial.trial_id in lowest:
-            self._exploit(controller, trial, highest)
+        elif self._is_among_worst(trial.trial_id):
+            self._exploit(controller, trial)
 
-    def _exploit(self, controller: Any, trial: Any, best: list[str]) -> None:
+    def _exploit(self, controller: Any, trial: Any) -> None:
         """The trial waits, to go on as a changed copy of one of the best."""
-        donor = self._trials[random.choice(best)]
+        place = len(self._ranked) - 1 - random.randrange(self._quantile())
+        donor = self._trials[self._ranked[place][2]]
         theirs, own = self._states[donor.trial_id], self._states[trial.trial_id]
         if not theirs.saved:
             _logger.info(
@@ -255,6 +277,7 @@ class PopulationBasedTraining(MetricScheduler):
         self._perturbations += 1
         # Its score stays its own, as in Ray: it is among the best when it has shown that itself.
         own.time, own.perturbed_at = theirs.time, theirs.perturbed_at
+        self._queue(trial.trial_id)
 
     def new_config(self, trial: Any, donor: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """The config that the trial goes on with, and what was done to the donor's."""
@@ -283,14 +306,45 @@ class PopulationBasedTraining(MetricScheduler):
 
     def choose_trial_to_run(self, controller: Any) -> Any:
         """Of those that wait, the one that has come least far; it goes on from the checkpoint that it takes over."""
-        waiting = [*controller.pending_trials(), *controller.paused_trials()]
-        waiting.sort(key=lambda one: (self._states[one.trial_id].time, one.number))
-        for trial in waiting:
-            behind = self._states[trial.trial_id].time < self._next_sync
-            if (self._synch and not behind) or not controller.has_resources_for_trial(trial):
-                continue
-            if self._take_over(controller, trial):
-                return trial
+        seen: list[
+            tuple[float, int, str]
+        ] = []  # entries that stay, whatever becomes of their trials
+        try:
+            while True:
+                heads = [
+                    (entry, heap)
+                    for heap in self._by_time.values()
+                    if (entry := self._head(controller, heap, seen)) is not None
+                    and controller.has_resources_for_trial(self._trials[entry[2]])
+                ]
+                if not heads:
+                    return None
+                entry, heap = min(heads, key=lambda head: head[0])
+                if self._synch and entry[0] >= self._next_sync:
+                    return None
+                seen.append(heappop(heap))
+                if self._take_over(controller, self._trials[entry[2]]):
+                    return self._trials[entry[2]]
+        finally:
+            for *_, trial_id in dict.fromkeys(seen):
+                self._queue(trial_id)
+
+    def _head(
+        self,
+        controller: Any,
+        heap: list[tuple[float, int, str]],
+        seen: list[tuple[float, int, str]],
+    ) -> tuple[float, int, str] | None:
+        """The first entry of a trial that waits; those before it go: to `seen`, if they are good."""
+        while heap:
+            entry = heap[0]
+            trial = self._trials.get(entry[2])
+            good = trial is not None and entry[0] == self._states[entry[2]].time
+            if good and self._by_time.get(needs_of(trial)) is heap and waits(controller, trial):
+                return entry
+            heappop(heap)
+            if good:
+                seen.append(entry)
         return None
 
     def _take_over(self, controller: Any, trial: Any) -> bool:

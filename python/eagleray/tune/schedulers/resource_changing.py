@@ -178,6 +178,9 @@ class ResourceChangingScheduler(TrialScheduler):
     def on_trial_complete(self, controller: Any, trial: Any, result: dict[str, Any]) -> None:
         self._base.on_trial_complete(controller, trial, result)
 
+    def on_trial_gone(self, controller: Any, trial: Any) -> None:
+        self._base.on_trial_gone(controller, trial)
+
     def on_trial_remove(self, controller: Any, trial: Any) -> None:
         self._base.on_trial_remove(controller, trial)
 

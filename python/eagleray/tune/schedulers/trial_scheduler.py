@@ -52,6 +52,10 @@ class TrialScheduler(SavedState):
     def on_trial_remove(self, controller: Any, trial: Any) -> None:
         """A trial is gone before it ended."""
 
+    def on_trial_gone(self, controller: Any, trial: Any) -> None:
+        """After a restore, when the trials that go on have been added: this one has ended, maybe behind the state that
+        has been restored. Not in Ray."""
+
     def choose_trial_to_run(self, controller: Any) -> Any:
         """The next of those that wait (PENDING or PAUSED), or None. Those for which
         `controller.has_resources_for_trial(trial)` is false cannot run now."""
@@ -60,6 +64,19 @@ class TrialScheduler(SavedState):
     def debug_string(self) -> str:
         """One or some lines for the status block."""
         return f"Using {type(self).__name__}."
+
+
+def needs_of(trial: Any) -> Any:
+    """What a trial needs to run, for trials that are alike in that."""
+    return getattr(trial, "placement_group_factory", None)
+
+
+def waits(controller: Any, trial: Any) -> bool:
+    """Whether a trial may be started: it is pending or paused, and not on its way already."""
+    ask = getattr(controller, "is_waiting", None)
+    if ask is not None:
+        return bool(ask(trial))
+    return trial.status in (trial.PENDING, trial.PAUSED)
 
 
 class FIFOScheduler(TrialScheduler):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import datetime
+import logging
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable
 from typing import Any
 
+from ..result import AUTO_FIELDS, TRAINING_ITERATION
 from ..utils.flatten import lookup
+
+_logger = logging.getLogger("eagleray.tune")
 
 
 class Stopper:
@@ -55,10 +59,12 @@ class FunctionStopper(Stopper):
 
 
 class DictStopper(Stopper):
-    """A trial ends when one of the metrics has reached its value (`>=`). ValueError for a metric that results lack."""
+    """A trial ends when one of the metrics has reached its value (`>=`). That a result lacks a metric is said once, as in
+    Ray: it may come later."""
 
     def __init__(self, criteria: dict[str, Any]) -> None:
         self._criteria = {}
+        self._missed: set[str] = set()
         for name, value in criteria.items():
             if isinstance(value, dict):
                 for inner, threshold in value.items():
@@ -70,13 +76,20 @@ class DictStopper(Stopper):
         for name, threshold in self._criteria.items():
             value = lookup(result, name)
             if value is None:
-                raise ValueError(
-                    f"stop asks for {name!r}, which the result has not. It has: "
-                    f"{', '.join(sorted(map(str, result)))}"
-                )
-            if value >= threshold:
+                self._say_missing(name, result)
+            elif value >= threshold:
                 return True
         return False
+
+    def _say_missing(self, name: str, result: dict[str, Any]) -> None:
+        if name not in self._missed:
+            self._missed.add(name)
+            _logger.warning(
+                "stop asks for %r, which a result of a trial has not: as long as no result has it, it ends nothing. "
+                "The result has: %s",
+                name,
+                ", ".join(sorted(map(str, set(result) - AUTO_FIELDS | {TRAINING_ITERATION}))),
+            )
 
     def stop_all(self) -> bool:
         return False
