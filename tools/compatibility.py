@@ -53,8 +53,8 @@ BUILT = {
     "types": "ObjectRef",
     "util": "ActorPool accelerators as_completed deregister_serializer disable_log_once_globally "
     "enable_periodic_logging get_current_placement_group get_node_instance_id get_node_ip_address "
-    "get_placement_group inspect_serializability list_named_actors log_once map_unordered "
-    "placement_group placement_group_table register_serializer remove_placement_group",
+    "get_placement_group inspect_serializability list_named_actors log_once map_unordered pdb "
+    "placement_group placement_group_table ray_debugpy register_serializer remove_placement_group",
     "util.accelerators": "AWS_NEURON_CORE INTEL_GAUDI NVIDIA_A100 NVIDIA_H100 NVIDIA_L4 NVIDIA_TESLA_T4 "
     "NVIDIA_TESLA_V100",
     "util.actor_group": "ActorGroup",
@@ -72,10 +72,12 @@ BUILT = {
     "util.iter": "LocalIterator MetricsContext ParallelIterator ParallelIteratorWorker SharedMetrics "
     "from_actors from_items from_iterators from_range",
     "util.joblib": "register_ray",
+    "util.metrics": "Counter Gauge Histogram",
     "util.multiprocessing": "JoinableQueue Pool TimeoutError",
     "util.placement_group": "PlacementGroup get_current_placement_group get_placement_group "
     "placement_group placement_group_table remove_placement_group",
     "util.queue": "Empty Full Queue",
+    "util.rpdb": "set_trace",
     "util.scheduling_strategies": "DoesNotExist Exists In NodeAffinitySchedulingStrategy "
     "NodeLabelSchedulingStrategy NotIn PlacementGroupSchedulingStrategy",
     "util.serialization": "deregister_serializer register_serializer",

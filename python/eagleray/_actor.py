@@ -71,6 +71,7 @@ class ActorClass:
         self._cls = cls
         self._options = options
         self._blob: bytes | None = None
+        self._blob_is_traced = False
         self._methods = _public_methods(cls)
         self._async = _is_async(cls)
         self.__name__ = cls.__name__
@@ -107,6 +108,26 @@ class ActorClass:
     def bind(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError("ray.dag (bind and execute)")
 
+    def _definition(self) -> bytes:
+        """What the worker makes an instance of."""
+        if self._blob is None or self._blob_is_traced != state.tracing:
+            cls = self._cls
+            if state.tracing:
+                from ._tracing import traced_class
+
+                cls = traced_class(cls)
+            self._blob = pickle_definition(cls, "actor class")
+            self._blob_is_traced = state.tracing
+        return self._blob
+
+    def _with_context(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The constructor's keywords, and the span that they belong to."""
+        if not state.tracing or self._cls.__init__ is object.__init__:  # type: ignore[misc]
+            return kwargs
+        from ._tracing import with_context
+
+        return with_context(kwargs, f"{self._cls.__name__}.__init__")
+
     def _get_or_create(
         self, options: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> ActorHandle:
@@ -140,8 +161,7 @@ class ActorClass:
         name = options.get("name") or ""
         if name and options.get("get_if_exists"):
             return self._get_or_create({**options, "get_if_exists": False}, args, kwargs)
-        if self._blob is None:
-            self._blob = pickle_definition(self._cls, "actor class")
+        kwargs = self._with_context(kwargs)
         concurrency = options.get("max_concurrency")
         groups = _groups(options.get("concurrency_groups"))
         threaded = (concurrency or 1) > 1 or bool(groups)
@@ -163,6 +183,7 @@ class ActorClass:
             "max_concurrency": concurrency or (ASYNC_CONCURRENCY if self._async else 1),
             "groups": groups,
             "runtime_env": options.get("runtime_env"),
+            "traced": state.tracing,
         }
         held, placement = _options.resources_of_actor(options)
         place = _options.place_of(options, self._cls.__name__, placement, placement is not held)
@@ -171,7 +192,7 @@ class ActorClass:
                 name=name,
                 namespace=namespace,
                 class_name=self._cls.__name__,
-                class_blob=self._blob,
+                class_blob=self._definition(),
                 args=args,
                 kwargs=kwargs,
                 handle_blob=pickle.dumps(meta),
@@ -293,7 +314,7 @@ class ActorMethod:
         retries = options.get("max_task_retries")
         if retries is None:
             retries = self._actor_meta["max_task_retries"]
-        return client().actor_submitter(
+        submit = client().actor_submitter(
             self._core,
             self._name,
             _options.returns_of(options, bool(self._meta.get("generator"))),
@@ -302,6 +323,11 @@ class ActorMethod:
             _dump_extra(extra),
             group,
         )
+        if state.tracing and self._actor_meta.get("traced") and self._name not in _BUILTIN_METHODS:
+            from ._tracing import traced_submit
+
+            return traced_submit(submit, "actor", f"{self._actor_meta['class_name']}.{self._name}")
+        return submit
 
     def remote(self, *args: Any, **kwargs: Any) -> Any:
         submit = self._submit

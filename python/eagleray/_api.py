@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from . import _init_arguments, _logging, exceptions
+from . import _init_arguments, _logging, _utilities, exceptions
 from ._state import client, state
 
 logger = logging.getLogger("eagleray")
@@ -129,6 +129,7 @@ def init(
             state.context = RayContext({"node_ip_address": "127.0.0.1", "session_dir": ""})
             return _context()
         shows = _shows_output(log_to_driver)
+        _utilities.check_hook(kwargs.get("_tracing_startup_hook"))
         address = address or os.environ.get("EAGLERAY_ADDRESS") or os.environ.get("RAY_ADDRESS")
         socket_path, session_dir = _find_or_start(
             address,
@@ -142,7 +143,10 @@ def init(
         submitted = _submitted_job(runtime_env, job_config)
         if submitted is not None:
             runtime_env = submitted.runtime_env
-        _connect(socket_path, session_dir, namespace, runtime_env, job_config, described, shows)
+        facts = _utilities.job_facts(session_dir, kwargs.get("_tracing_startup_hook"))
+        where = (socket_path, session_dir)
+        _connect(*where, namespace, runtime_env, job_config, described, shows, facts)
+        _start_utilities(facts, kwargs.get("_metrics_export_port"))
         if submitted is not None:
             submitted.report(client())
         _install_sigterm()
@@ -270,6 +274,7 @@ def _connect(
     job_config: Any,
     worker_logging: dict[str, Any],
     shows_output: bool,
+    utilities: dict[str, Any] | None = None,
 ) -> None:
     from . import _core, _serialization
 
@@ -287,6 +292,7 @@ def _connect(
             "main": _main_path(),
             "logging": worker_logging,
             "metadata": config.get("metadata") or {},
+            **(utilities or {}),
         }
     )
     wanted = namespace or config.get("ray_namespace") or os.environ.get("RAY_NAMESPACE") or ""
@@ -327,6 +333,14 @@ def _connect(
 
         state.log_monitor = LogMonitor(core)
         state.log_monitor.start()
+
+
+def _start_utilities(facts: dict[str, Any], metrics_port: int | None) -> None:
+    try:
+        _utilities.start_in_driver(facts, metrics_port)
+    except BaseException:
+        shutdown()
+        raise
 
 
 def connect_to(socket_path: str, session_dir: str, namespace: str) -> None:
@@ -372,6 +386,8 @@ def _install_sigterm() -> None:
 def shutdown(_exiting_interpreter: bool = False) -> None:
     """Disconnects; ends a cluster that init() started. Does nothing when not connected."""
     with state.lock:
+        if state.client is not None:
+            _utilities.finish()
         core, node, monitor = state.client, state.node, state.log_monitor
         state.client = None
         state.log_monitor = None

@@ -21,7 +21,6 @@ _LATER = {
     "--max-worker-port --worker-port-list --ray-client-server-port --autoscaling-config --node-name "
     "--redis-username --redis-password --redis-shard-ports --no-monitor",
     "the dashboard": "--dashboard-agent-listen-port --dashboard-agent-grpc-port --proxy-server-url",
-    "metrics and tracing": "--metrics-export-port --tracing-startup-hook",
     "runtime environments beyond env_vars and working_dir": "--runtime-env-agent-port",
     "spilling to disk": "--plasma-directory --object-spilling-directory --enable-object-reconstruction",
     "resource isolation": "--enable-resource-isolation --system-reserved-cpu --system-reserved-memory "
@@ -175,7 +174,8 @@ _ELSEWHERE = {
     "flamegraph": "._cli_look:flamegraph",
     "enable-usage-stats": "._cli_later:enable_usage_stats",
     "disable-usage-stats": "._cli_later:disable_usage_stats",
-    "metrics": "._cli_later:metrics",
+    "metrics": "._cli_metrics:metrics",
+    "debug": "._cli_debug:debug",
     "check": "._cli_check:check",
 }
 # name of the command: module whose `cli` it is
@@ -250,6 +250,15 @@ def cli() -> None:
     help="Of the end point for jobs (the first free one from 8265 on).",
 )
 @click.option("--include-dashboard", type=bool, hidden=True, callback=_only_without_dashboard)
+@click.option(
+    "--metrics-export-port",
+    type=click.IntRange(0, 65535),
+    help="Serve metrics on this port of the loopback device (0: any); otherwise with the first metric.",
+)
+@click.option(
+    "--tracing-startup-hook",
+    help="module:function that sets OpenTelemetry up, run in all programs and workers.",
+)
 @click.option("--block", is_flag=True, help="Stay until the node ends; Ctrl-C ends it.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @_rest_of_ray

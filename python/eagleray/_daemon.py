@@ -11,7 +11,7 @@ import time
 from types import FrameType
 from typing import Any
 
-from . import _api, _init_arguments, _node, _token
+from . import _api, _init_arguments, _node, _token, _utilities
 
 STOP_PATIENCE_S = 10.0
 LOOPBACK = "127.0.0.1"
@@ -33,9 +33,13 @@ def start_head(
     dashboard_host: str | None = None,
     dashboard_port: int | None = None,
     jobs: bool = True,
+    tracing_startup_hook: str | None = None,
+    metrics_export_port: int | None = None,
 ) -> _node.LocalNode:
     """Starts a node that stays. RuntimeError when one of this user runs already; TypeError and ValueError for
-    what cannot be meant. jobs: whether it takes them, at dashboard_host and dashboard_port."""
+    what cannot be meant. jobs: whether it takes them, at dashboard_host and dashboard_port. tracing_startup_hook: of
+    all programs that connect. metrics_export_port: where metrics are served at once."""
+    _utilities.check_hook(tracing_startup_hook)
     _init_arguments.check_node(
         {
             "num_cpus": num_cpus,
@@ -72,6 +76,12 @@ def start_head(
     node.write_address(port, _url_of(door) if door else None)
     if door:
         door.close()  # the guard has it
+    if tracing_startup_hook is not None:
+        with open(os.path.join(node.session_dir, _utilities.HOOK_FILE), "w") as file:
+            file.write(tracing_startup_hook)
+    if metrics_export_port is not None:
+        with _api.init("auto", log_to_driver=False, _temp_dir=temp_dir):
+            _utilities.serve_metrics(metrics_export_port)
     return node
 
 

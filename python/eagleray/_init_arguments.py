@@ -7,7 +7,14 @@ from typing import Any
 
 from .runtime_env import check_fields
 
-_UNDERSCORE_ACTS = {"_memory", "_temp_dir", "_system_config", "_skip_env_hook"}
+_UNDERSCORE_ACTS = {
+    "_memory",
+    "_temp_dir",
+    "_system_config",
+    "_skip_env_hook",
+    "_metrics_export_port",
+    "_tracing_startup_hook",
+}
 _UNDERSCORE_LATER = {
     "_enable_object_reconstruction",
     "_plasma_directory",
@@ -16,8 +23,6 @@ _UNDERSCORE_LATER = {
     "_driver_object_store_memory",
     "_redis_username",
     "_redis_password",
-    "_metrics_export_port",
-    "_tracing_startup_hook",
     "_node_name",
 }
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -33,6 +38,8 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "runtime_env": (dict,),
     "_memory": (int, float),
     "_temp_dir": (str,),
+    "_metrics_export_port": (int,),
+    "_tracing_startup_hook": (str,),
 }
 
 

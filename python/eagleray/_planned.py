@@ -55,13 +55,7 @@ PLANNED: dict[str, tuple[str, str, str]] = {
         "WorkerGroupError",
         "get_all_reported_checkpoints get_dataset_shard get_preemption_info",
     ),
-    "util": (
-        "the debugger and the ray:// client",
-        "",
-        "connect disconnect pdb ray_debugpy",
-    ),
-    "util.metrics": ("metrics", "Counter Gauge Histogram", ""),
-    "util.rpdb": ("the debugger", "", "set_trace"),
+    "util": ("the ray:// client", "", "connect disconnect"),
     "util.spark": (
         "the bridge to Spark clusters",
         "",
@@ -75,7 +69,6 @@ PLANNED: dict[str, tuple[str, str, str]] = {
         "list_placement_groups list_runtime_envs list_tasks list_workers summarize_actors "
         "summarize_objects summarize_tasks",
     ),
-    "util.tracing": ("tracing", "", ""),
     "widgets": ("notebook widgets", "", ""),
     "workflow": ("eagleray.workflow (removed from Ray, too)", "", ""),
 }
@@ -86,7 +79,6 @@ WHOLE = {
     "workflow",
     "widgets",
     "autoscaler",
-    "util.tracing",
 }
 
 # The names of eagleray.tune and eagleray.rllib stand in a file of their own, which is read when one is asked for.

@@ -117,8 +117,7 @@ class RemoteFunction:
         session, function_id = self._exported
         if session != state.session:
             function_id = core.export_function(
-                pickle_definition(self._function, "function"),
-                f"{getattr(self._function, '__module__', '')}.{self._name}",
+                pickle_definition(self._definition(), "function"), self._full_name
             )
             self._exported = (state.session, function_id)
         if options.get("num_returns") == "streaming" and not self._is_generator:
@@ -138,7 +137,7 @@ class RemoteFunction:
         place = _options.place_of(options, self._function.__name__, wants)
         key = core.intern_key(wants, place, env)
         retries = options.get("max_retries")
-        return core.submitter(
+        submit = core.submitter(
             function_id,
             key,
             num_returns,
@@ -146,6 +145,23 @@ class RemoteFunction:
             options.get("name") or "",
             _dump_extra(extra),
         )
+        if state.tracing:
+            from ._tracing import traced_submit
+
+            return traced_submit(submit, "function", self._full_name)
+        return submit
+
+    @property
+    def _full_name(self) -> str:
+        return f"{getattr(self._function, '__module__', '')}.{self._name}"
+
+    def _definition(self) -> Callable[..., Any]:
+        """What workers run."""
+        if state.tracing:
+            from ._tracing import traced_function
+
+            return traced_function(self._function)
+        return self._function
 
     def _submit(
         self, options: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -28,6 +28,7 @@ class State:
         self.actor: Any = None  # worker: the instance it runs
         self.actor_spec: dict[str, Any] | None = None
         self.local_mode: Any = None
+        self.tracing = False  # whether spans are made (_tracing.py)
         self.on_sigterm: Any = None  # the handler that init() has installed
         self.resources: dict[str, int] = {}  # worker: what its task or actor holds
         self.group = ""  # worker: the placement group it runs in, as hex

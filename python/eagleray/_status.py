@@ -37,12 +37,20 @@ def facts(temp_dir: str | None = None) -> dict[str, Any]:
             }
             for demand in node["demands"]
         ],
+        "metrics": _metrics_url(),
         "placement_groups": list(placement_group_table().values()),
         "processes": [
             {**each, "memory": _private_bytes(each["pid"])}
             for each in _programs(temp_dir, node["processes"]) + node["processes"]
         ],
     }
+
+
+def _metrics_url() -> str | None:
+    from .util._metrics_server import find_address
+
+    address = find_address(client().info()["session_dir"])
+    return f"http://{address}/metrics" if address else None
 
 
 def _private_bytes(pid: int) -> int:
@@ -133,6 +141,8 @@ def text_of(facts: dict[str, Any], verbose: bool = False) -> str:
     lines += ["", "Processes", _LINE]
     for process in facts["processes"]:
         lines.append(f" {process['pid']:>8}  {process['kind']:7} {process['what']}")
+    if facts["metrics"]:
+        lines += ["", f"Metrics: {facts['metrics']}"]
     return "\n".join(lines)
 
 

@@ -10,7 +10,7 @@ import sys
 import threading
 from typing import Any
 
-from . import _logging, _output, _serialization, exceptions
+from . import _logging, _output, _serialization, _utilities, exceptions
 from ._options import RESOURCE_UNIT
 from ._state import state
 
@@ -43,6 +43,7 @@ def main(fd: int, token: int) -> int:
         lambda task, error: error_of(core, task, error),
         placed,
     )
+    _utilities.finish()
     _output.flush()
     return 0
 
@@ -68,6 +69,7 @@ def _prepare(core: Any) -> None:
     apply_runtime_env(env, config.get("cwd"))
     global _threads_given
     _threads_given = "OMP_NUM_THREADS" in os.environ
+    _utilities.start_in_worker(config)
 
 
 def placed(resources: dict[str, int], group: str, capture: bool) -> None:
@@ -136,6 +138,7 @@ def _actor_repr() -> str | None:
 
 def error_of(core: Any, task: Any, error: BaseException) -> Any:
     """The record to store for an exception of `task` (None: of an actor's constructor)."""
+    _utilities.look_at(error)
     if task is None:
         spec = state.actor_spec or {"class_name": "actor"}
         record = _serialization.task_error(f"{spec['class_name']}.__init__", error)
@@ -226,6 +229,7 @@ def run_task(core: Any, task: Any) -> None:
 
 
 def _exit_now(core: Any) -> None:
+    _utilities.finish()
     core.flush()
     _output.flush()
     os._exit(0)

@@ -20,6 +20,8 @@ from .placement_group import (
 )
 
 if TYPE_CHECKING:
+    from . import debugpy as ray_debugpy
+    from . import rpdb as pdb
     from ._progress import progress
 
 __all__ = [
@@ -37,9 +39,11 @@ __all__ = [
     "list_named_actors",
     "log_once",
     "map_unordered",
+    "pdb",
     "placement_group",
     "placement_group_table",
     "progress",
+    "ray_debugpy",
     "register_serializer",
     "remove_placement_group",
 ]
@@ -49,14 +53,18 @@ _SUBMODULES = (
     "dask",
     "accelerators",
     "queue",
+    "rpdb",
     "scheduling_strategies",
+    "tracing",
     "actor_pool",
     "helpers",
     "iter",
     "joblib",
+    "metrics",
     "multiprocessing",
     "serialization",
 )
+_MODULES_BY_ANOTHER_NAME = {"pdb": "rpdb", "ray_debugpy": "debugpy"}
 _said: set[str] = set()
 _once_disabled = False
 _period_s: float | None = None
@@ -115,6 +123,8 @@ def enable_periodic_logging() -> None:
 def __getattr__(name: str) -> Any:
     import importlib
 
+    if name in _MODULES_BY_ANOTHER_NAME:
+        return importlib.import_module(f".{_MODULES_BY_ANOTHER_NAME[name]}", __name__)
     if name == "progress":
         from ._progress import progress
 
