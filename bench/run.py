@@ -2,7 +2,7 @@
 alternation, each in a fresh process. Prints figures, their ratio, and the bound to reach. --peer sb3: Stable-Baselines3 (in
 .venv-ray) beside the rows of learning; both peers may be named.
 
-    python bench/run.py [ROW ...] [--scale|--libraries] [--peer ray sb3] [--repeat 3] [--smoke]
+    python bench/run.py [ROW ...] [--scale|--libraries|--utility] [--peer ray sb3] [--repeat 3] [--smoke]
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def main():
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--smoke", action="store_true", help="tiny input; only that it runs")
     parser.set_defaults(kind="core")
-    for kind in ("scale", "library"):
+    for kind in ("scale", "library", "utility"):
         parser.add_argument(
             "--libraries" if kind == "library" else f"--{kind}",
             action="store_const",

@@ -171,7 +171,9 @@ def test_a_process_that_dies_fails_its_call_only(pool):
 @only_ours
 def test_calls_behind_one_that_dies_are_run_elsewhere(cluster, tmp_path):
     with make(1) as pool:
-        pool.map(square, range(100), chunksize=1)  # quick: several wait in a worker
+        pool.map(
+            square, range(100), chunksize=1
+        )  # quick: two messages are on their way to a worker
         results = [pool.apply_async(os._exit if i == 1 else square, (i,)) for i in range(8)]
         with pytest.raises(ray.exceptions.RayActorError):
             results[1].get(30)
@@ -220,12 +222,18 @@ def test_few_messages(pool, monkeypatch):
     workers = pool._workers
     sent = []
     send = workers._send
-    monkeypatch.setattr(
-        workers, "_send", lambda worker, chunk: (sent.append(worker.number), send(worker, chunk))
-    )
+
+    def watch(worker, chunks):
+        sent.append((len(chunks), worker.number != chunks[0].function.number))
+        send(worker, chunks)
+
+    monkeypatch.setattr(workers, "_send", watch)
     assert pool.map(square, range(100_000))[-1] == 99_999**2
-    assert len(sent) == 8
-    assert len([number for number in sent if number != workers.all[0].number]) <= 2
+    assert sum(chunks for chunks, _ in sent) == 8 and sum(new for _, new in sent) == 2
+    sent.clear()
+    assert len(pool.map(square, range(10_000), chunksize=1)) == 10_000
+    assert sum(chunks for chunks, _ in sent) == 10_000
+    assert len(sent) < 2_000  # quick chunks go many in a message
 
 
 @only_ours

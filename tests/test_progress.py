@@ -127,7 +127,39 @@ def test_log_once():
     disable_log_once_globally()
     assert not log_once("another key of a test")
     enable_periodic_logging()
-    assert not PEER or log_once("one more key of a test")
+    assert not log_once("one more key of a test")
+
+
+def test_annotations():
+    from importlib import import_module
+
+    marks = import_module(f"{ray.__name__}.util.annotations")
+
+    @marks.PublicAPI
+    def stable():
+        """Text."""
+
+    @marks.PublicAPI(stability="beta")
+    class Nearly:
+        pass
+
+    @marks.DeveloperAPI
+    def inner():
+        return 1
+
+    @marks.Deprecated(message="Use another.", warning=True)
+    def old():
+        return 2
+
+    @marks.Deprecated(warning=True)
+    class Old:
+        pass
+
+    assert stable() is None and isinstance(Nearly(), Nearly) and inner() == 1
+    with pytest.warns(marks.RayDeprecationWarning, match="Use another"):
+        assert old() == 2
+    with pytest.warns(marks.RayDeprecationWarning):
+        Old()
 
 
 @pytest.fixture(autouse=True)

@@ -60,6 +60,8 @@ BUILT = {
     "util.actor_group": "ActorGroup",
     "util.actor_pool": "ActorPool",
     "util.check_serialize": "FailureTuple inspect_serializability",
+    "util.annotations": "Deprecated DeveloperAPI PublicAPI RayDeprecationWarning",
+    "util.debug": "disable_log_once_globally enable_periodic_logging log_once",
     "util.helpers": "as_completed map_unordered",
     "util.collective": "allgather allgather_multigpu allreduce allreduce_multigpu barrier broadcast "
     "broadcast_multigpu create_collective_group destroy_collective_group get_collective_group_size "

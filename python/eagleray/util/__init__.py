@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import time
 from typing import TYPE_CHECKING, Any
 
 from .. import _planned
 from .._serialization import deregister_serializer, register_serializer
 from .actor_pool import ActorPool
+from .debug import disable_log_once_globally, enable_periodic_logging, log_once
 from .helpers import as_completed, map_unordered
 from .inspect_serializability import inspect_serializability
 from .placement_group import (
@@ -49,8 +49,10 @@ __all__ = [
 ]
 
 _SUBMODULES = (
+    "annotations",
     "collective",
     "dask",
+    "debug",
     "accelerators",
     "queue",
     "rpdb",
@@ -65,10 +67,6 @@ _SUBMODULES = (
     "serialization",
 )
 _MODULES_BY_ANOTHER_NAME = {"pdb": "rpdb", "ray_debugpy": "debugpy"}
-_said: set[str] = set()
-_once_disabled = False
-_period_s: float | None = None
-_last_said: dict[str, float] = {}
 
 
 def list_named_actors(all_namespaces: bool = False) -> list[Any]:
@@ -91,33 +89,6 @@ def get_node_ip_address() -> str:
 def get_node_instance_id() -> str:
     """The cloud's name of this machine, or "" where there is none."""
     return os.environ.get("RAY_CLOUD_INSTANCE_ID", "")
-
-
-def log_once(key: str) -> bool:
-    """True the first time it is called with `key` in this process; with enable_periodic_logging() also when a
-    minute has passed since the last time."""
-    if _once_disabled:
-        return False
-    if key not in _said:
-        _said.add(key)
-        _last_said[key] = time.monotonic()
-        return True
-    if _period_s is not None and time.monotonic() - _last_said[key] > _period_s:
-        _last_said[key] = time.monotonic()
-        return True
-    return False
-
-
-def disable_log_once_globally() -> None:
-    """From here on log_once() is always False in this process."""
-    global _once_disabled
-    _once_disabled = True
-
-
-def enable_periodic_logging() -> None:
-    """From here on log_once() is True once a minute for each key."""
-    global _period_s, _once_disabled
-    _period_s, _once_disabled = 60.0, False
 
 
 def __getattr__(name: str) -> Any:

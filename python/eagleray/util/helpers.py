@@ -29,15 +29,17 @@ def map_unordered(
     fn: Any,
     items: Iterable[Any],
     *,
-    backpressure_size: int | None = None,
+    backpressure_size: int | None = 100,
     chunk_size: int = 10,
     yield_obj_refs: bool = False,
 ) -> Iterator[Any]:
     """Results of the remote function `fn` over `items` as they come, with at most backpressure_size
-    (default 100) calls in flight."""
-    limit = 100 if backpressure_size is None else backpressure_size
-    if limit < chunk_size:
-        raise ValueError("backpressure_size must be >= chunk_size")
+    calls in flight (None: all). ValueError unless it is positive."""
+    limit = float("inf") if backpressure_size is None else backpressure_size
+    if limit <= 0:
+        raise ValueError("backpressure_size must be positive.")
+    if chunk_size < 1:
+        raise ValueError("chunk_size must be >= 1")
     submit: Callable[..., Any] = fn.remote if hasattr(fn, "remote") else ray.remote(fn).remote
     flying: list[Any] = []
     for item in items:

@@ -1,10 +1,11 @@
-"""The workers of a Pool and who gives them chunks. A worker is an actor; it gets its next chunk when it has
-answered, or a few at once where chunks take less time than an answer. Answers come in on the thread of
-references' call-backs, which therefore never runs user code."""
+"""The workers of a Pool and who gives them chunks. A worker is an actor; it gets a message of one chunk, and the next
+when it has answered. Where chunks take less time than an answer, a message has several of one call, and two are on
+their way. Answers come in on the thread of references' call-backs, which therefore never runs user code."""
 
 from __future__ import annotations
 
 import itertools
+import math
 import multiprocessing.pool
 import threading
 import time
@@ -17,8 +18,8 @@ import eagleray as ray
 CALL, MAP, STARMAP = range(
     3
 )  # what a chunk's items are: (args, kwargs), an argument, a tuple of arguments
-AHEAD_S = 0.005  # of work that a worker may have waiting
-AHEAD_CHUNKS_MAX = 16
+MESSAGE_S = 0.0025  # of work in one message, if chunks take less
+MESSAGE_CHUNKS_MAX = 64
 _pools: Any = multiprocessing.pool  # its exceptions have no public types
 _numbers = itertools.count(1)
 
@@ -66,23 +67,26 @@ class PoolActor:
         return os.getpid()
 
     def run(
-        self, number: int, function: Any, kind: int, items: list[Any]
-    ) -> tuple[bool, Any, float]:
-        """(True, results, seconds) or (False, the first exception with its traceback, seconds)."""
+        self, number: int, function: Any, kind: int, chunks: list[list[Any]]
+    ) -> tuple[list[tuple[bool, Any]], float]:
+        """For each chunk (True, results) or (False, the first exception with its traceback); and the seconds
+        that all took."""
         began = time.perf_counter()
         if function is not None:
             self._load(function[0])
+        outcomes = [self._run_one(kind, items) for items in chunks]
+        return outcomes, time.perf_counter() - began
+
+    def _run_one(self, kind: int, items: list[Any]) -> tuple[bool, Any]:
         call = self._function
         try:
             if kind == MAP:
-                value: Any = [call(item) for item in items]
-            elif kind == STARMAP:
-                value = [call(*item) for item in items]
-            else:
-                value = [call(*args, **kwargs) for args, kwargs in items]
+                return True, [call(item) for item in items]
+            if kind == STARMAP:
+                return True, [call(*item) for item in items]
+            return True, [call(*args, **kwargs) for args, kwargs in items]
         except Exception as error:
-            return False, _with_traceback(error), time.perf_counter() - began
-        return True, value, time.perf_counter() - began
+            return False, _with_traceback(error)
 
 
 def _with_traceback(error: Exception) -> Any:
@@ -123,7 +127,7 @@ class Worker:
     def __init__(self, actor: Any, chunks_left: int) -> None:
         self.actor = actor
         self.chunks_left = chunks_left  # until it is replaced; -1: no limit
-        self.running: deque[Chunk] = deque()
+        self.running: deque[list[Chunk]] = deque()  # by message
         self.number = 0  # of the function that it has
         self.first = actor.ping.remote()
 
@@ -145,7 +149,7 @@ class Workers:
         self._retired: list[Worker] = []  # get nothing more, and still have something to do
         self._ending: list[Any] = []  # references of the last calls of workers
         self._terminated = False
-        self._chunk_s = 1.0  # how long a chunk takes, lately
+        self._chunk_s = math.inf  # how long a chunk takes, lately
         self.all = [self._new() for _ in range(count)]
 
     def _new(self) -> Worker:
@@ -168,64 +172,98 @@ class Workers:
     def _give(self) -> list[tuple[Chunk, BaseException]]:
         """With the lock held. Returns what cannot be sent, and why."""
         failed: list[tuple[Chunk, BaseException]] = []
-        ahead = max(1, min(AHEAD_CHUNKS_MAX, int(AHEAD_S / max(self._chunk_s, 1e-9))))
+        quick = self._chunk_s < MESSAGE_S
         while self._waiting:
             worker = min(self.all, key=lambda each: len(each.running))
-            if len(worker.running) >= ahead:
+            if len(worker.running) >= (2 if quick else 1):
                 break
-            chunk = self._waiting.popleft()
+            chunks = self._take(worker)
             try:
-                self._send(worker, chunk)
-            except BaseException as error:  # it cannot be pickled
-                failed.append((chunk, error))
+                self._send(worker, chunks)
+            except BaseException as error:  # one of them cannot be pickled
+                failed += self._send_each(worker, chunks, error)
         return failed
 
-    def _send(self, worker: Worker, chunk: Chunk) -> None:
-        function = chunk.function
+    def _take(self, worker: Worker) -> list[Chunk]:
+        """The chunks of the next message: of one call, and so few that the others have some, too."""
+        count = min(MESSAGE_CHUNKS_MAX, int(MESSAGE_S / max(self._chunk_s, 1e-9)))
+        count = min(count, len(self._waiting) // (2 * len(self.all)))
+        if worker.chunks_left > 0:
+            count = min(count, worker.chunks_left)
+        chunks = [self._waiting.popleft()]
+        while len(chunks) < count and self._waiting[0].function is chunks[0].function:
+            chunks.append(self._waiting.popleft())
+        return chunks
+
+    def _send_each(
+        self, worker: Worker, chunks: list[Chunk], error: BaseException
+    ) -> list[tuple[Chunk, BaseException]]:
+        """Those of a message that could not be sent whose own fault it is."""
+        if len(chunks) == 1:
+            return [(chunks[0], error)]
+        failed = []
+        for chunk in chunks:
+            try:
+                self._send(worker, [chunk])
+            except BaseException as own:
+                failed.append((chunk, own))
+        return failed
+
+    def _send(self, worker: Worker, chunks: list[Chunk]) -> None:
+        function = chunks[0].function
         known = worker.number == function.number
         sent = None if known else (function.function,)
-        ref = worker.actor.run.remote(function.number, sent, function.kind, chunk.items)
+        ref = worker.actor.run.remote(
+            function.number, sent, function.kind, [chunk.items for chunk in chunks]
+        )
         worker.number = function.number
-        worker.running.append(chunk)
+        worker.running.append(chunks)
         if worker.chunks_left > 0:
-            worker.chunks_left -= 1
-            if worker.chunks_left == 0:
+            worker.chunks_left -= len(chunks)
+            if worker.chunks_left <= 0:
                 self.all[self.all.index(worker)] = self._new()
                 self._retired.append(worker)
-        ref._on_completed(lambda answer: self._answered(worker, chunk, answer))
+        ref._on_completed(lambda answer: self._answered(worker, chunks, answer))
 
-    def _answered(self, worker: Worker, chunk: Chunk, answer: Any) -> None:
-        """On the call-back thread: a chunk's outcome, or the exception that took its place."""
-        outcome: tuple[bool, Any] | None
+    def _answered(self, worker: Worker, chunks: list[Chunk], answer: Any) -> None:
+        """On the call-back thread: a message's outcomes, or the exception that took their place."""
         with self._lock:
-            died = isinstance(answer, ray.exceptions.RayActorError)
-            if chunk not in worker.running:  # terminated
+            if not any(each is chunks for each in worker.running):  # terminated
                 return
-            had_begun = worker.running[0] is chunk
-            worker.running.remove(chunk)
-            if died and not had_begun and not self._terminated:
-                self._waiting.appendleft(chunk)  # it had not begun: another worker runs it
-                outcome = None
-            elif isinstance(answer, BaseException):
-                outcome = (False, _encoding_error(answer))
-            else:
-                outcome = answer[:2]
-                self._chunk_s += (answer[2] - self._chunk_s) * 0.5
-            if died and worker in self.all and not self._terminated:
-                self.all[self.all.index(worker)] = self._new()
-            if worker in self._retired and not worker.running:
-                self._retired.remove(worker)
-                if not died:
-                    self._ending.append(worker.actor.__ray_terminate__.remote())
+            outcomes = self._take_answer(worker, chunks, answer)
             failed = [] if self._terminated else self._give()
             if not self._busy():
                 self._idle.notify_all()
-        if outcome is not None:
+        for chunk, outcome in zip(chunks, outcomes, strict=False):
             chunk.items = []  # whoever still knows the chunk keeps nothing of the user's
             done, chunk.done = chunk.done, _nothing
             done(*outcome)
         for each, error in failed:
             each.done(False, error)
+
+    def _take_answer(
+        self, worker: Worker, chunks: list[Chunk], answer: Any
+    ) -> list[tuple[bool, Any]]:
+        """The chunks' outcomes; none if another worker is to run them."""
+        died = isinstance(answer, ray.exceptions.RayActorError)
+        had_begun = worker.running[0] is chunks
+        worker.running = deque(each for each in worker.running if each is not chunks)
+        outcomes: list[tuple[bool, Any]] = []
+        if died and not had_begun and not self._terminated:
+            self._waiting.extendleft(reversed(chunks))
+        elif isinstance(answer, BaseException):
+            outcomes = [(False, _encoding_error(answer))] * len(chunks)
+        else:
+            outcomes = answer[0]
+            took = answer[1] / len(chunks)
+            self._chunk_s = took if math.isinf(self._chunk_s) else (self._chunk_s + took) / 2
+        if died and worker in self.all and not self._terminated:
+            self.all[self.all.index(worker)] = self._new()
+        if worker in self._retired and not worker.running:
+            self._retired.remove(worker)
+            if not died:
+                self._ending.append(worker.actor.__ray_terminate__.remote())
+        return outcomes
 
     def _busy(self) -> bool:
         return bool(self._waiting) or any(w.running for w in self.all + self._retired)
@@ -249,7 +287,10 @@ class Workers:
                 return
             self._terminated = True
             workers = self.all + self._retired
-            left = [*self._waiting, *(chunk for worker in workers for chunk in worker.running)]
+            left = [
+                *self._waiting,
+                *(c for worker in workers for sent in worker.running for c in sent),
+            ]
             self._waiting.clear()
             for worker in workers:
                 worker.running.clear()
