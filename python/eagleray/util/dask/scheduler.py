@@ -191,9 +191,9 @@ class _Run:
             return needs[target.key if isinstance(target, TaskRef) else target]
         if not isinstance(node, Task):
             raise ValueError(f"Invalid task type: {type(node)}")
-        told = (self.told.ray_pretask_cbs, self.told.ray_posttask_cbs)
+        told = (self.told.ray_pretask_cbs or (), self.told.ray_posttask_cbs or ())
         function = _run_node.options(name=f"dask:{key!s}", **self.options.get(key, {}))
-        ref = function.remote(node, key, list(needs), *told, *needs.values())
+        ref = function.remote((node, key, list(needs), *told), *needs.values())  # pickled at once
         for callback in self.told.ray_postsubmit_cbs or ():
             callback(node, key, needs, ref)
         return ref
@@ -207,13 +207,12 @@ def _data(value: Any) -> Any:
     return ray.put(value)
 
 
-def _run_in_worker(
-    node: Any, key: Any, names: list[Any], before: Any, after: Any, *needs: Any
-) -> Any:
+def _run_in_worker(task: tuple[Any, Any, list[Any], Any, Any], *needs: Any) -> Any:
     """Runs one task of a graph."""
-    states = [callback(key, needs) if callback else None for callback in before or ()]
+    node, key, names, before, after = task
+    states = [callback(key, needs) if callback else None for callback in before]
     result = _with_values(node)(dict(zip(names, needs, strict=True)))
-    for callback, said in zip(after or (), states, strict=True):
+    for callback, said in zip(after, states, strict=True):
         if callback:
             callback(key, result, said)
     return result
