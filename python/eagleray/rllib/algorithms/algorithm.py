@@ -393,11 +393,14 @@ class Algorithm(Trainable):
         policy_id: str = DEFAULT_POLICY_ID,
         full_fetch: bool = False,
         explore: bool | None = None,
+        unsquash_action: bool | None = None,
+        clip_action: bool | None = None,
         **kwargs: Any,
     ) -> Any:
         """The action for one observation of the environment.
 
-        With `state` (recurrent policies) or full_fetch=True: (action, next state, further columns).
+        With `state` (recurrent policies) or full_fetch=True: (action, next state, further columns). unsquash_action,
+        clip_action: from [-1, 1] to the space, or clipped to it; as normalize_actions and clip_actions say where None.
         """
         if input_dict is not None:
             observation = input_dict["obs"]
@@ -408,8 +411,14 @@ class Algorithm(Trainable):
         action, states, extras = policy.compute_single_action(
             row, state, prev_action, prev_reward, info, explore
         )
-        action = _for_env(policy, action, self._algorithm_config)
-        if state is not None or full_fetch:
+        unsquash = kwargs.get("unsquash_actions", unsquash_action)  # the names of Ray 1.x
+        action = _for_env(
+            policy,
+            action,
+            self._algorithm_config["normalize_actions"] if unsquash is None else unsquash,
+            self._algorithm_config["clip_actions"] if clip_action is None else clip_action,
+        )
+        if state or full_fetch:
             return action, states, extras
         return action
 
@@ -433,8 +442,9 @@ class Algorithm(Trainable):
                 obs,
                 (state or {}).get(key),
                 policy_id=policy_id,
-                full_fetch=full_fetch,
+                full_fetch=bool(state) or full_fetch,
                 explore=explore,
+                **kwargs,
             )
             for key, obs in observations.items()
         }
@@ -563,11 +573,11 @@ class Algorithm(Trainable):
         return f"{type(self).__name__}(env={env_name(self._algorithm_config['env'])})"
 
 
-def _for_env(policy: Any, action: Any, config: Any) -> Any:
+def _for_env(policy: Any, action: Any, unsquash: bool, clip: bool) -> Any:
     from ..policy.actions import clip_action, unsquash_action
 
-    if config["normalize_actions"]:
+    if unsquash:
         return unsquash_action(action, policy.action_space)
-    if config["clip_actions"]:
+    if clip:
         return clip_action(action, policy.action_space)
     return action

@@ -35,13 +35,14 @@ class _Track:
         self.previous: tuple[Any, float] | None = None
         self.done = False
 
-    def complete(self, next_obs: Any, terminated: bool, truncated: bool) -> None:
-        """The last action has had its effect."""
+    def complete(self, next_obs: Any, terminated: bool, truncated: bool, step: int) -> None:
+        """The last action has had its effect, in the episode's step `step`."""
         if self.pending is None:
             return
         row, self.pending = self.pending, None
         row[SampleBatch.REWARDS] = np.float32(self.reward)
         row[SampleBatch.NEXT_OBS] = row[SampleBatch.OBS] if next_obs is None else next_obs
+        row[SampleBatch.T] = np.int32(step)
         row[SampleBatch.TERMINATEDS], row[SampleBatch.TRUNCATEDS] = terminated, truncated
         self.previous = (row[SampleBatch.ACTIONS], self.reward)
         self.rows.append(row)
@@ -74,8 +75,18 @@ class MultiAgentSampler:
         self._unrolls = 0
         self._out: dict[str, list[SampleBatch]] = {}
         self._to_env: dict[str, Any] = {}
+        self._at_starts = False  # whether every environment is where its episode begins
         self.records: list[EpisodeRecord] = []
         self.perf = Perf()
+
+    def keep_all(self) -> None:
+        """Batches have all columns."""
+
+    def start_anew(self) -> None:
+        """New episodes everywhere, where they are not just beginning; what was running is not counted."""
+        filtered = any(part.is_filter for part in self._worker.filters.values())
+        if not self._at_starts or filtered:
+            self.reset()
 
     def get_state(self) -> dict[str, Any]:
         return {"counts": list(self._counts), "acted": self._acted, "unrolls": self._unrolls}
@@ -87,11 +98,13 @@ class MultiAgentSampler:
     def reset(self) -> None:
         """Begins new episodes everywhere; what was running is not counted."""
         self._running = [self._begin(index) for index in range(self._vector.num_envs)]
+        self._at_starts = True
 
     def fragments(self, count: int, steps: int, explore: bool) -> MultiAgentBatch:
         """`count` fragments of `steps` steps of each environment."""
         if not self._running:
             self.reset()
+        self._at_starts = False
         everyone = list(range(self._vector.num_envs))
         for _ in range(count):
             for _ in range(steps):
@@ -101,7 +114,8 @@ class MultiAgentSampler:
 
     def episodes(self, count: int, least_steps: int, explore: bool) -> MultiAgentBatch:
         """Whole episodes from new starts: at least `count` of them, and at least `least_steps` steps."""
-        self.reset()
+        if not self._at_starts:
+            self.reset()
         active = list(range(self._vector.num_envs))
         ended = steps = 0
         while active:
@@ -111,7 +125,6 @@ class MultiAgentSampler:
             if ended + len(active) - len(over) >= count and steps >= least_steps:
                 active = [index for index in active if index not in over]
         self._cut(list(range(self._vector.num_envs)))
-        self._running = []
         return self._batch(steps)
 
     # One step
@@ -187,7 +200,6 @@ class MultiAgentSampler:
             row[SampleBatch.EPS_ID] = np.int64(episode.episode_id)
             row[SampleBatch.AGENT_INDEX] = np.int32(track.number)
             row[SampleBatch.UNROLL_ID] = np.int32(self._unrolls)
-            row[SampleBatch.T] = np.int32(track.steps)
             track.states = [part[at] for part in states_out]
             track.pending = row
             actions[index][agent] = policy.columns.one(batch, at)
@@ -219,8 +231,8 @@ class MultiAgentSampler:
             episode.acted(agent, last, float(reward))
         for agent in set(obs) | set(running.tracks):
             self._take_agent(running, agent, obs, terminateds, truncateds, infos, over, cut)
+        self._call("on_episode_step", episode, index)
         if not (over or cut):
-            self._call("on_episode_step", episode, index)
             return False
         episode.is_terminated, episode.is_truncated = over, cut and not over
         self._call("on_episode_end", episode, index)
@@ -253,7 +265,7 @@ class MultiAgentSampler:
             terminated, truncated = False, terminated or truncated
         if row is not None:
             running.episode.observed(agent, obs[agent], row, infos.get(agent, {}))
-        track.complete(row, terminated, truncated)
+        track.complete(row, terminated, truncated, running.episode.length - 1)
         track.done = terminated or truncated
         if not track.done and row is not None:
             running.seen[agent] = row
@@ -269,7 +281,7 @@ class MultiAgentSampler:
         record.faulty = True
         self.records.append(record)
         for track in self._running[index].tracks.values():
-            track.complete(None, False, True)
+            track.complete(None, False, True, self._running[index].episode.length)
         self._cut([index])
         self._running[index] = self._begin(index)
 

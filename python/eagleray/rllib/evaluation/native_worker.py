@@ -104,6 +104,12 @@ class NativeSampler:
             use_critic=bool(config.get("use_critic", True)),
         )
 
+    def start_anew(self) -> None:
+        self.reset()
+
+    def keep_all(self) -> None:
+        """Native batches have what learning needs."""
+
     def reset(self) -> None:
         """New environments, with other random numbers than all before."""
         self._evaluations += 1

@@ -161,7 +161,7 @@ class RolloutWorker:
             policy.on_global_var_update({"timestep": request.timestep})
         sampler = self.sampler
         if request.fresh:
-            sampler.reset()
+            sampler.start_anew()
         explore = self.config["explore"] if request.explore is None else request.explore
         batch = self._batch(sampler, request, explore)
         records, sampler.records = sorted(sampler.records, key=lambda record: record.eps_id), []
@@ -201,6 +201,7 @@ class RolloutWorker:
 
     def sample(self) -> Any:
         """One fragment of each environment, as a batch."""
+        self.sampler.keep_all()
         return self.collect(None, Request()).batch
 
     @property

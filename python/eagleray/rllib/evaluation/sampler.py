@@ -55,8 +55,13 @@ class SingleAgentSampler:
         )
         keep = self._per_trajectory or self._config["output"] or self._calls.uses("on_sample_end")
         self._drop = set() if keep else {SampleBatch.NEXT_OBS, SampleBatch.T}
+        self._at_starts = False  # whether every environment is where its episode begins
         self.records: list[EpisodeRecord] = []
         self.perf = Perf()
+
+    def keep_all(self) -> None:
+        """From here on batches have the columns, too, that no learner here needs."""
+        self._drop = set()
 
     def get_state(self) -> dict[str, Any]:
         """Counters, from which random numbers follow."""
@@ -65,6 +70,11 @@ class SingleAgentSampler:
     def set_state(self, state: dict[str, Any]) -> None:
         self._counts, self._acted = list(state["counts"]), state["acted"]
         self._unrolls = state["unrolls"]
+
+    def start_anew(self) -> None:
+        """New episodes everywhere, where they are not just beginning; what was running is not counted."""
+        if not self._at_starts or self._filter.is_filter:
+            self.reset()
 
     def reset(self) -> None:
         """Begins new episodes everywhere; what was running is not counted."""
@@ -75,6 +85,7 @@ class SingleAgentSampler:
             self._started(episode, rows[i], self._obs[i])
         initial = self._policy.get_initial_state()
         self._states = [np.repeat(np.asarray(part)[None], self._envs, 0) for part in initial]
+        self._at_starts = True
         self._previous = None
         if self._policy.needs_state:
             self._previous = (
@@ -86,6 +97,7 @@ class SingleAgentSampler:
         """`count` fragments of `steps` steps of each environment."""
         if self._obs is None:
             self.reset()
+        self._at_starts = False
         made = []
         for _ in range(count):
             fragment = Fragment(steps, self._envs)
@@ -99,7 +111,8 @@ class SingleAgentSampler:
 
     def episodes(self, count: int, least_steps: int, explore: bool) -> SampleBatch:
         """Whole episodes from new starts: at least `count` of them, and at least `least_steps` steps."""
-        self.reset()
+        if not self._at_starts:
+            self.reset()
         fragment = Fragment(64, self._envs)
         active = list(range(self._envs))
         ended = steps = t = 0
@@ -114,7 +127,6 @@ class SingleAgentSampler:
         fragment.length = t
         fragment.trim()
         self._number(fragment)
-        self._obs = None
         return self._finish([fragment])
 
     def _number(self, fragment: Fragment) -> None:
@@ -243,10 +255,10 @@ class SingleAgentSampler:
                 truncateds[i] = True
             if self._watched and not faulty:
                 self._watch(episode, i, raws[i], rows[-1], infos[i], actions, reward)
+            if self._watched and not faulty:
+                self._call("on_episode_step", episode, i)
             if terminateds[i] or truncateds[i]:
                 fresh[i] = self._end(i, faulty, bool(terminateds[i]), rows[-1])
-            elif self._watched:
-                self._call("on_episode_step", episode, i)
         filtered = self._filter(np.stack(rows), learns_filters(self._config))
         next_rows[active] = filtered
         self._write_outcome(fragment, t, next_rows, rewards, terminateds, truncateds)

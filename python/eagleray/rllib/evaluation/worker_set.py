@@ -32,6 +32,10 @@ class EnvHungError(TimeoutError):
     """An environment has been in one call for longer than sample_timeout_s; the message names it."""
 
 
+# Seconds that a worker may take to start, whatever sample_timeout_s says of its steps.
+_START_S = 60.0
+
+
 class WorkerSet:
     """num_workers: how many actors. local_env: whether the local worker has environments, too. evaluation: the
     workers are for evaluation; their environments are numbered apart."""
@@ -177,13 +181,23 @@ class WorkerSet:
             try:
                 return ray.get(call, timeout=patience)
             except GetTimeoutError:
-                place = ray.get(self._remote[index].where.remote(), timeout=patience)
+                place = self._where(index, max(patience, _START_S))
                 if place["doing"] is None or place["seconds"] < patience:
                     continue
                 raise EnvHungError(
                     f"environment {place['env']} has been in {place['doing']}() for {place['seconds']:.0f} s "
                     f"(sample_timeout_s={patience:g})"
                 ) from None
+
+    def _where(self, index: int, patience: float) -> dict[str, Any]:
+        """What a worker is busy with. EnvHungError: it does not say so, though it has had time to start."""
+        try:
+            return ray.get(self._remote[index].where.remote(), timeout=patience)
+        except GetTimeoutError:
+            raise EnvHungError(
+                f"rollout worker {index} has not answered for {patience:g} s: its environment's constructor has not "
+                "ended, or holds Python's lock"
+            ) from None
 
     def _replace_or_raise(self, index: int, error: Exception, again: bool) -> None:
         config = self._config
