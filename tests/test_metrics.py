@@ -169,6 +169,27 @@ def test_the_cluster_itself(address):
 
 
 @only_ours
+def test_tasks_and_actors_by_state(cluster, monkeypatch):
+    """By ray.util.state's counts, and without them what the node says."""
+    from eagleray.util import _metrics_text
+
+    assert samples(_metrics_text.system_metrics(0))['ray_tasks{State="RUNNING"}'] >= 0
+    rows = {
+        "f": {"state_counts": {"FINISHED": 3, "FAILED": 1}},
+        "g": {"state_counts": {"FINISHED": 2}},
+    }
+    state = type(sys)("state")
+    state.summarize_tasks = lambda timeout: {"cluster": {"summary": rows}}
+    state.summarize_actors = lambda timeout: {
+        "cluster": {"summary": {"A": {"state_counts": {"ALIVE": 2}}}}
+    }
+    monkeypatch.setitem(sys.modules, "eagleray.util.state", state)
+    found = samples(_metrics_text.system_metrics(7))
+    assert found['ray_tasks{State="FINISHED"}'] == 5 and found['ray_tasks{State="FAILED"}'] == 1
+    assert found['ray_actors{State="ALIVE"}'] == 2 and found["eagleray_metrics_dropped"] == 7
+
+
+@only_ours
 def test_curl_reads_it(address):
     done = subprocess.run(
         ["curl", "-s", f"http://{address}/metrics"], capture_output=True, text=True, timeout=30

@@ -51,9 +51,9 @@ BUILT = {
     "train": "Checkpoint CheckpointConfig FailureConfig Result RunConfig SyncConfig get_checkpoint "
     "get_context report",
     "types": "ObjectRef",
-    "util": "ActorPool accelerators as_completed deregister_serializer disable_log_once_globally "
+    "util": "ActorPool accelerators as_completed collective deregister_serializer disable_log_once_globally "
     "enable_periodic_logging get_current_placement_group get_node_instance_id get_node_ip_address "
-    "get_placement_group inspect_serializability list_named_actors log_once map_unordered pdb "
+    "get_placement_group inspect_serializability iter list_named_actors log_once map_unordered pdb "
     "placement_group placement_group_table ray_debugpy register_serializer remove_placement_group",
     "util.accelerators": "AWS_NEURON_CORE INTEL_GAUDI NVIDIA_A100 NVIDIA_H100 NVIDIA_L4 NVIDIA_TESLA_T4 "
     "NVIDIA_TESLA_V100",

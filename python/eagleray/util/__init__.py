@@ -20,6 +20,7 @@ from .placement_group import (
 )
 
 if TYPE_CHECKING:
+    from . import collective, iter
     from . import debugpy as ray_debugpy
     from . import rpdb as pdb
     from ._progress import progress
@@ -28,6 +29,7 @@ __all__ = [
     "ActorPool",
     "accelerators",
     "as_completed",
+    "collective",
     "deregister_serializer",
     "disable_log_once_globally",
     "enable_periodic_logging",
@@ -36,6 +38,7 @@ __all__ = [
     "get_node_ip_address",
     "get_placement_group",
     "inspect_serializability",
+    "iter",
     "list_named_actors",
     "log_once",
     "map_unordered",

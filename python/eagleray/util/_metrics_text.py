@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import os
 from collections import Counter, defaultdict
@@ -11,6 +12,8 @@ import eagleray as ray
 
 from .._state import client
 from ._metrics_recorder import Tags
+
+STATE_S = 2.0  # that a scrape waits for counts of tasks and actors
 
 
 def _escaped(text: str) -> str:
@@ -77,9 +80,10 @@ def system_metrics(dropped: int) -> str:
     capacity = total.get("object_store_memory", 0.0)
     free["object_store_memory"] = capacity - node["store_used"]
     workers = [p for p in node["processes"] if p["kind"] == "worker"]
-    pending: Counter[str] = Counter()
-    for demand in node["demands"]:
-        pending[demand["what"]] += demand["count"]
+    running = Counter(
+        RUNNING=sum(1 for worker in workers if worker["what"]),
+        PENDING_NODE_ASSIGNMENT=sum(demand["count"] for demand in node["demands"]),
+    )
     kinds = Counter(process["kind"] for process in node["processes"])
     tables: list[tuple[str, str, list[tuple[Tags, float]]]] = [
         (
@@ -100,14 +104,8 @@ def system_metrics(dropped: int) -> str:
             "Bytes that objects may take.",
             [((), capacity - node["store_used"])],
         ),
-        (
-            "ray_tasks",
-            "Tasks and actors by state: those that run, and demands that wait for workers.",
-            [
-                ((("State", "RUNNING"),), sum(1 for worker in workers if worker["what"])),
-                ((("State", "PENDING_NODE_ASSIGNMENT"),), sum(pending.values())),
-            ],
-        ),
+        ("ray_tasks", "Tasks by state.", _by_state(_counts("tasks") or running)),
+        ("ray_actors", "Actors by state.", _by_state(_counts("actors"))),
         (
             "eagleray_processes",
             "Drivers and workers.",
@@ -132,6 +130,23 @@ def system_metrics(dropped: int) -> str:
         lines += _head(name, "gauge", text)
         lines += [f"{name}{_labels(tags)} {_number(value)}" for tags, value in rows]
     return "".join(line + "\n" for line in lines)
+
+
+def _counts(what: str) -> Counter[str]:
+    """How many tasks or actors are in which state, as ray.util.state knows; empty where it does not."""
+    found: Counter[str] = Counter()
+    try:
+        module = importlib.import_module("eagleray.util.state")
+        summary = getattr(module, f"summarize_{what}")(timeout=STATE_S)["cluster"]["summary"]
+        for row in summary.values():
+            found.update(row["state_counts"])
+    except (NotImplementedError, ImportError, ray.exceptions.RayError, KeyError, OSError):
+        pass
+    return found
+
+
+def _by_state(counts: Counter[str]) -> list[tuple[Tags, float]]:
+    return [((("State", said),), count) for said, count in sorted(counts.items())]
 
 
 def _resident_bytes(pid: int) -> int:
