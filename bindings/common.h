@@ -104,5 +104,6 @@ void bind_objects(nb::class_<Client>& client);
 void bind_control(nb::class_<Client>& client);
 void bind_groups(nb::class_<Client>& client);
 void bind_settings(nb::module_& m);
+void bind_channels(nb::module_& m);
 
 }  // namespace eagleray::python

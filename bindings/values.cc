@@ -41,8 +41,8 @@ constexpr size_t aligned(size_t at) { return (at + 63) & ~size_t{63}; }
 // ---- a buffer that Python may look at for as long as it likes ----
 
 struct BufferObject {
-  PyObject_HEAD Payload payload;     // inline values
-  std::shared_ptr<Mapping> mapping;  // stored ones
+  PyObject_HEAD Payload payload;  // inline values
+  Keeper keeper;                  // of others: what their bytes lie in
   ClientShell* shell;
   Object* keep;
   const char* data;
@@ -64,7 +64,7 @@ void buffer_dealloc(PyObject* self) {
     machine->unpin(buffer->keep, machine.effects());
   }
   buffer->payload.~Payload();
-  buffer->mapping.~shared_ptr();
+  buffer->keeper.~Keeper();
   type->tp_free(self);
   Py_DECREF(type);
 }
@@ -75,12 +75,11 @@ PyType_Slot buffer_slots[] = {{Py_bf_getbuffer, reinterpret_cast<void*>(buffer_g
 PyType_Spec buffer_spec = {"eagleray._core.Buffer", sizeof(BufferObject), 0,
                            Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, buffer_slots};
 
-PyObject* make_buffer(Payload payload, std::shared_ptr<Mapping> mapping, Object* keep,
-                      const char* data, size_t size) {
+PyObject* make_buffer(Payload payload, Keeper keeper, Object* keep, const char* data, size_t size) {
   auto* buffer = reinterpret_cast<BufferObject*>(buffer_type->tp_alloc(buffer_type, 0));
   if (!buffer) return nullptr;
   new (&buffer->payload) Payload(std::move(payload));
-  new (&buffer->mapping) std::shared_ptr<Mapping>(std::move(mapping));
+  new (&buffer->keeper) Keeper(std::move(keeper));
   buffer->shell = runtime().shell;
   buffer->keep = keep;
   buffer->data = data;
@@ -92,9 +91,8 @@ PyObject* make_buffer(Payload payload, std::shared_ptr<Mapping> mapping, Object*
   return reinterpret_cast<PyObject*>(buffer);
 }
 
-PyObject* make_view(Payload payload, std::shared_ptr<Mapping> mapping, Object* keep,
-                    const char* data, size_t size) {
-  PyObject* buffer = make_buffer(std::move(payload), std::move(mapping), keep, data, size);
+PyObject* make_view(Payload payload, Keeper keeper, Object* keep, const char* data, size_t size) {
+  PyObject* buffer = make_buffer(std::move(payload), std::move(keeper), keep, data, size);
   if (!buffer) return nullptr;
   PyObject* view = PyMemoryView_FromObject(buffer);
   Py_DECREF(buffer);
@@ -103,20 +101,16 @@ PyObject* make_view(Payload payload, std::shared_ptr<Mapping> mapping, Object* k
 
 // ---- encoding ----
 
-void set_inline(Value& value, char tag, const void* data, size_t size) {
-  value.kind = ValueKind::kInline;
-  value.bytes = Payload::uninitialized(1 + size);
-  value.bytes.mutable_data()[0] = tag;
-  if (size) std::memcpy(value.bytes.mutable_data() + 1, data, size);
+bool put(Sink& sink, char tag, const void* data, size_t size) {
+  char* to = sink.reserve(1 + size);
+  if (!to) return false;
+  to[0] = tag;
+  if (size) std::memcpy(to + 1, data, size);
+  return true;
 }
 
-// Room for `size` bytes, inline or in the store.
-char* reserve(Value& value, size_t size) {
-  if (size <= runtime().inline_bytes_max) {
-    value.kind = ValueKind::kInline;
-    value.bytes = Payload::uninitialized(size);
-    return value.bytes.mutable_data();
-  }
+// Room in the store; null with a Python error set.
+char* reserve_stored(Value& value, size_t size) {
   Result<ClientShell::Room> room = Error{ErrorCode::kUnavailable, ""};
   SignalWatch watch;
   const auto give_up = [&](ClientShell::Waited waited, ClientShell::Wait::Signals& signals) {
@@ -151,6 +145,22 @@ char* reserve(Value& value, size_t size) {
   return room.value().data;
 }
 
+// A value for a message: inline or in the store.
+class ValueSink final : public Sink {
+ public:
+  explicit ValueSink(Value& value) : value_(value) {}
+
+  char* reserve(size_t size) override {
+    if (size > runtime().inline_bytes_max) return reserve_stored(value_, size);
+    value_.kind = ValueKind::kInline;
+    value_.bytes = Payload::uninitialized(size);
+    return value_.bytes.mutable_data();
+  }
+
+ private:
+  Value& value_;
+};
+
 void copy_bytes(char* to, const void* from, size_t size) {
   if (size < (1u << 20)) {
     std::memcpy(to, from, size);
@@ -169,14 +179,14 @@ struct Buffers {
   }
 };
 
-bool encode_pickled(PyObject* pickled, Value& value) {
+bool encode_pickled(PyObject* pickled, Sink& sink) {
   PyObject* bytes = nullptr;
   PyObject* list = nullptr;
   if (!PyArg_ParseTuple(pickled, "SO!", &bytes, &PyList_Type, &list)) return false;
   const auto pickle_size = static_cast<size_t>(PyBytes_GET_SIZE(bytes));
   const auto count = static_cast<size_t>(PyList_GET_SIZE(list));
   if (count == 0) {
-    char* to = reserve(value, 1 + pickle_size);
+    char* to = sink.reserve(1 + pickle_size);
     if (!to) return false;
     to[0] = kPickle;
     copy_bytes(to + 1, PyBytes_AS_STRING(bytes), pickle_size);
@@ -194,7 +204,7 @@ bool encode_pickled(PyObject* pickled, Value& value) {
     entries.push_back(BufferEntry{at, static_cast<uint64_t>(view.len)});
     end = at + static_cast<size_t>(view.len);
   }
-  char* to = reserve(value, end);
+  char* to = sink.reserve(end);
   if (!to) return false;
   std::memset(to, 0, kHeaderAt);
   to[0] = kPickleBuffers;
@@ -209,8 +219,8 @@ bool encode_pickled(PyObject* pickled, Value& value) {
   return true;
 }
 
-bool encode_array(const ArraySource& array, Value& value) {
-  char* to = reserve(value, array.size());
+bool encode_array(const ArraySource& array, Sink& sink) {
+  char* to = sink.reserve(array.size());
   if (!to) return false;
   to[0] = kArray;
   array.write_header(to);
@@ -227,14 +237,14 @@ PyObject* call_loads(PyObject* view, PyObject* buffers) {
   return PyObject_Vectorcall(runtime().loads, arguments, 1, names);
 }
 
-PyObject* decode_array(std::string_view bytes, const Payload* payload,
-                       const std::shared_ptr<Mapping>& mapping, Object* keep) {
+PyObject* decode_array(std::string_view bytes, const Payload* payload, const Keeper& keeper,
+                       Object* keep) {
   const std::optional<ArrayShape> shape = read_array(bytes);
   if (!shape) {
     PyErr_SetString(PyExc_SystemError, "eagleray: an array is cut short");
     return nullptr;
   }
-  PyObject* buffer = make_buffer(payload ? *payload : Payload(), mapping, keep,
+  PyObject* buffer = make_buffer(payload ? *payload : Payload(), keeper, keep,
                                  bytes.data() + shape->data_at, shape->data_bytes);
   if (!buffer) return nullptr;
   PyObject* array = make_array(*shape, buffer);
@@ -242,8 +252,8 @@ PyObject* decode_array(std::string_view bytes, const Payload* payload,
   return array;
 }
 
-PyObject* decode_buffers(std::string_view bytes, const Payload* payload,
-                         const std::shared_ptr<Mapping>& mapping, Object* keep) {
+PyObject* decode_buffers(std::string_view bytes, const Payload* payload, const Keeper& keeper,
+                         Object* keep) {
   BufferHeader header;
   if (bytes.size() < kHeaderAt + sizeof header) {
     PyErr_SetString(PyExc_SystemError, "eagleray: a value is cut short");
@@ -262,7 +272,7 @@ PyObject* decode_buffers(std::string_view bytes, const Payload* payload,
     std::memcpy(&entry, bytes.data() + table + i * sizeof entry, sizeof entry);
     PyObject* view = nullptr;
     if (entry.offset <= bytes.size() && entry.bytes <= bytes.size() - entry.offset) {
-      view = make_view(payload ? *payload : Payload(), mapping, keep, bytes.data() + entry.offset,
+      view = make_view(payload ? *payload : Payload(), keeper, keep, bytes.data() + entry.offset,
                        entry.bytes);
     } else {
       PyErr_SetString(PyExc_SystemError, "eagleray: a buffer lies outside of its value");
@@ -284,8 +294,8 @@ PyObject* decode_buffers(std::string_view bytes, const Payload* payload,
   return result;
 }
 
-PyObject* decode_bytes(std::string_view bytes, const Payload* payload,
-                       const std::shared_ptr<Mapping>& mapping, Object* keep) {
+PyObject* decode_bytes(std::string_view bytes, const Payload* payload, const Keeper& keeper,
+                       Object* keep) {
   if (bytes.empty()) {
     PyErr_SetString(PyExc_SystemError, "eagleray: an empty value");
     return nullptr;
@@ -315,8 +325,8 @@ PyObject* decode_bytes(std::string_view bytes, const Payload* payload,
       Py_DECREF(view);
       return result;
     }
-    case kPickleBuffers: return decode_buffers(bytes, payload, mapping, keep);
-    case kArray: return decode_array(bytes, payload, mapping, keep);
+    case kPickleBuffers: return decode_buffers(bytes, payload, keeper, keep);
+    case kArray: return decode_array(bytes, payload, keeper, keep);
     default:
       PyErr_Format(PyExc_SystemError, "eagleray: a value of unknown kind %d", bytes[0]);
       return nullptr;
@@ -335,27 +345,27 @@ std::vector<Object*>*& nested_being_collected() {
   return current;
 }
 
-bool encode_value(PyObject* object, Value& value, std::vector<Object*>& nested) {
-  if (object == Py_None) return set_inline(value, kNone, nullptr, 0), true;
-  if (object == Py_True) return set_inline(value, kTrue, nullptr, 0), true;
-  if (object == Py_False) return set_inline(value, kFalse, nullptr, 0), true;
+bool encode_into(PyObject* object, Sink& sink, std::vector<Object*>* nested) {
+  if (object == Py_None) return put(sink, kNone, nullptr, 0);
+  if (object == Py_True) return put(sink, kTrue, nullptr, 0);
+  if (object == Py_False) return put(sink, kFalse, nullptr, 0);
   if (PyLong_CheckExact(object)) {
     int overflow = 0;
     const long long number = PyLong_AsLongLongAndOverflow(object, &overflow);
     if (overflow == 0) {
       const int64_t fixed = number;
-      return set_inline(value, kInt, &fixed, sizeof fixed), true;
+      return put(sink, kInt, &fixed, sizeof fixed);
     }
   } else if (PyFloat_CheckExact(object)) {
     const double number = PyFloat_AS_DOUBLE(object);
-    return set_inline(value, kFloat, &number, sizeof number), true;
+    return put(sink, kFloat, &number, sizeof number);
   } else if (PyUnicode_CheckExact(object) || PyBytes_CheckExact(object)) {
     Py_ssize_t size = 0;
     const bool text = PyUnicode_CheckExact(object);
     const char* data = text ? PyUnicode_AsUTF8AndSize(object, &size) : PyBytes_AS_STRING(object);
     if (!text) size = PyBytes_GET_SIZE(object);
     if (data) {
-      char* to = reserve(value, 1 + static_cast<size_t>(size));
+      char* to = sink.reserve(1 + static_cast<size_t>(size));
       if (!to) return false;
       to[0] = text ? kStr : kBytes;
       copy_bytes(to + 1, data, static_cast<size_t>(size));
@@ -364,20 +374,40 @@ bool encode_value(PyObject* object, Value& value, std::vector<Object*>& nested) 
     PyErr_Clear();  // lone surrogates: pickle knows how
   }
   if (const std::optional<ArraySource> array = ArraySource::of(object)) {
-    return encode_array(*array, value);
+    return encode_array(*array, sink);
   }
   std::vector<Object*>* outer = nested_being_collected();
-  nested_being_collected() = &nested;
+  nested_being_collected() = nested;
   PyObject* pickled = PyObject_CallOneArg(runtime().dumps, object);
   nested_being_collected() = outer;
-  const bool done = pickled && encode_pickled(pickled, value);
+  const bool done = pickled && encode_pickled(pickled, sink);
   Py_XDECREF(pickled);
-  if (!done && !nested.empty()) {
+  return done;
+}
+
+bool encode_value(PyObject* object, Value& value, std::vector<Object*>& nested) {
+  ValueSink sink(value);
+  if (encode_into(object, sink, &nested)) return true;
+  if (!nested.empty()) {
     ClientShell::Access machine = runtime().shell->access();
     for (Object* each : nested) machine->unpin(each, machine.effects());
     nested.clear();
   }
-  return done;
+  return false;
+}
+
+bool keeps_view(std::string_view value) {
+  return !value.empty() && (value[0] == kPickleBuffers || value[0] == kArray);
+}
+
+PyObject* decode_copy(std::string_view value) {
+  if (!keeps_view(value)) return decode_bytes(value, nullptr, nullptr, nullptr);
+  const Payload copy = Payload::copy_of(value);
+  return decode_bytes(copy.view(), &copy, nullptr, nullptr);
+}
+
+PyObject* decode_held(std::string_view value, const Keeper& keeper) {
+  return decode_bytes(value, nullptr, keeper, nullptr);
 }
 
 PyObject* decode_value(const Value& value, Object* keep) {
@@ -509,13 +539,7 @@ PyObject* ArgumentReader::next() {
   const std::string_view kind = bytes.take(1);
   if (bytes.good && kind[0] == 0) {
     const std::string_view value = bytes.take(bytes.u32());
-    // What keeps a view of its bytes outlives the message: it gets a copy of its own.
-    const bool viewed = !value.empty() && (value[0] == kPickleBuffers || value[0] == kArray);
-    if (bytes.good && viewed) {
-      const Payload copy = Payload::copy_of(value);
-      return decode_bytes(copy.view(), &copy, nullptr, nullptr);
-    }
-    if (bytes.good) return decode_bytes(value, nullptr, nullptr, nullptr);
+    if (bytes.good) return decode_copy(value);
   }
   if (bytes.good && next_ref < refs.size() && refs[next_ref].position == here) {
     return decode_referred(refs[next_ref++]);

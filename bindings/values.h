@@ -3,7 +3,9 @@
 
 #include <Python.h>
 
+#include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "client/client_machine.h"
@@ -27,6 +29,25 @@ Runtime& runtime();
 
 // References met while a value is pickled on this thread; null outside.
 std::vector<Object*>*& nested_being_collected();
+
+// Where a value's bytes go.
+class Sink {
+ public:
+  virtual ~Sink() = default;
+  // Room for the whole value, asked for once; null with a Python error set.
+  virtual char* reserve(size_t size) = 0;
+};
+// False: a Python error is set. Without `nested`, references inside are pinned for good, as in a
+// pickle that the program makes itself.
+bool encode_into(PyObject* object, Sink& sink, std::vector<Object*>* nested);
+
+// What the bytes of a value lie in, for as long as something looks at them.
+using Keeper = std::shared_ptr<const void>;
+// Whether the value, once decoded, looks at its bytes.
+bool keeps_view(std::string_view value);
+// Of bytes that stay for the call, and of bytes that stay as long as their keeper.
+PyObject* decode_copy(std::string_view value);
+PyObject* decode_held(std::string_view value, const Keeper& keeper);
 
 // A value for sending: inline or, when large, already in the store. `nested` are pinned for the
 // machine. False: a Python error is set.

@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <cstring>
+
 namespace eagleray {
 
 void Fd::reset() {
@@ -37,16 +39,38 @@ void clear_eventfd(int fd) {
   [[maybe_unused]] const ssize_t n = ::read(fd, &count, sizeof count);
 }
 
-Result<Fd> make_memfd(const char* name, uint64_t bytes) {
+Result<Fd> make_memfd(const char* name, uint64_t bytes, MemorySize size) {
   Fd fd(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!fd.valid()) return system_error("memfd_create", errno);
   if (::ftruncate(fd.get(), static_cast<off_t>(bytes)) != 0) {
     return system_error("size of shared memory", errno);
   }
-  if (::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
+  const int against_growing = size == MemorySize::kFixed ? F_SEAL_GROW : 0;
+  if (::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | against_growing | F_SEAL_SEAL) != 0) {
     return system_error("seal shared memory", errno);
   }
   return fd;
+}
+
+Result<Ok> grow(int fd, uint64_t bytes) {
+  if (::ftruncate(fd, static_cast<off_t>(bytes)) != 0) {
+    return system_error("grow shared memory", errno);
+  }
+  return Ok{};
+}
+
+void discard(int fd, uint64_t at, uint64_t bytes) {
+  // Only costs memory where it fails.
+  [[maybe_unused]] const int done = ::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                                static_cast<off_t>(at), static_cast<off_t>(bytes));
+}
+
+Result<Fd> open_of_process(int pid, int fd) {
+  const std::string path = "/proc/" + std::to_string(pid) + "/fd/" + std::to_string(fd);
+  Fd opened(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  if (!opened.valid())
+    return system_error("open shared memory of process " + std::to_string(pid), errno);
+  return opened;
 }
 
 Result<Ok> check_shared_memory(int fd, uint64_t bytes) {
@@ -79,14 +103,27 @@ Result<Fd> read_only(int fd) {
   return copy;
 }
 
-Result<Mapping> Mapping::map(int fd, uint64_t bytes, Access access) {
+Result<Mapping> Mapping::map(int fd, uint64_t bytes, Access access, uint64_t offset) {
   const int protection = access == Access::kRead ? PROT_READ : PROT_READ | PROT_WRITE;
-  void* at = ::mmap(nullptr, bytes, protection, MAP_SHARED, fd, 0);
+  void* at = ::mmap(nullptr, bytes, protection, MAP_SHARED, fd, static_cast<off_t>(offset));
   if (at == MAP_FAILED) return system_error("map shared memory", errno);
   Mapping mapping;
   mapping.data_ = static_cast<char*>(at);
   mapping.size_ = bytes;
   return mapping;
+}
+
+Result<Ok> Mapping::make_private(uint64_t bytes) {
+  void* copy = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (copy == MAP_FAILED) return system_error("copy shared memory", errno);
+  std::memcpy(copy, data_, bytes);
+  if (::mprotect(copy, size_, PROT_READ) != 0 ||
+      ::mremap(copy, size_, size_, MREMAP_MAYMOVE | MREMAP_FIXED, data_) == MAP_FAILED) {
+    const int reason = errno;
+    ::munmap(copy, size_);
+    return system_error("copy shared memory", reason);
+  }
+  return Ok{};
 }
 
 Mapping::~Mapping() {

@@ -40,8 +40,16 @@ Result<Fd> make_eventfd();  // non-blocking
 void ring_eventfd(int fd);
 void clear_eventfd(int fd);
 
-// Anonymous shared memory of `bytes`, sealed against resizing.
-Result<Fd> make_memfd(const char* name, uint64_t bytes);
+// Anonymous shared memory of `bytes`, sealed against resizing, or only against shrinking.
+enum class MemorySize : uint8_t { kFixed, kMayGrow };
+Result<Fd> make_memfd(const char* name, uint64_t bytes, MemorySize size = MemorySize::kFixed);
+// Makes such memory larger.
+Result<Ok> grow(int fd, uint64_t bytes);
+// Gives the pages of a part of it back; what reads them from now on reads zeros.
+void discard(int fd, uint64_t at, uint64_t bytes);
+// What the process `pid` of the same user has open as `fd`, opened anew. Not for eventfds and
+// sockets.
+Result<Fd> open_of_process(int pid, int fd);
 
 // Whether `fd`, which another process has handed over, is memory of `bytes` that nobody can shrink:
 // reading a mapping of anything else may end in SIGBUS, and reading a file of a file system may
@@ -57,7 +65,7 @@ class Mapping {
  public:
   enum class Access : uint8_t { kRead, kReadWrite };
   Mapping() = default;
-  static Result<Mapping> map(int fd, uint64_t bytes, Access access);
+  static Result<Mapping> map(int fd, uint64_t bytes, Access access, uint64_t offset = 0);
   Mapping(Mapping&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
   Mapping& operator=(Mapping&& other) noexcept {
@@ -66,6 +74,10 @@ class Mapping {
     return *this;
   }
   ~Mapping();
+
+  // From now on the same addresses hold a copy of the first `bytes`, for reading, that nobody else
+  // sees. Whoever reads meanwhile, reads the same.
+  Result<Ok> make_private(uint64_t bytes);
 
   char* data() const { return data_; }
   uint64_t size() const { return size_; }

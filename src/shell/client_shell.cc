@@ -126,7 +126,11 @@ void ClientShell::close() {
 void ClientShell::count_running(int32_t change) {
   if ((change > 0) == counted_ || (change > 0 && event_loop_)) return;
   counted_ = change > 0;
-  doorbell().counted_running.store(counted_ ? 1 : 0, std::memory_order_relaxed);
+  count_thread(change);
+}
+
+void ClientShell::count_thread(int32_t change) {
+  doorbell().counted_running.fetch_add(static_cast<uint32_t>(change), std::memory_order_relaxed);
   node_page().running.fetch_add(change, std::memory_order_relaxed);
 }
 

@@ -157,6 +157,15 @@ class ClientShell {
   // Called (on whatever thread drives) for a running task that was cancelled.
   void set_interrupt_hook(std::function<void(ExecTask*)> hook);
 
+  // A thread of this process that waits elsewhere than in wait() goes to sleep (-1) or wakes (1);
+  // the bound on spinning counts those that are awake.
+  void count_thread(int32_t change);
+  // More are awake than there are cores: whoever spins lets the others run.
+  bool crowded() const {
+    return node_page().running.load(std::memory_order_relaxed) >
+           node_page().cores.load(std::memory_order_relaxed);
+  }
+
   const Registered& registered() const { return registered_; }
   const Settings& settings() const { return settings_; }
   JobInfo job() const;

@@ -39,8 +39,7 @@ bool ClientShell::rings_ready() const {
 }
 
 bool ClientShell::spin() {
-  const NodePage& page = node_page();
-  if (page.running.load(std::memory_order_relaxed) > page.cores.load(std::memory_order_relaxed)) {
+  if (crowded()) {
     ::sched_yield();
     std::lock_guard lock(mutex_);
     return rings_ready();

@@ -24,6 +24,12 @@
 namespace eagleray {
 namespace {
 
+// A process has ended: none of its threads runs any more.
+void uncount(DoorbellPage& page, NodePage& node) {
+  const auto awake = static_cast<int32_t>(page.counted_running.exchange(0));
+  node.running.fetch_sub(awake);
+}
+
 // A driver that does not read is sent no more of what workers print; all else still fits.
 constexpr size_t kUnreadBytesMax = 16u << 20;
 constexpr size_t kTopProcesses = 5;
@@ -341,9 +347,7 @@ void NodeShell::close_connection(int fd) {
   }
   loop_.remove(fd);
   auto* page = reinterpret_cast<DoorbellPage*>(it->second->page.data());
-  if (page && page->counted_running.exchange(0) != 0) {
-    reinterpret_cast<NodePage*>(node_page_.data())->running.fetch_sub(1);
-  }
+  if (page) uncount(*page, *reinterpret_cast<NodePage*>(node_page_.data()));
   const std::vector<Bequest> bequests = read_bequests(*it->second);
   ExitInfo exit;
   exit.reason = it->second->cut_off.empty() ? "the driver has ended"
@@ -465,9 +469,7 @@ void NodeShell::on_worker_exit(pid_t pid, int status) {
   for (Frame& frame : frames) on_frame(fd, std::move(frame));
   const ProcId proc = connection->second->proc;
   auto* page = reinterpret_cast<DoorbellPage*>(connection->second->page.data());
-  if (page && page->counted_running.exchange(0) != 0) {
-    reinterpret_cast<NodePage*>(node_page_.data())->running.fetch_sub(1);
-  }
+  if (page) uncount(*page, *reinterpret_cast<NodePage*>(node_page_.data()));
   loop_.remove(fd);
   if (!connection->second->cut_off.empty()) {
     exit.reason =

@@ -17,7 +17,8 @@ struct DoorbellPage {
   alignas(64) std::atomic<uint32_t> background_sleeps{0};
   // 1: a waiting thread sleeps. Rung through the waiter eventfd.
   alignas(64) std::atomic<uint32_t> waiter_sleeps{0};
-  // 1: counted in NodePage::running; the node corrects the count when the process dies.
+  // As often as it is counted in NodePage::running, by its threads that wait in the core or in a
+  // channel; the node corrects the count when the process dies.
   alignas(64) std::atomic<uint32_t> counted_running{0};
   // What a worker runs or ran last, for the memory monitor: when it began, by the monotonic clock,
   // and whether it may run again (then 1).
@@ -26,7 +27,7 @@ struct DoorbellPage {
 };
 
 struct NodePage {
-  alignas(64) std::atomic<int32_t> running{0};  // client processes awake right now
+  alignas(64) std::atomic<int32_t> running{0};  // awake right now, in client processes
   std::atomic<int32_t> cores{1};
 };
 
