@@ -233,7 +233,42 @@ def memory(ray, n):
     return {"memory_pss_mb": total / 1024}
 
 
-ROWS = [small_objects, large_objects, tasks, actors, many_actors, callers, wide, memory]
+def graphs(ray, n):
+    """A compiled chain of two actors, round trip, and its throughput with ten in flight."""
+    import importlib
+
+    import numpy as np
+
+    InputNode = importlib.import_module(f"{ray.__name__}.dag").InputNode
+
+    @ray.remote(num_cpus=0)
+    class Echo:
+        def echo(self, value):
+            return value
+
+    one, two = Echo.remote(), Echo.remote()
+    with InputNode() as inp:
+        node = two.echo.bind(one.echo.bind(inp))
+    graph = node.experimental_compile()
+    p50, p99 = _percentiles(lambda: ray.get(graph.execute(1)), max(int(10_000 * n), 50))
+    array = np.zeros(1 << 17)
+    large, _ = _percentiles(lambda: ray.get(graph.execute(array)), max(int(1_000 * n), 20))
+
+    def ten():
+        for ref in [graph.execute(i) for i in range(10)]:
+            ray.get(ref)
+
+    rate = _rate(10, ten, max(int(500 * n), 5))
+    graph.teardown()
+    return {
+        "graph_chain_2_p50_us": p50,
+        "graph_chain_2_p99_us": p99,
+        "graph_chain_2_1mib_p50_us": large,
+        "graph_chain_2_per_s": rate,
+    }
+
+
+ROWS = [small_objects, large_objects, tasks, actors, many_actors, callers, wide, graphs, memory]
 
 # name: (bound, higher is better)
 REACH = {
@@ -262,5 +297,9 @@ REACH = {
     "args_10k_s": (0.08, False),
     "returns_3000_s": (0.10, False),
     "actors_40_s": (0.5, False),
+    "graph_chain_2_p50_us": (30, False),
+    "graph_chain_2_p99_us": (200, False),
+    "graph_chain_2_1mib_p50_us": (1_000, False),
+    "graph_chain_2_per_s": (50_000, True),
     "memory_pss_mb": (200, False),
 }

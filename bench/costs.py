@@ -51,7 +51,12 @@ def in_process(payload_bytes: int) -> dict[str, dict[str, list[float]]]:
         def counts(self):
             return counts()
 
-    actor = Echo.remote()
+    actor, second = Echo.remote(), Echo.remote()
+    from eagleray.dag import InputNode
+
+    with InputNode() as inp:
+        node = second.echo.bind(inp)
+    graph = node.experimental_compile()
     ready = [ray.put(payload) for _ in range(10)]
 
     def repeat(call):
@@ -70,6 +75,10 @@ def in_process(payload_bytes: int) -> dict[str, dict[str, list[float]]]:
             actor.counts,
         ),
         "1,000 actor calls, then get": (lambda: batch(actor.echo.remote), actor.counts),
+        "compiled graph of one actor, then get": (
+            lambda: repeat(lambda: graph.execute(payload).get()),
+            second.counts,
+        ),
         "put": (lambda: repeat(lambda: ray.put(payload)), None),
         "get of what is there": (lambda: repeat(lambda: ray.get(ready[0])), None),
     }

@@ -3,9 +3,11 @@
 // Calls that the C library makes to itself are not seen.
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -13,6 +15,7 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
@@ -121,4 +124,17 @@ void* mmap(void* at, size_t bytes, int protection, int flags, int fd, off_t offs
   REAL(void*, "mmap", void*, size_t, int, int, int, off_t);
   count(kOtherCalls, 1);
   return real(at, bytes, protection, flags, fd, offset);
+}
+
+// Channels sleep and wake by futexes; the C library's own locks do not come this way.
+long syscall(long number, ...) {
+  REAL(long, "syscall", long, ...);
+  va_list list;
+  va_start(list, number);
+  long a[6];
+  for (int i = 0; i < 6; ++i) a[i] = va_arg(list, long);
+  va_end(list);
+  const int operation = number == SYS_futex ? (int)a[1] & FUTEX_CMD_MASK : -1;
+  count(operation == FUTEX_WAKE ? kRings : operation == FUTEX_WAIT_BITSET ? kSleeps : kOtherCalls, 1);
+  return real(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }

@@ -157,6 +157,19 @@ nb::object put(Client& client, nb::handle object) {
   return nb::steal(make_ref(made));
 }
 
+// What this process knows: "pending", "inline" or "stored", the node whose store has it, its bytes.
+nb::tuple object_location(Client& c, nb::handle ref) {
+  Object* object = checked(ref);
+  Value value;
+  {
+    ClientShell::Access machine = c.core->access();
+    if (object->pending()) return nb::make_tuple("pending", "", 0);
+    value = machine->value_of(object);
+  }
+  if (value.kind != ValueKind::kStored) return nb::make_tuple("inline", "", value.bytes.size());
+  return nb::make_tuple("stored", c.core->registered().node.node.hex(), value.location.size);
+}
+
 }  // namespace
 
 void bind_objects(nb::class_<Client>& client) {
@@ -202,6 +215,7 @@ void bind_objects(nb::class_<Client>& client) {
              const ObjectId& id = checked(ref)->id;
              return id.bytes[8] != 0xFF || id.bytes[19] != 0xFF;
            })
+      .def("object_location", &object_location)
       .def("wait_reason", [](Client& c, nb::handle ref) {
         Object* object = checked(ref);
         GilRelease release;

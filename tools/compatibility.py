@@ -26,6 +26,9 @@ BUILT = {
     "get_runtime_context init is_initialized kill method nodes put remote shutdown wait",
     "actor": "ActorClass ActorClassInheritanceException ActorHandle ActorMethod exit_actor method",
     "cloudpickle": "dump dumps load loads",
+    "dag": "BIND_INDEX_KEY COLLECTIVE_OPERATION_KEY ClassMethodNode ClassNode CollectiveOutputNode DAGContext "
+    "DAGInputData DAGNODE_TYPE_KEY DAGNode FunctionNode IS_CLASS_METHOD_OUTPUT_KEY InputAttributeNode InputNode "
+    "MultiOutputNode PARENT_CLASS_NODE_KEY PREV_CLASS_METHOD_CALL_KEY plot",
     "exceptions": "ActorAlreadyExistsError ActorDiedError ActorHandleNotFoundError "
     "ActorPlacementGroupRemoved ActorUnavailableError ActorUnschedulableError AsyncioActorExit "
     "AuthenticationError CrossLanguageError GetTimeoutError LocalRayletDiedError NodeDiedError "
@@ -37,6 +40,12 @@ BUILT = {
     "ReferenceCountingAssertionError RpcError RuntimeEnvSetupError TaskCancelledError "
     "TaskPlacementGroupRemoved TaskUnschedulableError UnserializableException UserCodeException "
     "WorkerCrashedError",
+    "experimental": "get_local_object_locations get_object_locations set_resource",
+    "experimental.channel": "BufferedSharedMemoryChannel CachedChannel Channel Communicator CompiledDAGArgs "
+    "CompositeChannel IntraProcessChannel",
+    "experimental.collective": "allgather allreduce reducescatter",
+    "experimental.compiled_dag_ref": "CompiledDAGFuture CompiledDAGRef",
+    "experimental.util.types": "AllGatherOp AllReduceOp Device ReduceOp ReduceScatterOp",
     "experimental.internal_kv": "_internal_kv_del _internal_kv_exists _internal_kv_get "
     "_internal_kv_initialized _internal_kv_list _internal_kv_put",
     "experimental.tqdm_ray": "RAY_TQDM_MAGIC instance safe_print tqdm",

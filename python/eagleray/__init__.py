@@ -88,6 +88,7 @@ _SUBMODULES = {
     "job_submission",
     "experimental",
     "air",
+    "dag",
     "rllib",
     "train",
     "tune",

@@ -106,7 +106,10 @@ class ActorClass:
         return self._create({**self._options, **options}, tuple(args or ()), dict(kwargs or {}))
 
     def bind(self, *args: Any, **kwargs: Any) -> Any:
-        raise NotImplementedError("ray.dag (bind and execute)")
+        """The actor as a node of a graph (ray.dag), made when the graph is executed."""
+        from .dag import ClassNode
+
+        return ClassNode(self._cls, args, kwargs, self._options)
 
     def _definition(self) -> bytes:
         """What the worker makes an instance of."""
@@ -229,7 +232,9 @@ class _ActorOptionsOf:
         return self._of._create(self._options, args, kwargs)
 
     def bind(self, *args: Any, **kwargs: Any) -> Any:
-        raise NotImplementedError("ray.dag (bind and execute)")
+        from .dag import ClassNode
+
+        return ClassNode(self._of._cls, args, kwargs, self._options)
 
 
 class ActorHandle:
@@ -290,6 +295,7 @@ class ActorMethod:
         self._actor_meta = handle._meta
         self._name = name
         self._meta = meta
+        self._given: dict[str, Any] = {}  # by options()
         self._submit: Any = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -349,6 +355,7 @@ class ActorMethod:
         made = ActorMethod.__new__(ActorMethod)
         made.__dict__.update(self.__dict__)
         made._meta = {**self._meta, **options}
+        made._given = options
         made._submit = None
         made.__dict__["_keep"] = handle
         return made
@@ -357,7 +364,13 @@ class ActorMethod:
         return self.options(**options).remote(*(args or ()), **(kwargs or {}))
 
     def bind(self, *args: Any, **kwargs: Any) -> Any:
-        raise NotImplementedError("ray.dag (bind and execute)")
+        """The call as a node of a graph (ray.dag); a tuple of nodes if it returns several values."""
+        from .dag.class_node import bind_method
+
+        handle = self._handle()
+        if handle is None:
+            raise RuntimeError("Lost reference to actor")
+        return bind_method(handle, self._name, self._given, args, kwargs)
 
 
 def exit_actor() -> None:

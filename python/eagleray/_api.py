@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -388,6 +389,8 @@ def shutdown(_exiting_interpreter: bool = False) -> None:
     with state.lock:
         if state.client is not None:
             _utilities.finish()
+        while state.before_shutdown:
+            state.before_shutdown.pop()()
         core, node, monitor = state.client, state.node, state.log_monitor
         state.client = None
         state.log_monitor = None
@@ -456,7 +459,8 @@ def get(object_refs: Any, *, timeout: float | None = None) -> Any:
     """The value of a reference, or the list of values of a list of references, in its order.
 
     timeout: seconds; 0 polls; GetTimeoutError when it passes. A failed task's exception is raised, the
-    first in the list's order. Inside a task the CPU is given back while it waits.
+    first in the list's order. Inside a task the CPU is given back while it waits. Results of compiled graphs
+    (CompiledDAGRef) are taken the same way, each once; without a timeout within DAGContext.get_timeout.
     """
     core = state.client
     if core is None:
@@ -464,6 +468,8 @@ def get(object_refs: Any, *, timeout: float | None = None) -> Any:
             return state.local_mode.get(object_refs)
         core = client()
     single = type(object_refs).__name__ == "ObjectRef"
+    if not single and _of_compiled_graph(object_refs):
+        return _get_compiled(object_refs, timeout)
     if not single and not isinstance(object_refs, (list, tuple)):
         raise ValueError(
             f"Invalid type of object refs, {type(object_refs)}, is given. 'object_refs' must either be an "
@@ -482,6 +488,22 @@ def get(object_refs: Any, *, timeout: float | None = None) -> Any:
             f"Get timed out: some object(s) not ready after {timeout} s ({_reason(core, refs)})."
         ) from None
     return values[0] if single else values
+
+
+def _of_compiled_graph(given: Any) -> bool:
+    first = given[0] if isinstance(given, (list, tuple)) and given else given
+    return type(first).__name__ == "CompiledDAGRef"
+
+
+def _get_compiled(given: Any, timeout: float | None) -> Any:
+    if not isinstance(given, (list, tuple)):
+        return given.get(timeout)
+    if not all(map(_of_compiled_graph, given)):
+        raise ValueError("'object_refs' must be CompiledDAGRefs only, or ObjectRefs only.")
+    if timeout is None or timeout < 0:
+        return [ref.get(timeout) for ref in given]
+    deadline = time.monotonic() + timeout
+    return [ref.get(max(0.0, deadline - time.monotonic())) for ref in given]
 
 
 def _check_timeout(timeout: Any) -> None:

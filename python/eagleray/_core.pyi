@@ -232,6 +232,31 @@ class Client:
     def flush_log_lines(self, open_lines: bool, timeout: float) -> None: ...
     # until what workers have printed up to now can be taken; open_lines: lines without end, too
     def wait_for_node_end(self, timeout: float) -> None: ...
+    def object_location(
+        self, ref: ObjectRef
+    ) -> tuple[
+        str, str, int
+    ]: ...  # "pending", "inline" or "stored"; the node that stores it; bytes
+
+class Channel:
+    """One process's ends of a channel between processes (src/shell/channel.h). Waits are without the GIL and look
+    at signals; None: no limit. RayChannelError: closed; RayChannelTimeoutError; RuntimeError: another thread uses
+    that end."""
+
+    @staticmethod
+    def make(slots: int, readers: int, slot_bytes: int, id: int) -> Channel: ...
+    @staticmethod
+    def open(address: tuple[int, int, int]) -> Channel: ...  # process, fd() there, id
+    def fd(self) -> int: ...
+    def become_writer(self) -> None: ...
+    def become_reader(self, number: int) -> None: ...
+    def write(self, value: Any, timeout: float | None) -> None: ...
+    def read(self, timeout: float | None) -> Any: ...
+    def ready(self) -> bool: ...  # read() would not wait
+    def close(self) -> None: ...  # for all processes
+    def closed(self) -> bool: ...
+
+def count_thread(runs: bool) -> None: ...  # this thread waits in channels: begins (True), ends
 
 class StreamCore:
     """The consumer's side of a streaming generator task."""

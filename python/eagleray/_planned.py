@@ -28,22 +28,18 @@ PLANNED: dict[str, tuple[str, str, str]] = {
         "",
         "cpp_function java_actor_class java_function",
     ),
-    "dag": (
-        "eagleray.dag",
-        "ClassMethodNode ClassNode CollectiveOutputNode DAGContext DAGInputData DAGNode FunctionNode "
-        "InputAttributeNode InputNode MultiOutputNode",
-        "plot",
-    ),
+    "dag": ("communication that overlaps on accelerators", "DAGOperationFuture GPUFuture", ""),
     "data": ("eagleray.data", "", ""),
     "experimental": (
-        "object locations, tensor transport and dynamic resources",
-        "",
-        "get_local_object_locations get_object_locations set_resource register_tensor_transport",
+        "transports of tensors between accelerators",
+        "CommunicatorMetadata RDTManager TensorTransportManager TensorTransportMetadata",
+        "deregister_nixl_memory register_nixl_memory register_nixl_memory_pool register_tensor_transport "
+        "set_nixl_cuda_stream set_target_device_for_ref set_target_for_ref wait_tensor_freed",
     ),
     "experimental.channel": (
-        "channels",
-        "BufferedSharedMemoryChannel CachedChannel Channel Communicator CompositeChannel "
-        "IntraProcessChannel",
+        "the parts of compiled graphs that are Ray's own, and channels of accelerators",
+        "AwaitableBackgroundReader AwaitableBackgroundWriter CPUCommunicator ChannelContext ReaderInterface "
+        "SynchronousReader SynchronousWriter TorchTensorAcceleratorChannel WriterInterface",
         "",
     ),
     "serve": ("eagleray.serve", "", ""),

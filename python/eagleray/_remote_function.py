@@ -103,7 +103,10 @@ class RemoteFunction:
         return _OptionsOf(self, {**self._options, **options})
 
     def bind(self, *args: Any, **kwargs: Any) -> Any:
-        raise NotImplementedError("ray.dag (bind and execute)")
+        """The call as a node of a graph (ray.dag), made when the graph is executed."""
+        from .dag import FunctionNode
+
+        return FunctionNode(self._function, args, kwargs, self._options)
 
     def _check(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if not kwargs and self._arity and self._arity[0] <= len(args) <= self._arity[1]:
@@ -206,7 +209,9 @@ class _OptionsOf:
         return wrap_stream(self._cached[1](*args, **kwargs))
 
     def bind(self, *args: Any, **kwargs: Any) -> Any:
-        raise NotImplementedError("ray.dag (bind and execute)")
+        from .dag import FunctionNode
+
+        return FunctionNode(self._of._function, args, kwargs, self._options)
 
 
 def _dump_extra(extra: dict[str, Any]) -> bytes:

@@ -8,6 +8,8 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ._api import RayContext
     from ._core import Client
     from ._log_monitor import LogMonitor
@@ -33,6 +35,7 @@ class State:
         self.resources: dict[str, int] = {}  # worker: what its task or actor holds
         self.group = ""  # worker: the placement group it runs in, as hex
         self.captured = ""  # the group into which its tasks and actors go by default
+        self.before_shutdown: list[Callable[[], None]] = []  # called while still connected
         self.epoch = 0  # grows with `session` and `captured`: submitters made before are stale
 
     def renew(self) -> None:

@@ -1,0 +1,1 @@
+"""Types of Ray's `ray.experimental.util`."""
