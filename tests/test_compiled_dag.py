@@ -580,6 +580,78 @@ def test_a_program_that_ends_with_its_graph_leaves_nothing():
 
 
 @only_eagleray
+@pytest.mark.parametrize("busy", [True, False])
+def test_a_killed_program_leaves_nothing(busy, tmp_path):
+    """Its actors sleep in a channel, or run a method."""
+    before = set(os.listdir("/dev/shm"))
+    program = start_program(
+        """
+        import os, sys, threading
+        import eagleray as ray
+        from eagleray.dag import InputNode
+        ray.init(num_cpus=2)
+        @ray.remote
+        class A:
+            def pid(self):
+                return os.getpid()
+            def run(self, busy):
+                threading.Event().wait(60 if busy else 0)
+                return busy
+        actors = [A.remote() for _ in range(2)]
+        with InputNode() as inp:
+            node = inp
+            for each in actors:
+                node = each.run.bind(node)
+        graph = node.experimental_compile()
+        print(*ray.get([each.pid.remote() for each in actors]))
+        graph.execute(int(sys.argv[1]))
+        print("started", flush=True)
+        threading.Event().wait(60)
+        """,
+        int(busy),
+    )
+    pids = [int(each) for each in program.stdout.readline().split()]
+    assert program.stdout.readline() == "started\n"
+    program.kill()
+    program.wait()
+    wait_for(lambda: not any(alive(pid) for pid in pids))
+    assert set(os.listdir("/dev/shm")) <= before
+
+
+@only_eagleray
+def test_room_is_waited_for_no_longer_than_asked(workers, compiled, tmp_path):
+    """The input's readers make no room: more is in flight than the channel holds."""
+    flag = tmp_path / "go"
+    with InputNode() as inp:
+        node = workers[0].wait_for.bind(inp)
+        graph = compiled(node, _submit_timeout=0.05, _max_inflight_executions=2)
+    graph._max_inflight = 100
+    refs = []
+
+    def fill():
+        for _ in range(100):
+            refs.append(graph.execute(str(flag)))
+
+    with pytest.raises(exceptions.RayChannelTimeoutError, match="RAY_CGRAPH_submit_timeout"):
+        fill()
+    flag.touch()
+    assert ray.get(refs) == [str(flag)] * len(refs)
+
+
+@only_eagleray
+def test_many_actors_and_a_wide_graph(compiled):
+    actors = [Worker.remote() for _ in range(6)]
+    with InputNode() as inp:
+        firsts = [each.echo.bind(inp) for each in actors]
+        sums = [
+            actors[i].add.bind(firsts[i], firsts[(i + 1) % len(actors)]) for i in range(len(actors))
+        ]
+        graph = compiled(MultiOutputNode(sums))
+    for i in range(20):
+        assert ray.get(graph.execute(i)) == [2 * i] * 6
+
+
+@only_eagleray
 def test_ctrl_c_ends_a_wait(tmp_path):
     program = start_program(
         """

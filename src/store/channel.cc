@@ -58,8 +58,7 @@ Result<ChannelLayout> ChannelLayout::open(char* control, uint64_t bytes, uint64_
 }
 
 bool ring(ChannelBell& bell) {
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (bell.sleeps.load(std::memory_order_relaxed) == 0) return false;
+  if (bell.sleeps.load(std::memory_order_seq_cst) == 0) return false;
   if (bell.sleeps.exchange(0, std::memory_order_acq_rel) == 0) return false;
   bell.rings.fetch_add(1, std::memory_order_release);
   return true;
@@ -68,7 +67,6 @@ bool ring(ChannelBell& bell) {
 uint32_t announce_sleep(ChannelBell& bell) {
   const uint32_t rings = bell.rings.load(std::memory_order_acquire);
   bell.sleeps.store(1, std::memory_order_seq_cst);
-  std::atomic_thread_fence(std::memory_order_seq_cst);
   return rings;
 }
 
@@ -80,7 +78,7 @@ Result<bool> ChannelWriter::room() {
   if (head_ - seen_tail_ < slots) return true;
   uint64_t slowest = head_;
   for (uint32_t i = 0; i < layout_.shape.readers; ++i) {
-    const uint64_t count = layout_.tails[i].count.load(std::memory_order_acquire);
+    const uint64_t count = layout_.tails[i].count.load(std::memory_order_seq_cst);
     if (count > head_ || head_ - count > slots) return corrupt("a reader's count out of range");
     slowest = std::min(slowest, count);
   }
@@ -89,7 +87,7 @@ Result<bool> ChannelWriter::room() {
 }
 
 bool ChannelWriter::publish() {
-  layout_.header->head.store(++head_, std::memory_order_release);
+  layout_.header->head.store(++head_, std::memory_order_seq_cst);
   return ring(layout_.header->ready);
 }
 
@@ -123,7 +121,7 @@ Result<ChannelReader::Item> ChannelReader::peek() const {
 }
 
 bool ChannelReader::release(uint64_t count) {
-  layout_.tails[number_].count.store(count, std::memory_order_release);
+  layout_.tails[number_].count.store(count, std::memory_order_seq_cst);
   return ring(layout_.header->room);
 }
 

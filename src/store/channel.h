@@ -8,9 +8,8 @@
 // extent, which the writer replaces by one at the end of the file when it is too small.
 //
 // Each end trusts nothing that the other writes: counts, offsets and lengths are checked, and a
-// violation is kCorrupt. Costs, awake: a store of the head and a fence on one side, a load and a
-// store of the tail on the other; two cache lines go across for a small value. No system call, no
-// lock.
+// violation is kCorrupt. Costs, awake: a store of the head on one side, a load and a store of
+// the tail on the other; two cache lines go across for a small value. No system call, no lock.
 #pragma once
 
 #include <atomic>
@@ -82,7 +81,7 @@ struct ChannelLayout {
   // Of memory that somebody else has made: of `id`, and no larger than `bytes`.
   static Result<ChannelLayout> open(char* control, uint64_t bytes, uint64_t id);
 
-  bool closed() const { return header->closed.load(std::memory_order_acquire) != 0; }
+  bool closed() const { return header->closed.load(std::memory_order_seq_cst) != 0; }
 };
 
 // After what the sleepers wait for was published: true, once, if somebody sleeps and is to be
@@ -115,7 +114,7 @@ class ChannelReader {
   ChannelReader() = default;
   ChannelReader(const ChannelLayout& layout, uint32_t number);
 
-  bool ready() const { return layout_.header->head.load(std::memory_order_acquire) != next_; }
+  bool ready() const { return layout_.header->head.load(std::memory_order_seq_cst) != next_; }
   struct Item {
     std::string_view here;  // if the value lies in its slot
     uint64_t extent = 0;

@@ -84,13 +84,13 @@ class Graph:
             raise ValueError(
                 "All tasks must either use InputNode() directly, or they must index to specific args or kwargs."
             )
-        accessed = set(self.input.input_attribute_nodes)
-        if accessed - parts:
-            unused = ", ".join(map(str, accessed - parts))
+        accessed = list(self.input.input_attribute_nodes)
+        unused = [key for key in accessed if key not in parts]
+        if unused:
             raise ValueError(
                 "Compiled Graph expects input to be accessed using all of attributes "
-                f"{', '.join(map(str, accessed))}, but {unused} {'is' if len(accessed - parts) == 1 else 'are'} "
-                "unused. Ensure all input attributes are used and contribute to the computation of the Compiled "
+                f"{', '.join(map(str, accessed))}, but {', '.join(map(str, unused))} "
+                f"{'is' if len(unused) == 1 else 'are'} unused. Ensure all input attributes are used and contribute to the computation of the Compiled "
                 "Graph output."
             )
         indices = [key for key in parts if isinstance(key, int)]
