@@ -15,7 +15,7 @@ def __getattr__(name: str) -> Any:
 
     from .. import _planned
 
-    if name in ("channel", "collective", "compiled_dag_ref", "internal_kv"):
+    if name in ("channel", "collective", "compiled_dag_ref", "internal_kv", "tqdm_ray"):
         return importlib.import_module(f".{name}", __name__)
     if f"experimental.{name}" in _planned.PLANNED:
         return importlib.import_module(f".{name}", __name__)

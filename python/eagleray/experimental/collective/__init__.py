@@ -74,7 +74,7 @@ class _AllGather:
         return _bind(input_nodes, AllGatherOp(), transport)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        from ...util import collective
+        from ...util.collective import collective
 
         return collective.allgather(*args, **kwargs)
 
@@ -89,7 +89,7 @@ class _AllReduce:
         return _bind(input_nodes, AllReduceOp(op), transport)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        from ...util import collective
+        from ...util.collective import collective
 
         return collective.allreduce(*args, **kwargs)
 
@@ -104,7 +104,7 @@ class _ReduceScatter:
         return _bind(input_nodes, ReduceScatterOp(op), transport)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        from ...util import collective
+        from ...util.collective import collective
 
         return collective.reducescatter(*args, **kwargs)
 
