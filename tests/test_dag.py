@@ -4,9 +4,12 @@ import asyncio
 import dataclasses
 import importlib
 import pickle
+import sys
+import types
+from pathlib import Path
 
 import pytest
-from _support import ray
+from _support import PEER, ray
 
 dag = importlib.import_module(f"{ray.__name__}.dag")
 InputNode, MultiOutputNode = dag.InputNode, dag.MultiOutputNode
@@ -253,6 +256,50 @@ def test_plot_says_what_it_needs(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))  # no graphviz
     with pytest.raises(ImportError, match="required to plot DAG"):
         dag.plot(add.bind(1, 2), str(tmp_path / "graph.png"))
+
+
+class _FakePydot(types.ModuleType):
+    """As much of pydot as a picture needs."""
+
+    class Dot:
+        def __init__(self, **options):
+            self.nodes, self.edges = [], []
+            _FakePydot.last = self
+
+        def add_node(self, node):
+            self.nodes.append(node[0])
+
+        def add_edge(self, edge):
+            self.edges.append(edge)
+
+        def write(self, name, format):
+            Path(name).write_text(format)
+
+    @staticmethod
+    def Node(*names):
+        return names
+
+    Edge = Node
+
+
+@pytest.mark.skipif(PEER, reason="Ray asks pydot for more")
+def test_plot_draws_nodes_and_edges(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "pydot", _FakePydot("pydot"))
+    (tmp_path / "dot").touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with InputNode() as inp:
+        node = add.bind(add.bind(inp[0], 2), pair.bind(inp[0]))
+    dag.plot(node, str(tmp_path / "graph.svg"))
+    assert (tmp_path / "graph.svg").read_text() == "svg"
+    drawn = _FakePydot.last
+    assert drawn.nodes == ["InputNode", "0", "add", "pair", "add_1"]
+    assert set(drawn.edges) == {
+        ("InputNode", "0"),
+        ("0", "add"),
+        ("0", "pair"),
+        ("add", "add_1"),
+        ("pair", "add_1"),
+    }
 
 
 def test_settings_come_from_the_environment(monkeypatch):

@@ -16,6 +16,8 @@ def plot(dag: DAGNode, to_file: str | None = None) -> Any:
     extension = os.path.splitext(name)[1][1:] or "png"
     try:
         _dot_of(dag).write(name, format=extension)
+        if extension not in ("png", "jpg", "jpeg", "gif"):  # what a notebook shows
+            return None
         try:
             from IPython import display
         except ImportError:
