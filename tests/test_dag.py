@@ -43,6 +43,14 @@ class _Adder:
     def read(self):
         return self.total
 
+    @staticmethod
+    def plain(value):
+        return value
+
+    @classmethod
+    def name(cls, value):
+        return f"{cls.__name__}{value}"
+
 
 Adder = ray.remote(_Adder)
 
@@ -233,6 +241,16 @@ def test_misuse_is_said():
         node = pair.bind(one, b=two)
     with pytest.raises(AssertionError, match="one unique InputNode"):
         node.execute(1)
+
+
+def test_arguments_are_checked_when_a_method_is_bound():
+    actor = Adder.remote()
+    for args, kwargs in [((), {}), ((1, 2), {}), ((1,), {"other": 2})]:
+        with pytest.raises(TypeError, match="has a signature"):
+            actor.inc.bind(*args, **kwargs)
+    assert ray.get(actor.inc.bind(value=3).execute()) == 3
+    assert ray.get(actor.plain.bind(4).execute()) == 4
+    assert ray.get(actor.name.bind(5).execute()) == "_Adder5"
 
 
 def test_the_text_of_a_node_says_what_it_is():

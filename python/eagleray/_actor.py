@@ -212,7 +212,9 @@ class ActorClass:
             from .exceptions import ActorAlreadyExistsError
 
             raise ActorAlreadyExistsError(str(error)) from None
-        return ActorHandle(actor, meta)
+        made = ActorHandle(actor, meta)
+        made.__dict__["_class"] = self._cls  # for bind(), in this process
+        return made
 
 
 def _groups(groups: Any) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from .constants import (
@@ -176,7 +177,9 @@ class ClassMethodNode(DAGNode):
 def bind_method(
     handle: Any, name: str, options: dict[str, Any], args: Any, kwargs: dict[str, Any]
 ) -> Any:
-    """`handle.name.bind(...)`: a node, or a tuple of one for each value of a call that returns several."""
+    """`handle.name.bind(...)`: a node, or a tuple of one for each value of a call that returns several. TypeError
+    for arguments that the method does not take, in the process that has made the actor."""
+    _check_arguments(handle, name, args, kwargs)
     index = handle.__dict__.get("_ray_dag_bind_index", 0)
     handle.__dict__["_ray_dag_bind_index"] = index + 1
     other = {
@@ -197,3 +200,20 @@ def bind_method(
         )
         for i in range(node.num_returns)
     )
+
+
+def _check_arguments(handle: Any, name: str, args: Any, kwargs: dict[str, Any]) -> None:
+    method = getattr(handle.__dict__.get("_class"), name, None)
+    try:
+        signature = inspect.signature(method)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return  # unknown here, or one of those that every actor has
+    static = isinstance(inspect.getattr_static(handle.__dict__["_class"], name), staticmethod)
+    self_too = () if static or inspect.ismethod(method) else (handle,)
+    try:
+        signature.bind(*self_too, *args, **kwargs)
+    except TypeError as error:
+        raise TypeError(
+            f"{error}. The function `{name}` has a signature `{signature}`, but the given arguments to `bind` "
+            f"doesn't match. args: {args}. kwargs: {kwargs}."
+        ) from None
