@@ -208,6 +208,46 @@ def wide(ray, n):
     }
 
 
+def environments(ray, n):
+    """A working_dir of 100 MB in 10,000 files, first and again; the second worker of an environment."""
+    import shutil
+    import tempfile
+
+    root = tempfile.mkdtemp()
+    folders = max(int(100 * n), 2)
+    for i in range(folders):
+        os.mkdir(f"{root}/{i}")
+        for j in range(100):
+            with open(f"{root}/{i}/{j}", "wb") as file:
+                file.write(os.urandom(10_485))
+
+    @ray.remote(max_calls=1)
+    def look():
+        return len(os.listdir("."))
+
+    def once(env):
+        start = time.perf_counter()
+        ray.get(look.options(runtime_env=env).remote())
+        return time.perf_counter() - start
+
+    try:
+        time.sleep(0.1)  # files that are this new are not known by their times
+        directory = {"working_dir": root}
+        first, again = once(directory), once(directory)
+        own = {
+            "env_vars": {"PYTHONPATH": root}
+        }  # an interpreter of its own, with nothing to install
+        once(own)
+        warm = min(once(own) for _ in range(5))
+    finally:
+        shutil.rmtree(root)
+    return {
+        "working_dir_100mb_s": first,
+        "working_dir_again_s": again,
+        "environment_warm_ms": warm * 1e3,
+    }
+
+
 def memory(ray, n):
     """PSS of the cluster's processes, in MB: descendants of this process, itself left out."""
     parents = {}
@@ -268,7 +308,18 @@ def graphs(ray, n):
     }
 
 
-ROWS = [small_objects, large_objects, tasks, actors, many_actors, callers, wide, graphs, memory]
+ROWS = [
+    small_objects,
+    large_objects,
+    tasks,
+    actors,
+    many_actors,
+    callers,
+    wide,
+    graphs,
+    environments,
+    memory,
+]
 
 # name: (bound, higher is better)
 REACH = {
@@ -301,5 +352,8 @@ REACH = {
     "graph_chain_2_p99_us": (200, False),
     "graph_chain_2_1mib_p50_us": (1_000, False),
     "graph_chain_2_per_s": (50_000, True),
+    "working_dir_100mb_s": (2.0, False),
+    "working_dir_again_s": (0.2, False),
+    "environment_warm_ms": (10, False),
     "memory_pss_mb": (200, False),
 }

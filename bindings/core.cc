@@ -217,7 +217,9 @@ nb::dict info(Client& client) {
   dict["job_id"] = job.job.value;
   dict["namespace"] = job.name_space;
   dict["job_config"] = job.config;
-  dict["runtime_env"] = client.core->runtime_env();
+  const auto [runtime_env, setup] = client.core->runtime_env();
+  dict["runtime_env"] = runtime_env;
+  dict["environment_setup"] = setup;
   dict["session_dir"] = registered.session_dir;
   dict["node_ip"] = registered.node.address;
   dict["node_resources"] = dict_of(registered.node.total);

@@ -531,6 +531,10 @@ void bind_execution(nb::module_& m, nb::class_<Client>& client) {
            })
       .def("leaving",
            [](Client& c, std::string reason) { c.core->send_to_node(Leaving{std::move(reason)}); })
+      .def("prepare_environment",
+           [](Client& c, std::string runtime_env) {
+             c.core->send_to_node(PrepareEnvironment{std::move(runtime_env)});
+           })
       .def("assigned_gpus", [](Client& c) { return c.core->gpus(); });
   m.def("on_interrupt", &on_interrupt, nb::arg("signal"), nb::arg("frame").none());
 }

@@ -431,10 +431,11 @@ PyObject* decode_value(const Value& value, Object* keep) {
 
 void raise_failure(const Value& value, PyObject* ref) {
   static constexpr const char* kKinds[] = {
-      "worker_crashed", "worker_oom",          "actor_died",          "actor_unavailable",
-      "owner_died",     "object_lost",         "object_freed",        "cancelled",
-      "store_full",     "unschedulable",       "node_died",           "group_removed",
-      "deadlock",       "actor_unschedulable", "actor_group_removed", "disk_full"};
+      "worker_crashed",    "worker_oom",          "actor_died",          "actor_unavailable",
+      "owner_died",        "object_lost",         "object_freed",        "cancelled",
+      "store_full",        "unschedulable",       "node_died",           "group_removed",
+      "deadlock",          "actor_unschedulable", "actor_group_removed", "disk_full",
+      "runtime_env_failed"};
   PyObject* record = nullptr;
   if (value.kind == ValueKind::kSystemError) {
     const Failure failure = failure_from(value.bytes.view());

@@ -185,7 +185,6 @@ class ActorClass:
             "async": self._async,
             "max_concurrency": concurrency or (ASYNC_CONCURRENCY if self._async else 1),
             "groups": groups,
-            "runtime_env": options.get("runtime_env"),
             "traced": state.tracing,
         }
         held, placement = _options.resources_of_actor(options)

@@ -282,14 +282,13 @@ def _connect(
     config = getattr(job_config, "__dict__", None) or {}
     env = runtime_env or config.get("runtime_env") or {}
     if env:
-        from .runtime_env import check_fields
+        from ._environments import fields
 
-        check_fields(dict(env))
+        fields.check(dict(env))
     described = json.dumps(
         {
             "sys_path": [os.path.abspath(p) if p else os.getcwd() for p in sys.path],
             "cwd": os.getcwd(),
-            "runtime_env": dict(env),
             "main": _main_path(),
             "logging": worker_logging,
             "metadata": config.get("metadata") or {},
@@ -315,7 +314,6 @@ def _connect(
     state.client = core
     state.renew()
     state.namespace = info["namespace"]
-    state.runtime_env = dict(env)
     state.context = RayContext(
         {
             "node_ip_address": info["node_ip"],
@@ -334,6 +332,24 @@ def _connect(
 
         state.log_monitor = LogMonitor(core)
         state.log_monitor.start()
+    if env:
+        try:
+            _take_runtime_env(dict(env))
+        except BaseException:
+            shutdown()
+            raise
+
+
+def _take_runtime_env(env: dict[str, Any]) -> None:
+    """The job's. It is set up while the program goes on, unless its config says otherwise."""
+    from ._environments import shipping
+
+    state.runtime_env = shipping.prepare(env)
+    text = shipping.to_text(state.runtime_env)
+    eager = (state.runtime_env.get("config") or {}).get("eager_install", True)
+    if eager and shipping.needs_setup(state.runtime_env):
+        assert state.client is not None
+        state.client.prepare_environment(text)
 
 
 def _start_utilities(facts: dict[str, Any], metrics_port: int | None) -> None:

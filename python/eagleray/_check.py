@@ -213,10 +213,10 @@ def _init_problem(name: str, value: Any) -> tuple[str, str]:
 
 
 def _env_problem(name: str, value: Any) -> tuple[str, str]:
-    from .runtime_env import check_fields
+    from ._environments.fields import check
 
     try:
-        check_fields({name: value if value is not _UNREAD else "."})
+        check({name: value if value is not _UNREAD else "."})
     except NotImplementedError as error:
         return LATER, f"{_short(str(error))} is not implemented yet"
     except ValueError as error:

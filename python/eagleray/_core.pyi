@@ -59,7 +59,7 @@ class Client:
     def after_fork(self) -> None: ...  # in a forked child: forget threads and sockets of the parent
     def info(self) -> dict[str, Any]: ...
     # proc:int node_id:str(hex) worker_id:str(hex 28 bytes) job_id:int namespace:str job_config:str(JSON) session_dir:str node_ip:str
-    # runtime_env:str(JSON) node_resources: dict[str,int] labels: dict[str,str] store_capacity:int  connected: bool
+    # runtime_env:str environment_setup:str(JSON) node_resources: dict[str,int] labels: dict[str,str] store_capacity:int  connected: bool
     # settings: dict[str, float] (as settings_table)
     # -- hooks (once, before use) --
     def set_hooks(
@@ -198,6 +198,7 @@ class Client:
     def assigned_gpus(self) -> list[int]: ...
 
     # -- control --
+    def prepare_environment(self, runtime_env: str) -> None: ...
     def kv_put(
         self, space: str, key: bytes, value: bytes, overwrite: bool
     ) -> bool: ...  # False: existed

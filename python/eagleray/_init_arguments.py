@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .runtime_env import check_fields
-
 _UNDERSCORE_ACTS = {
     "_memory",
     "_temp_dir",
@@ -74,7 +72,9 @@ def check(arguments: dict[str, Any], underscored: dict[str, Any]) -> None:
             raise TypeError(f"init({name}=...) must be {wanted}, not {value!r}")
     check_node({**arguments, **underscored})
     if arguments["runtime_env"]:
-        check_fields(dict(arguments["runtime_env"]))
+        from ._environments import fields
+
+        fields.check(dict(arguments["runtime_env"]))
     if arguments["namespace"] is not None:
         arguments["namespace"].encode()  # UnicodeEncodeError where it cannot be a name
         if not arguments["namespace"]:

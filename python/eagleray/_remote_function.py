@@ -235,16 +235,12 @@ def wrap_stream(result: Any) -> Any:
 
 
 def runtime_env_json(env: Any) -> str:
-    """The environment of a task or actor merged over the job's, as JSON; "" when empty."""
+    """The environment of a task or actor merged over the job's, as it travels; "" when empty. Its
+    directories are shipped."""
     if not env and not state.runtime_env:
         return ""
-    import json
+    from ._environments import fields, shipping
 
-    from .runtime_env import check_fields
-
-    merged = {**state.runtime_env, **dict(env or {})}
-    variables = {**state.runtime_env.get("env_vars", {}), **dict((env or {}).get("env_vars") or {})}
-    if variables:
-        merged["env_vars"] = variables
-    check_fields(merged)
-    return json.dumps(merged, sort_keys=True) if merged else ""
+    merged = shipping.merge(state.runtime_env, shipping.prepare(dict(env or {})))
+    fields.check_together(merged)
+    return shipping.to_text(merged)

@@ -3,6 +3,7 @@ takes the rest: options, generators, several returns, actors with a loop of thei
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pickle
@@ -49,6 +50,7 @@ def main(fd: int, token: int) -> int:
 
 
 _prepared = False
+_failure: exceptions.RuntimeEnvSetupError | None = None  # of entering the environment
 _threads_given = False  # OMP_NUM_THREADS comes from the user
 
 
@@ -61,12 +63,11 @@ def _prepare(core: Any) -> None:
     info = core.info()
     state.namespace = info["namespace"]
     config = json.loads(info["job_config"] or "{}")
-    for path in config.get("sys_path", ()):
-        if path not in sys.path:
-            sys.path.append(path)
     _logging.set_up_worker(config.get("logging") or {})
-    env = json.loads(info.get("runtime_env") or "null") or config.get("runtime_env") or {}
-    apply_runtime_env(env, config.get("cwd"))
+    _enter_environment(info, config)
+    gpus = core.assigned_gpus()
+    if gpus:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, gpus))
     global _threads_given
     _threads_given = "OMP_NUM_THREADS" in os.environ
     _utilities.start_in_worker(config)
@@ -83,25 +84,29 @@ def placed(resources: dict[str, int], group: str, capture: bool) -> None:
         os.environ["OMP_NUM_THREADS"] = str(max(1, threads))
 
 
-def apply_runtime_env(env: dict[str, Any], cwd: str | None) -> None:
-    state.runtime_env = env
-    os.environ.update(env.get("env_vars") or {})
-    directory = env.get("working_dir") or cwd
-    if directory:
-        try:
-            os.chdir(directory)
-            if env.get("working_dir"):
-                sys.path.insert(0, directory)
-        except OSError:
-            pass
-    gpus = state.client.assigned_gpus() if state.client is not None else []
-    if gpus:
-        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, gpus))
+def _enter_environment(info: dict[str, Any], config: dict[str, Any]) -> None:
+    """The runtime environment, and the driver's directory and import path."""
+    global _failure
+    cwd, paths = config.get("cwd"), config.get("sys_path", ())
+    if not info["runtime_env"]:
+        sys.path += [path for path in paths if path not in sys.path]
+        with contextlib.suppress(OSError):
+            os.chdir(cwd or ".")
+        return
+    from ._environments import shipping, worker
+
+    state.runtime_env = shipping.from_text(info["runtime_env"])
+    try:
+        worker.apply(state.runtime_env, info["environment_setup"], cwd, paths)
+    except exceptions.RuntimeEnvSetupError as error:
+        _failure = error
 
 
 def _first_load(core: Any, load: Any) -> Any:
     def load_function(blob: bytes, name: str) -> Any:
         _prepare(core)
+        if _failure is not None:
+            raise _failure
         try:
             return load(blob, name)
         except Exception as error:
@@ -242,8 +247,8 @@ def start_actor(core: Any, spec: dict[str, Any]) -> tuple[Any, Any]:
     """Builds the instance; with it the loop of an async or threaded actor, or None."""
     state.actor_spec = spec
     _prepare(core)
-    if spec["runtime_env"]:
-        apply_runtime_env(json.loads(spec["runtime_env"]), None)
+    if _failure is not None:
+        raise _failure
     placed(spec["resources"], spec["group"], spec["capture"])
     meta = pickle.loads(spec["handle_blob"])
     spec["async"] = meta["async"]

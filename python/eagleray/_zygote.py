@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import struct
+import sys
 
 _REPORT = struct.Struct("<QIiI4x")  # as Report in src/shell/zygote_process.cc
 
@@ -61,7 +62,12 @@ def main() -> None:
     import eagleray  # noqa: F401
     from eagleray import _worker  # noqa: F401
 
-    node = socket.socket(fileno=3)
+    if len(sys.argv) > 1:  # in a container
+        from eagleray._environments import container
+
+        node = container.line_of(sys.argv[1])
+    else:
+        node = socket.socket(fileno=3)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
@@ -79,6 +85,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, on_term)
     gc.collect()
     gc.freeze()
+    node.send(_REPORT.pack(0, 0, 0, ord("H")))
     try:
         _serve(node, wake)
     except OSError:  # the node is gone, and a report to it has failed before the signal came

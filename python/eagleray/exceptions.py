@@ -377,6 +377,7 @@ _KINDS: dict[str, type[RayError]] = {
     "actor_unschedulable": ActorUnschedulableError,
     "actor_group_removed": ActorPlacementGroupRemoved,
     "disk_full": OutOfDiskError,
+    "runtime_env_failed": RuntimeEnvSetupError,
 }
 
 

@@ -64,7 +64,8 @@ class RuntimeContext:
         return state.group or None
 
     def get_runtime_env_string(self) -> str:
-        return json.dumps(state.runtime_env)
+        """The runtime environment as JSON, "{}" for none."""
+        return json.dumps(dict(self.runtime_env), sort_keys=True)
 
     def get_accelerator_ids(self) -> dict[str, list[str]]:
         from ._api import get_gpu_ids
@@ -100,7 +101,11 @@ class RuntimeContext:
 
     @property
     def runtime_env(self) -> dict[str, Any]:
-        return state.runtime_env
+        """What the calling code runs in: its own fields over the job's, directories as URIs."""
+        from ._environments import shipping
+        from .runtime_env import RuntimeEnv
+
+        return RuntimeEnv(_validate=False, **shipping.visible(state.runtime_env))
 
     @property
     def gcs_address(self) -> str:

@@ -27,8 +27,9 @@ enum class FailureKind : uint8_t {
   kActorUnschedulable,
   kActorGroupRemoved,
   kDiskFull,
+  kRuntimeEnvFailed,
 };
-constexpr FailureKind last_of(FailureKind) { return FailureKind::kDiskFull; }
+constexpr FailureKind last_of(FailureKind) { return FailureKind::kRuntimeEnvFailed; }
 
 struct Failure {
   FailureKind kind = FailureKind::kObjectLost;

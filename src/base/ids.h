@@ -27,6 +27,7 @@ using KeyId = StrongInt<struct KeyTag, uint32_t>;            // a scheduling key
 using FunctionId = StrongInt<struct FunctionTag, uint32_t>;  // an exported function, per client
 using SegmentId = StrongInt<struct SegmentTag, uint64_t>;    // a piece of the object store
 using RequestId = StrongInt<struct RequestTag, uint64_t>;    // pairs an answer with its question
+using EnvironmentId = StrongInt<struct EnvironmentTag, uint64_t>;  // of a node
 using JobId = StrongInt<struct JobTag, uint32_t>;
 using NodeIndex = StrongInt<struct NodeIndexTag, uint32_t>;
 

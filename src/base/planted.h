@@ -41,6 +41,7 @@ enum class Planted : uint8_t {
   kStopForgetsPending,
   kGroupAwaitedOnce,
   kPlacesTwice,
+  kZygotesMixed,
   kNothingSentAgain,
   kSubscriptionsForgotten,
   // control

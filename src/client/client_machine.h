@@ -327,6 +327,7 @@ class ClientMachine {
   uint32_t window(const Key& key) const;
   void dispatch(Key& key, Effects& out);
   void update_demand(Key& key, Effects& out);
+  void withdraw_demand(Key& key, Effects& out);
   void ask_leases(const Key& key, Effects& out);
   void push(TaskRecord* task, ProcId proc, Effects& out);
   void define_key(Peer& to, ProcId proc, KeyId key, Effects& out);

@@ -7,6 +7,7 @@
 
 #include "base/planted.h"
 #include "client/client_machine.h"
+#include "message/runtime_env.h"
 
 namespace eagleray {
 namespace {
@@ -182,6 +183,14 @@ void ClientMachine::update_demand(Key& key, Effects& out) {
   while (rounded < need) rounded *= 2;
   if (rounded <= key.asked) return;
   key.asked = rounded;
+  ask_leases(key, out);
+}
+
+// What only cancelled tasks waited for is not set up for nothing. Other demand may stay: a lease
+// that comes after all is given back.
+void ClientMachine::withdraw_demand(Key& key, Effects& out) {
+  if (!key.queue.empty() || key.asked <= key.leases.size() || !setup_limit(key.runtime_env)) return;
+  key.asked = static_cast<uint32_t>(key.leases.size());
   ask_leases(key, out);
 }
 
@@ -595,7 +604,10 @@ void ClientMachine::cancel_task(TaskRecord* task, bool force, bool recursive, Ef
     send(task->worker, CancelTask{task->token, force, recursive}, out);
     return;
   }
-  if (task->form) remove_from_queue(task);
+  if (task->form) {
+    remove_from_queue(task);
+    if (!task->actor) withdraw_demand(*keys_[task->form->key.value - 1], out);
+  }
   fail(task, FailureKind::kCancelled, "the task was cancelled before it started", out);
 }
 

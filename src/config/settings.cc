@@ -78,6 +78,17 @@ const SettingRow kRows[] = {
      "idle_worker_killing_time_threshold_ms"},
     {"lease_explain_ms", &Settings::lease_explain_after, 0, kHourMs, "ms",
      "A request for a worker that waits this long is told why.", ""},
+    {"environment_idle_ms", &Settings::environment_idle_max, 0, 24 * kHourMs, "ms",
+     "A runtime environment that nothing has used for this long ends, its zygote and idle workers "
+     "with it; what was built stays in the cache.",
+     ""},
+    {"package_bytes_max", &Settings::package_bytes_max, 1, 1e12, "bytes",
+     "A directory of a runtime environment (working_dir, py_modules) that is larger is refused.",
+     "max_grpc_message_size"},
+    {"environment_cache_bytes_max", &Settings::environment_cache_bytes_max, 0, 1e15, "bytes",
+     "Packages and environments that a user keeps on this machine; beyond it those that were not "
+     "used for longest, and are not in use, are removed.",
+     ""},
     {"log_file_bytes_max", &Settings::log_file_bytes_max, kKiB, 1e15, "bytes",
      "A file of what a worker prints; beyond it the file's next part begins.", ""},
     {"log_old_parts_max", &Settings::log_old_parts_max, 0, 1e6, "files",

@@ -54,6 +54,11 @@ struct Settings {
   Duration worker_idle_max = Duration::from_s(1);
   Duration lease_explain_after = Duration::from_s(1);
 
+  // Runtime environments.
+  Duration environment_idle_max = Duration::from_s(60);
+  uint64_t package_bytes_max = 512u << 20;
+  uint64_t environment_cache_bytes_max = 10ull << 30;
+
   // Logs.
   uint64_t log_file_bytes_max = 64u << 20;
   uint32_t log_old_parts_max = 3;

@@ -62,7 +62,7 @@ struct ActorSpec {
   ResourceMap resources;    // held for life
   ResourceMap placement_resources;  // needed free at start (>= resources)
   Strategy strategy;
-  std::string runtime_env;   // JSON, or empty
+  std::string runtime_env;   // message/runtime_env.h
   int32_t max_restarts = 0;  // -1: without end
   bool detached = false;
   EAGLERAY_FIELDS(ActorSpec, actor, owner, job, name, name_space, class_name, class_blob, arguments,

@@ -14,7 +14,7 @@
 
 namespace eagleray {
 
-inline constexpr uint32_t kLocalVersion = 6;
+inline constexpr uint32_t kLocalVersion = 7;
 
 enum class ClientKind : uint8_t { kDriver, kWorker };
 constexpr ClientKind last_of(ClientKind) { return ClientKind::kWorker; }
@@ -41,9 +41,14 @@ struct RequestLeases {
   uint32_t wanted = 0;
   ResourceMap resources;
   Strategy strategy;
-  std::string runtime_env;
+  std::string runtime_env;  // message/runtime_env.h
   JobId job;
   EAGLERAY_FIELDS(RequestLeases, key, wanted, resources, strategy, runtime_env, job)
+};
+// The client will ask for workers in it: it may be set up already. No answer.
+struct PrepareEnvironment {
+  std::string runtime_env;
+  EAGLERAY_FIELDS(PrepareEnvironment, runtime_env)
 };
 struct ReturnLease {
   LeaseId lease;
@@ -171,7 +176,8 @@ using ClientToNode =
     std::variant<Register, RequestLeases, ReturnLease, ConnectPeer, Blocked, Unblocked,
                  RequestSegment, ReleaseSegment, OpenSegment, FreeOrphanExtents, EstateFile,
                  CustodyClaim, CustodyAdd, CustodyRelease, CustodyWant, ActorStarted, Leaving,
-                 AskControl, SearchActor, ExplainActor, FlushOutput, BrokenPeer, Unask>;
+                 AskControl, SearchActor, ExplainActor, FlushOutput, BrokenPeer, Unask,
+                 PrepareEnvironment>;
 
 // ---- node to client ----
 
@@ -193,7 +199,8 @@ struct Refused {  // answer to Register: closes afterwards
 struct AssignJob {
   JobInfo job;
   std::string runtime_env;
-  EAGLERAY_FIELDS(AssignJob, job, runtime_env)
+  std::string setup;  // what its builder said that a worker is to do; empty: nothing
+  EAGLERAY_FIELDS(AssignJob, job, runtime_env, setup)
 };
 struct LeaseGranted {  // the link to `proc` has been handed over before (PeerLinked)
   KeyId key;

@@ -48,6 +48,7 @@ void NodeMachine::give(const ResourceMap& held, const Strategy& strategy, Worker
 NodeMachine::Worker* NodeMachine::idle_worker(JobId job, const std::string& runtime_env,
                                               ProcId asker, ProcId& proc) {
   Worker* fresh = nullptr;
+  const EnvironmentId zygote = zygote_of(runtime_env);
   for (auto& [id, worker] : workers_) {
     if (worker.state != WorkerState::kIdle) continue;
     if (id == asker && !planted(Planted::kLeaseOfItself)) continue;
@@ -56,7 +57,7 @@ NodeMachine::Worker* NodeMachine::idle_worker(JobId job, const std::string& runt
       proc = id;
       return &worker;
     }
-    if (!fresh) {
+    if (!fresh && (worker.zygote == zygote || planted(Planted::kZygotesMixed))) {
       fresh = &worker;
       proc = id;
     }
@@ -73,7 +74,9 @@ void NodeMachine::assign(ProcId proc, Worker& worker, JobId job, const std::stri
   for (auto& [id, row] : segments_) {
     if (row.writer == proc) row.job = job;  // of a worker that had some before
   }
-  send(proc, AssignJob{jobs_[job], env}, out);
+  const auto environment = environments_.find(env);
+  const std::string setup = environment == environments_.end() ? "" : environment->second.setup;
+  send(proc, AssignJob{jobs_[job], env, setup}, out);
 }
 
 void NodeMachine::link(ProcId a, ProcId b, NodeEffects& out) {
@@ -82,7 +85,7 @@ void NodeMachine::link(ProcId a, ProcId b, NodeEffects& out) {
   out.list.push_back(NodeEffects::MakeLink{a, b});
 }
 
-bool NodeMachine::grant(Demand& demand, ResourceMap& tentative, uint32_t& workers_wanted,
+bool NodeMachine::grant(Demand& demand, ResourceMap& tentative, WorkersWanted& wanted,
                         NodeEffects& out) {
   const RequestLeases& request = demand.request;
   if (fit_here(request.resources, request.strategy) != Fit::kNow) return false;
@@ -94,7 +97,7 @@ bool NodeMachine::grant(Demand& demand, ResourceMap& tentative, uint32_t& worker
   Worker* worker = idle_worker(job, request.runtime_env, demand.client, proc);
   if (!worker) {
     if (request.strategy.kind != StrategyKind::kGroup) subtract(tentative, request.resources);
-    ++workers_wanted;
+    wanted.add(zygote_of(request.runtime_env));
     return true;  // it holds its place in `tentative`
   }
   Lease lease;
@@ -116,8 +119,8 @@ bool NodeMachine::grant(Demand& demand, ResourceMap& tentative, uint32_t& worker
   return true;
 }
 
-bool NodeMachine::place(const PendingActor& pending, ResourceMap& tentative,
-                        uint32_t& workers_wanted, NodeEffects& out) {
+bool NodeMachine::place(const PendingActor& pending, ResourceMap& tentative, WorkersWanted& wanted,
+                        NodeEffects& out) {
   const ActorSpec& spec = pending.place.spec;
   const bool in_group = spec.strategy.kind == StrategyKind::kGroup;
   if (fit_here(spec.placement_resources, spec.strategy) != Fit::kNow) return false;
@@ -126,7 +129,7 @@ bool NodeMachine::place(const PendingActor& pending, ResourceMap& tentative,
   Worker* worker = idle_worker(spec.job, spec.runtime_env, ProcId{}, proc);
   if (!in_group) subtract(tentative, spec.resources);
   if (!worker) {
-    ++workers_wanted;
+    wanted.add(zygote_of(spec.runtime_env));
     return false;
   }
   worker->state = WorkerState::kActor;
@@ -145,10 +148,40 @@ bool NodeMachine::place(const PendingActor& pending, ResourceMap& tentative,
 // Serves what waits, in turn, one lease each; then starts the workers that are missing.
 void NodeMachine::schedule(Instant now, NodeEffects& out) {
   ResourceMap tentative = free_;
-  uint32_t workers_wanted = 0;
+  WorkersWanted wanted;
+  bool actor_waits = false;
   for (auto it = pending_actors_.begin(); it != pending_actors_.end();) {
-    it = place(*it, tentative, workers_wanted, out) ? pending_actors_.erase(it) : std::next(it);
+    const bool may = may_start(*it, now, out);
+    if (may && place(*it, tentative, wanted, out)) {
+      it = pending_actors_.erase(it);
+    } else {
+      actor_waits |= may;
+      ++it;
+    }
   }
+  serve_demands(tentative, wanted, now, out);
+  if (actor_waits && wanted.total == 0) revoke_for(nullptr, out);
+  std::erase_if(demands_, [](const Demand& d) { return d.request.wanted == 0 && d.held == 0; });
+  start_workers(wanted, now, out);
+  std::vector<BundleLoad> changes = bundles_.changes();
+  if (free_ != reported_ || !changes.empty()) tell_load(std::move(changes), out);
+}
+
+// Only what could run here is a reason to set up its environment, or to take leases from others.
+bool NodeMachine::may_start(const Demand& demand, Instant now, NodeEffects& out) {
+  const RequestLeases& request = demand.request;
+  return fit_here(request.resources, request.strategy) != Fit::kNever &&
+         is_ready(request.runtime_env, now, out);
+}
+
+bool NodeMachine::may_start(const PendingActor& pending, Instant now, NodeEffects& out) {
+  const ActorSpec& spec = pending.place.spec;
+  return fit_here(spec.placement_resources, spec.strategy) != Fit::kNever &&
+         is_ready(spec.runtime_env, now, out);
+}
+
+void NodeMachine::serve_demands(ResourceMap& tentative, WorkersWanted& wanted, Instant now,
+                                NodeEffects& out) {
   for (Demand& demand : demands_) demand.promised = 0;
   bool progress = true;
   while (progress) {
@@ -163,11 +196,10 @@ void NodeMachine::schedule(Instant now, NodeEffects& out) {
       const uint32_t before = demand.held;
       uint32_t& waits = demand.promised;
       if (demand.held + waits >= demand.request.wanted) continue;
-      if (workers_wanted >= settings_.workers_starting_max && waits > 0) continue;
-      if (!grant(demand, tentative, workers_wanted, out)) {
-        const bool could =
-            fit_here(demand.request.resources, demand.request.strategy) != Fit::kNever;
-        if (demand.held == 0 && waits == 0 && could) revoke_for(&demand, out);
+      if (wanted.total >= settings_.workers_starting_max && waits > 0) continue;
+      if (!may_start(demand, now, out)) continue;
+      if (!grant(demand, tentative, wanted, out)) {
+        if (demand.held == 0 && waits == 0) revoke_for(&demand, out);
         continue;
       }
       if (demand.held == before) {
@@ -180,22 +212,24 @@ void NodeMachine::schedule(Instant now, NodeEffects& out) {
       progress = true;
     }
   }
-  const bool actor_waits =
-      std::any_of(pending_actors_.begin(), pending_actors_.end(), [&](const PendingActor& pending) {
-        const ActorSpec& spec = pending.place.spec;
-        return fit_here(spec.placement_resources, spec.strategy) != Fit::kNever;
-      });
-  if (actor_waits && workers_wanted == 0) revoke_for(nullptr, out);
-  std::erase_if(demands_, [](const Demand& d) { return d.request.wanted == 0 && d.held == 0; });
-  const bool starts_wait = start_again_at_ != Instant::never() && now < start_again_at_;
-  while (!starts_wait &&
-         starting_.size() < std::min<size_t>(workers_wanted, settings_.workers_starting_max) &&
-         workers_.size() + starting_.size() < settings_.workers_max) {
-    starting_.insert(++last_token_);
-    out.list.push_back(NodeEffects::StartWorker{last_token_});
+}
+
+void NodeMachine::start_workers(const WorkersWanted& wanted, Instant now, NodeEffects& out) {
+  if (start_again_at_ != Instant::never() && now < start_again_at_) return;
+  for (const auto& [zygote, count] : wanted.of_zygote) {
+    uint32_t coming = 0;
+    for (const auto& [token, of] : starting_) coming += of == zygote ? 1 : 0;
+    while (coming < count && starting_.size() < settings_.workers_starting_max &&
+           workers_.size() + starting_.size() < settings_.workers_max) {
+      start_worker(zygote, out);
+      ++coming;
+    }
   }
-  std::vector<BundleLoad> changes = bundles_.changes();
-  if (free_ != reported_ || !changes.empty()) tell_load(std::move(changes), out);
+}
+
+void NodeMachine::start_worker(EnvironmentId zygote, NodeEffects& out) {
+  starting_[++last_token_] = zygote;
+  out.list.push_back(NodeEffects::StartWorker{last_token_, zygote});
 }
 
 // Somebody waits with nothing: the request that holds most gives one back when it can.

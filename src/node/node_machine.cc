@@ -46,13 +46,16 @@ ProcId NodeMachine::on_register(const Register& message, Instant now, NodeEffect
     report(NewJob{request, message.name_space, message.job_config, message.pid}, out);
     // Workers that the first tasks will find idle.
     while (starting_.size() + workers_.size() < cpu_count()) {
-      starting_.insert(++last_token_);
-      out.list.push_back(NodeEffects::StartWorker{last_token_});
+      start_worker(EnvironmentId{}, out);
     }
     return proc;
   }
-  starting_.erase(message.startup_token);
   Worker& worker = workers_[proc];
+  const auto start = starting_.find(message.startup_token);
+  if (start != starting_.end()) {
+    worker.zygote = start->second;
+    starting_.erase(start);
+  }
   worker.state = WorkerState::kIdle;
   worker.idle_since = now;
   worker.bytes_at_start = message.private_bytes;
@@ -61,6 +64,9 @@ ProcId NodeMachine::on_register(const Register& message, Instant now, NodeEffect
   start_problem_.clear();
   send(proc, Registered{proc, info_, JobInfo{}, "", to_text(settings_)}, out);
   if (store_short_) send(proc, ReclaimSegments{true}, out);
+  if (worker.zygote && find(worker.zygote) == environments_.end()) {
+    end_worker(proc, worker, "its runtime environment is gone", out);
+  }
   schedule(now, out);
   return proc;
 }
@@ -349,9 +355,12 @@ void NodeMachine::tick(Instant now, NodeEffects& out) {
     }
     demand.explained = true;
     bool hopeless = false;
-    const std::string reason = explain(demand.request.resources, demand.request.strategy, hopeless);
+    const RequestLeases& request = demand.request;
+    const std::string reason =
+        explain(request.resources, request.strategy, request.runtime_env, hopeless);
     send(demand.client, LeaseWaits{demand.request.key, hopeless, reason}, out);
   }
+  tend_environments(now, out);
   if (start_failures_ > 0 && now >= start_again_at_) {
     start_again_at_ = Instant::never();
     schedule(now, out);
@@ -359,7 +368,7 @@ void NodeMachine::tick(Instant now, NodeEffects& out) {
 }
 
 std::string NodeMachine::explain(const ResourceMap& want, const Strategy& strategy,
-                                 bool& hopeless) const {
+                                 const std::string& runtime_env, bool& hopeless) const {
   const Fit here = fit_here(want, strategy);
   hopeless = here == Fit::kNever;
   const bool in_group = strategy.kind == StrategyKind::kGroup && admits(info_, strategy);
@@ -373,6 +382,10 @@ std::string NodeMachine::explain(const ResourceMap& want, const Strategy& strate
     return "its placement group " + strategy.group.hex() + " is not reserved yet";
   }
   if (hopeless) return "no node can ever run it: " + why_never(info_, want, strategy);
+  const auto environment = environments_.find(runtime_env);
+  if (environment != environments_.end() && environment->second.state != EnvironmentState::kReady) {
+    return "its runtime environment is being set up";
+  }
   if (here == Fit::kLater) {
     return "it waits for resources: it wants {" + to_string(want) + "} and {" + to_string(free_) +
            "} is free; " + std::to_string(leases_.size()) + " leases and the actors hold the rest";
@@ -388,8 +401,8 @@ void NodeMachine::on(ProcId from, const ExplainActor& ask, Instant, NodeEffects&
   for (const PendingActor& pending : pending_actors_) {
     const ActorSpec& spec = pending.place.spec;
     if (spec.actor != ask.actor) continue;
-    reason =
-        "its actor has not started: " + explain(spec.placement_resources, spec.strategy, hopeless);
+    reason = "its actor has not started: " +
+             explain(spec.placement_resources, spec.strategy, spec.runtime_env, hopeless);
   }
   for (const auto& [proc, worker] : workers_) {
     if (worker.actor == ask.actor) reason = "the constructor of its actor has not ended";
@@ -398,7 +411,7 @@ void NodeMachine::on(ProcId from, const ExplainActor& ask, Instant, NodeEffects&
 }
 
 Instant NodeMachine::next_deadline() const {
-  Instant next = Instant::never();
+  Instant next = next_environment_deadline();
   if (!waiting_segments_.empty()) {
     next = std::min(next, waiting_segments_.front().since + settings_.store_full_wait);
   }
@@ -428,14 +441,15 @@ NodeStatus NodeMachine::status() const {
   for (const Demand& demand : demands_) {
     if (demand.held >= demand.request.wanted) continue;
     const RequestLeases& request = demand.request;
-    status.demands.push_back(NodeDemand{request.resources, request.wanted - demand.held, "task",
-                                        explain(request.resources, request.strategy, hopeless)});
+    status.demands.push_back(
+        NodeDemand{request.resources, request.wanted - demand.held, "task",
+                   explain(request.resources, request.strategy, request.runtime_env, hopeless)});
   }
   for (const PendingActor& pending : pending_actors_) {
     const ActorSpec& spec = pending.place.spec;
     status.demands.push_back(
         NodeDemand{spec.placement_resources, 1, "actor " + spec.class_name,
-                   explain(spec.placement_resources, spec.strategy, hopeless)});
+                   explain(spec.placement_resources, spec.strategy, spec.runtime_env, hopeless)});
   }
   for (const auto& [proc, client] : clients_) {
     const auto worker = workers_.find(proc);
@@ -501,6 +515,7 @@ void NodeMachine::check_invariants() const {
   uint64_t used = 0;
   for (const auto& [id, row] : segments_) used += row.bytes;
   EAGLERAY_CHECK(used == store_used_, "store bytes differ from its segments");
+  check_environments();
   custodian_.check_invariants();
 }
 

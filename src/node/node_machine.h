@@ -40,6 +40,18 @@ struct NodeEffects {
   };
   struct StartWorker {
     uint64_t token = 0;
+    EnvironmentId zygote;  // of this environment; none: the node's own
+  };
+  struct BuildEnvironment {  // on_environment_ready() or on_environment_failed()
+    EnvironmentId environment;
+    std::string runtime_env;
+  };
+  struct StopBuild {  // on_environment_failed(), unless it has just become ready
+    EnvironmentId environment;
+    std::string why;
+  };
+  struct EndEnvironment {  // that was ready: nothing uses it
+    EnvironmentId environment;
   };
   struct Kill {
     uint32_t pid = 0;  // and its process group
@@ -63,9 +75,10 @@ struct NodeEffects {
     const char* why;
   };
   using Effect = std::variant<ToClient, MakeLink, StartWorker, Kill, MakeSegment, ShareSegment,
-                              DropSegment, CutOff, FromNode>;  // FromNode: to control
-  std::vector<Effect> list;                                    // in this order
-  std::vector<std::string> warnings;                           // for the log
+                              DropSegment, CutOff, BuildEnvironment, StopBuild, EndEnvironment,
+                              FromNode>;  // FromNode: to control
+  std::vector<Effect> list;               // in this order
+  std::vector<std::string> warnings;      // for the log
 };
 
 // Who holds memory, when it is short.
@@ -106,6 +119,13 @@ class NodeMachine {
   // `why`: for people, in half a sentence. Tried again, ever more rarely.
   void on_worker_start_failed(uint64_t token, const std::string& why, Instant now,
                               NodeEffects& out);
+  // `setup`: for its workers. `own_zygote`: only that one forks them.
+  void on_environment_ready(EnvironmentId id, const std::string& setup, bool own_zygote,
+                            Instant now, NodeEffects& out);
+  // `why`: for people, with what the tools printed. Also of one that was ready, if its zygote
+  // cannot be started again.
+  void on_environment_failed(EnvironmentId id, const std::string& why, Instant now,
+                             NodeEffects& out);
   // What MakeSegment wanted could not be made.
   void on_segment_failed(const NodeEffects::MakeSegment& wanted, const std::string& why,
                          NodeEffects& out);
@@ -128,6 +148,7 @@ class NodeMachine {
   uint32_t pid_of(ProcId proc) const;
   const ResourceMap& free() const { return free_; }
   uint64_t store_used() const { return store_used_; }  // bytes of the store given out
+  size_t environments() const { return environments_.size(); }
   size_t estates() const { return custodian_.estates(); }
   // Nothing is leased, reserved or held by an actor.
   bool all_free() const;
@@ -143,6 +164,7 @@ class NodeMachine {
   };
   struct Worker {
     WorkerState state = WorkerState::kStarting;
+    EnvironmentId zygote;  // of this environment, or the node's own
     std::string runtime_env;
     bool assigned = false;  // to a job
     LeaseId lease;
@@ -181,6 +203,18 @@ class NodeMachine {
     PlaceActor place;
     Instant since;
   };
+  enum class EnvironmentState : uint8_t { kBuilding, kStopping, kReady };
+  struct Environment {
+    EnvironmentId id;
+    EnvironmentState state = EnvironmentState::kBuilding;
+    std::string setup;
+    bool own_zygote = false;
+    Instant until;                  // kBuilding: then it is stopped
+    bool is_late = false;           // ... and was
+    Instant idle_since;             // kReady
+    std::set<ProcId> prepared_for;  // kBuilding: whoever will need it
+  };
+  using Environments = std::map<std::string, Environment>;  // by runtime_env
   struct SegmentRow {
     ProcId writer;
     JobId job;
@@ -203,6 +237,7 @@ class NodeMachine {
   void on(ProcId from, const ConnectPeer&, Instant now, NodeEffects& out);
   void on(ProcId from, const Blocked&, Instant now, NodeEffects& out);
   void on(ProcId from, const Unblocked&, Instant now, NodeEffects& out);
+  void on(ProcId from, const PrepareEnvironment&, Instant now, NodeEffects& out);
   void on(ProcId from, const BrokenPeer&, Instant now, NodeEffects& out);
   void on(ProcId from, const RequestSegment&, Instant now, NodeEffects& out);
   void on(ProcId from, const ReleaseSegment&, Instant now, NodeEffects& out);
@@ -241,9 +276,38 @@ class NodeMachine {
   void report(NodeToControl message, NodeEffects& out);
   void tell_load(std::vector<BundleLoad> bundles, NodeEffects& out);
   void schedule(Instant now, NodeEffects& out);
-  bool grant(Demand& demand, ResourceMap& tentative, uint32_t& workers_wanted, NodeEffects& out);
-  bool place(const PendingActor& pending, ResourceMap& tentative, uint32_t& workers_wanted,
+  struct WorkersWanted {
+    uint32_t total = 0;
+    std::map<EnvironmentId, uint32_t> of_zygote;
+    void add(EnvironmentId zygote) { ++total, ++of_zygote[zygote]; }
+  };
+  bool grant(Demand& demand, ResourceMap& tentative, WorkersWanted& wanted, NodeEffects& out);
+  bool place(const PendingActor& pending, ResourceMap& tentative, WorkersWanted& wanted,
              NodeEffects& out);
+  void serve_demands(ResourceMap& tentative, WorkersWanted& wanted, Instant now, NodeEffects& out);
+  void start_workers(const WorkersWanted& wanted, Instant now, NodeEffects& out);
+  void start_worker(EnvironmentId zygote, NodeEffects& out);
+  bool may_start(const Demand& demand, Instant now, NodeEffects& out);
+  bool may_start(const PendingActor& pending, Instant now, NodeEffects& out);
+
+  // node_environments.cc
+  Environment& find_or_build(const std::string& runtime_env, Instant now, NodeEffects& out);
+  void build(const std::string& runtime_env, Environment& environment, Instant now,
+             NodeEffects& out);
+  bool is_ready(const std::string& runtime_env, Instant now, NodeEffects& out);
+  EnvironmentId zygote_of(const std::string& runtime_env) const;
+  Environments::iterator find(EnvironmentId id);
+  bool is_awaited(const std::string& runtime_env) const;
+  bool is_in_use(const std::string& runtime_env, const Environment& environment) const;
+  void refuse_environment(const std::string& runtime_env, const std::string& why, NodeEffects& out);
+  void end_idle_workers(const std::string& runtime_env, const Environment& environment,
+                        NodeEffects& out);
+  void tend_environments(Instant now, NodeEffects& out);
+  void stop_if_due(const std::string& runtime_env, Environment& environment, Instant now,
+                   NodeEffects& out);
+  Instant next_environment_deadline() const;
+  void check_environments() const;
+
   void revoke_for(const Demand* demand, NodeEffects& out);
   Worker* idle_worker(JobId job, const std::string& runtime_env, ProcId asker, ProcId& proc);
   void assign(ProcId proc, Worker& worker, JobId job, const std::string& env, NodeEffects& out);
@@ -269,7 +333,8 @@ class NodeMachine {
   void name_custodian();
   void carry_out(Custodian::Out& said, Instant now, NodeEffects& out);
   NodeStatus status() const;
-  std::string explain(const ResourceMap& want, const Strategy& strategy, bool& hopeless) const;
+  std::string explain(const ResourceMap& want, const Strategy& strategy,
+                      const std::string& runtime_env, bool& hopeless) const;
   std::string store_holders() const;
   std::string describe(const MemorySample& sample) const;
   uint32_t cpu_count() const;
@@ -284,9 +349,11 @@ class NodeMachine {
   uint64_t last_segment_ = 0;
   uint64_t last_token_ = 0;
   uint64_t last_request_ = 0;
+  uint64_t last_environment_ = 0;
   std::map<ProcId, Client> clients_;
   std::map<ProcId, Worker> workers_;
-  std::set<uint64_t> starting_;  // tokens
+  std::map<uint64_t, EnvironmentId> starting_;  // tokens, and whose zygote forks them
+  Environments environments_;
   std::map<RequestId, ProcId> job_requests_;
   std::map<JobId, JobInfo> jobs_;
   std::map<JobId, ProcId> drivers_;

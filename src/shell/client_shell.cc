@@ -468,6 +468,7 @@ void ClientShell::handle_node(Frame&& frame) {
   } else if (auto* assign = std::get_if<AssignJob>(&message)) {
     job_ = assign->job;
     runtime_env_ = assign->runtime_env;
+    environment_setup_ = assign->setup;
     machine_.on_job(assign->job.job);
   } else if (auto* lines = std::get_if<LogLines>(&message)) {
     return keep_logs(std::move(*lines));
@@ -684,9 +685,9 @@ void ClientShell::flush() {
       Wait{.deadline = monotonic_now() + Duration::from_s(1)});
 }
 
-std::string ClientShell::runtime_env() const {
+std::pair<std::string, std::string> ClientShell::runtime_env() const {
   std::lock_guard lock(mutex_);
-  return runtime_env_;
+  return {runtime_env_, environment_setup_};
 }
 
 void ClientShell::send_to_node(ClientToNode&& message) {

@@ -139,7 +139,8 @@ class ClientShell {
   int task_eventfd();  // rung when a task arrives; arms it
   void send_to_node(ClientToNode&& message);
   void flush();  // what waits for room in a ring or socket is written, or a second has passed
-  std::string runtime_env() const;  // worker: as assigned with its job; JSON or empty
+  // Worker: as assigned with its job, and what it is to do for it.
+  std::pair<std::string, std::string> runtime_env() const;
   bool exiting() const { return exiting_.load(std::memory_order_acquire); }
   std::vector<uint32_t> gpus() const;
 
@@ -274,7 +275,7 @@ class ClientShell {
   std::deque<StartActor> actor_starts_;
   std::string exit_reason_;
   JobInfo job_;
-  std::string runtime_env_;
+  std::string runtime_env_, environment_setup_;
   std::vector<uint32_t> gpus_;
   uint32_t blocked_tasks_ = 0;
   std::function<void(ExecTask*)> interrupt_hook_;

@@ -34,6 +34,7 @@ void uncount(DoorbellPage& page, NodePage& node) {
 constexpr size_t kUnreadBytesMax = 16u << 20;
 constexpr size_t kTopProcesses = 5;
 constexpr uint64_t kFilesPerWorker = 16;  // 9 once it runs; the rest is for links and segments
+constexpr RestartRule::Limits kZygoteRestarts{5, Duration::from_ms(200), Duration::from_s(3)};
 constexpr Duration kEndPatience = Duration::from_s(1);
 
 }  // namespace
@@ -52,20 +53,47 @@ NodeShell::NodeShell(Options options)
                 },
                 [this] { node_.on_control_lost(); },
                 [this](ControlToNode&& message) { on_control(message); }}),
-      zygote_(loop_, {options_.python, options_.python_path},
-              {[this](uint64_t token, pid_t pid) { on_worker_forked(token, pid); },
-               [this](uint64_t token, const std::string& why) {
-                 starting_.erase(token);
-                 worker_start_failed(token, why);
-               },
-               [this](pid_t pid, int status) { on_worker_exit(pid, status); },
-               [this] { on_zygote_lost(); }}),
+      zygote_(loop_,
+              {{options_.python, "-m", "eagleray._zygote"},
+               {"PYTHONPATH=" + options_.python_path},
+               kZygoteRestarts},
+              worker_handlers()),
+      environments_(loop_,
+                    {options_.python, options_.python_path, options_.session_dir, options_.log_dir,
+                     to_text(options_.settings)},
+                    environment_handlers()),
       kernel_kills_seen_(memory_.kernel_kills()),
       output_room_(OutputLimits::of(options_.settings), [this](const std::string& text) {
         NodeEffects effects;
         node_.tell_drivers(text, effects);
         apply(effects);
       }) {}
+
+ZygoteProcess::Handlers NodeShell::worker_handlers() {
+  return {[this](uint64_t token, pid_t pid) { on_worker_forked(token, pid); },
+          [this](uint64_t token, const std::string& why) {
+            starting_.erase(token);
+            worker_start_failed(token, why);
+          },
+          [this](pid_t pid, int status) { on_worker_exit(pid, status); },
+          [this] { on_zygote_lost(EnvironmentId{}); },
+          {}};
+}
+
+Environments::Handlers NodeShell::environment_handlers() {
+  return {[this](EnvironmentId id, const std::string& setup, bool own_zygote) {
+            NodeEffects effects;
+            node_.on_environment_ready(id, setup, own_zygote, monotonic_now(), effects);
+            apply(effects);
+          },
+          [this](EnvironmentId id, const std::string& why) {
+            log_line(LogLevel::kWarning, "a runtime environment could not be set up: " + why);
+            NodeEffects effects;
+            node_.on_environment_failed(id, why, monotonic_now(), effects);
+            apply(effects);
+          },
+          [this](EnvironmentId id) { on_zygote_lost(id); }, worker_handlers()};
+}
 
 Result<std::unique_ptr<NodeShell>> NodeShell::open(Options options) {
   std::unique_ptr<NodeShell> shell(new NodeShell(std::move(options)));
@@ -136,8 +164,9 @@ void NodeShell::on_signal() {
 
 void NodeShell::run() {
   while (!ending_) {
-    const Instant next = std::min({node_.next_deadline(), control_.next_deadline(),
-                                   zygote_.next_deadline(), node_.next_memory_look()});
+    const Instant next =
+        std::min({node_.next_deadline(), control_.next_deadline(), zygote_.next_deadline(),
+                  environments_.next_deadline(), node_.next_memory_look()});
     int timeout = -1;
     if (next != Instant::never()) {
       timeout = static_cast<int>(std::max<int64_t>(0, (next - monotonic_now()).us / 1000 + 1));
@@ -150,6 +179,8 @@ void NodeShell::run() {
       control_.on_exit(pid, status);
       zygote_.hear();  // it may have said that it has forked this one
       zygote_.on_exit(pid, status);
+      environments_.hear();
+      environments_.on_exit(pid, status);
       on_worker_exit(pid, status);  // one that outlived its zygote, for a moment
     }
     Result<Ok> control = control_.tick(monotonic_now());
@@ -164,6 +195,7 @@ void NodeShell::run() {
     NodeEffects effects;
     node_.tick(monotonic_now(), effects);
     apply(effects);
+    environments_.tick(monotonic_now());
     if (node_.next_memory_look() <= monotonic_now()) look_at_memory();
   }
   for (auto& [pid, process] : processes_) {
@@ -362,7 +394,7 @@ void NodeShell::close_connection(int fd) {
 
 // ---- workers ----
 
-void NodeShell::start_worker(uint64_t token) {
+void NodeShell::start_worker(uint64_t token, EnvironmentId zygote) {
   Starting starting;
   Result<SocketPair> sockets = make_socket_pair();
   Result<Pipe> out = make_pipe();
@@ -377,11 +409,13 @@ void NodeShell::start_worker(uint64_t token) {
               std::to_string(file_limit_) + ": raise the limit (ulimit -n)";
   }
   if (!problem.empty()) return worker_start_failed(token, problem);
+  starting.zygote = zygote;
   starting.socket = std::move(sockets.value().ours);
   starting.pipes = {std::move(out.value().read), std::move(err.value().read)};
   const int fds[3] = {sockets.value().theirs.get(), out.value().write.get(),
                       err.value().write.get()};
-  const Result<Ok> asked = zygote_.fork_worker(token, fds);
+  const Result<Ok> asked =
+      zygote ? environments_.fork_worker(zygote, token, fds) : zygote_.fork_worker(token, fds);
   if (!asked.ok()) return worker_start_failed(token, asked.error().message);
   starting_[token] = std::move(starting);
 }
@@ -393,8 +427,13 @@ void NodeShell::worker_start_failed(uint64_t token, const std::string& why) {
 }
 
 // Its workers end by themselves, and are reaped here.
-void NodeShell::on_zygote_lost() {
-  for (auto& [token, starting] : std::exchange(starting_, {})) {
+void NodeShell::on_zygote_lost(EnvironmentId zygote) {
+  std::vector<uint64_t> tokens;
+  for (const auto& [token, starting] : starting_) {
+    if (starting.zygote == zygote) tokens.push_back(token);
+  }
+  for (uint64_t token : tokens) {
+    starting_.erase(token);
     worker_start_failed(token, "the zygote that was to fork it has ended");
   }
 }
@@ -606,7 +645,7 @@ void NodeShell::apply(NodeEffects& effects) {
     } else if (auto* link = std::get_if<NodeEffects::MakeLink>(&effect)) {
       make_link(link->a, link->b);
     } else if (auto* worker = std::get_if<NodeEffects::StartWorker>(&effect)) {
-      start_worker(worker->token);
+      start_worker(worker->token, worker->zygote);
     } else if (auto* kill = std::get_if<NodeEffects::Kill>(&effect)) {
       ::kill(-static_cast<pid_t>(kill->pid), SIGKILL);
       ::kill(static_cast<pid_t>(kill->pid), SIGKILL);
@@ -628,6 +667,12 @@ void NodeShell::apply(NodeEffects& effects) {
       if (connection != by_proc_.end()) cut_off(connection->second, cut->why);
     } else if (auto* drop = std::get_if<NodeEffects::DropSegment>(&effect)) {
       segments_.erase(drop->segment);
+    } else if (auto* build = std::get_if<NodeEffects::BuildEnvironment>(&effect)) {
+      environments_.build(build->environment, build->runtime_env);
+    } else if (auto* stop = std::get_if<NodeEffects::StopBuild>(&effect)) {
+      environments_.stop(stop->environment, stop->why);
+    } else if (auto* unused = std::get_if<NodeEffects::EndEnvironment>(&effect)) {
+      environments_.end(unused->environment);
     } else if (auto* message = std::get_if<FromNode>(&effect)) {
       control_.send(*message);
     }

@@ -16,6 +16,7 @@
 #include "io/process.h"
 #include "node/node_machine.h"
 #include "shell/control_process.h"
+#include "shell/environments.h"
 #include "shell/worker_output.h"
 #include "shell/zygote_process.h"
 
@@ -68,7 +69,9 @@ class NodeShell {
   void on_frame(int fd, Frame&& frame);
   void close_connection(int fd);
   void on_signal();
-  void on_zygote_lost();
+  void on_zygote_lost(EnvironmentId zygote);
+  ZygoteProcess::Handlers worker_handlers();
+  Environments::Handlers environment_handlers();
   void on_worker_forked(uint64_t token, pid_t pid);
   void worker_start_failed(uint64_t token, const std::string& why);
   void cut_off(int fd, const std::string& why);
@@ -81,7 +84,7 @@ class NodeShell {
   void look_at_memory();
   Result<Fd> make_segment(uint64_t bytes);
   void share_segment(const NodeEffects::ShareSegment& share);
-  void start_worker(uint64_t token);
+  void start_worker(uint64_t token, EnvironmentId zygote);
   void watch_output(pid_t pid, WorkerProcess& process, WorkerOutput::Pipes pipes);
   bool show(pid_t pid, bool error, const std::string& name, std::string_view lines);
   void flush_output(ProcId client, const FlushOutput& wanted);
@@ -99,6 +102,7 @@ class NodeShell {
   NodeMachine node_;
   ControlProcess control_;
   ZygoteProcess zygote_;
+  Environments environments_;
   MemoryReader memory_;
   uint64_t kernel_kills_seen_ = 0;
   uint64_t file_limit_ = 0;  // how many files this process may open
@@ -110,6 +114,7 @@ class NodeShell {
   OutputRoom output_room_;
   std::map<pid_t, WorkerProcess> processes_;
   struct Starting {
+    EnvironmentId zygote;
     Fd socket;
     WorkerOutput::Pipes pipes;
   };

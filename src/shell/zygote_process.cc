@@ -14,10 +14,8 @@
 namespace eagleray {
 namespace {
 
-constexpr RestartRule::Limits kRestarts{5, Duration::from_ms(200), Duration::from_s(3)};
-
-// What it says: a worker was forked ('S'), could not be ('F', with errno), or has ended ('X', with
-// its wait status).
+// What it says: it is ready ('H'), a worker was forked ('S'), could not be ('F', with errno), or
+// has ended ('X', with its wait status).
 struct Report {
   uint64_t token = 0;
   uint32_t pid = 0;
@@ -29,7 +27,10 @@ static_assert(sizeof(Report) == 24, "packed by _zygote.py as <QIiI4x");
 }  // namespace
 
 ZygoteProcess::ZygoteProcess(EventLoop& loop, Options options, Handlers handlers)
-    : loop_(loop), options_(std::move(options)), handlers_(std::move(handlers)), rule_(kRestarts) {}
+    : loop_(loop),
+      options_(std::move(options)),
+      handlers_(std::move(handlers)),
+      rule_(options_.restarts) {}
 
 ZygoteProcess::~ZygoteProcess() {
   if (socket_.valid()) loop_.remove(socket_.get());
@@ -42,8 +43,7 @@ Result<Ok> ZygoteProcess::start() {
   }
   Fd ours(fds[0]), theirs(fds[1]);
   ::fcntl(ours.get(), F_SETFL, O_NONBLOCK);
-  Result<pid_t> pid = spawn({options_.python, "-m", "eagleray._zygote"},
-                            {"PYTHONPATH=" + options_.python_path}, theirs.get());
+  Result<pid_t> pid = spawn(options_.arguments, options_.variables, theirs.get());
   if (!pid.ok()) return pid.error();
   pid_ = pid.value();
   rule_.started();
@@ -77,12 +77,15 @@ void ZygoteProcess::hear() {
     const ssize_t n = ::recv(socket_.get(), &report, sizeof report, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (n != sizeof report) return on_lost();
-    rule_.answered();
+    if (report.kind != 'H' || handlers_.ready) rule_.answered();
     const auto pid = static_cast<pid_t>(report.pid);
     switch (report.kind) {
       case 'S': handlers_.forked(report.token, pid); break;
       case 'F': handlers_.failed(report.token, system_error("fork", report.status).message); break;
       case 'X': handlers_.exited(pid, report.status); break;
+      case 'H':
+        if (handlers_.ready) handlers_.ready();
+        break;
       default: break;
     }
   }

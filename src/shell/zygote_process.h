@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "base/time.h"
 #include "io/event_loop.h"
@@ -18,14 +19,16 @@ namespace eagleray {
 class ZygoteProcess {
  public:
   struct Options {
-    std::string python;
-    std::string python_path;
+    std::vector<std::string> arguments;  // the program first
+    std::vector<std::string> variables;  // "NAME=value", added to this process's
+    RestartRule::Limits restarts;
   };
   struct Handlers {
     std::function<void(uint64_t token, pid_t pid)> forked;
     std::function<void(uint64_t token, const std::string& why)> failed;
     std::function<void(pid_t pid, int status)> exited;  // a worker, as waitpid() told
     std::function<void()> lost;                         // nothing that was asked for will come
+    std::function<void()> ready;  // may be empty; else to be ready is an answer, as the rule says
   };
   ZygoteProcess(EventLoop& loop, Options options, Handlers handlers);
   ~ZygoteProcess();

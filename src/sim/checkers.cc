@@ -117,6 +117,8 @@ void ClusterSim::check_nothing_is_left(const Node& node) {
   }
   check(node.machine.store_used() == segments * kSegmentBytes, "room of the store was leaked");
   check(node.machine.all_free(), "resources are held at rest");
+  check(node.builds.empty(), "an environment is being built that nobody waits for");
+  check(node.machine.environments() == 0, "an environment is kept that nothing uses");
 }
 
 }  // namespace eagleray

@@ -31,6 +31,7 @@ Settings ClusterSim::sim_settings() {
   Settings settings;
   settings.task_oom_retry_delay_base = Duration::from_ms(4);
   settings.deadlock_after = Duration::from_ms(1);
+  settings.environment_idle_max = Duration::from_ms(20);
   return settings;
 }
 
@@ -66,11 +67,8 @@ ClusterSim::~ClusterSim() = default;
 void ClusterSim::add_node(uint32_t drivers) {
   const size_t number = nodes_.size();
   nodes_.push_back(std::make_unique<Node>(
-      Node{number,
-           NodeMachine(node_settings(options_.seed + number), sim_node(number)),
-           true,
-           drivers,
-           {}}));
+      Node{number, NodeMachine(node_settings(options_.seed + number), sim_node(number)), true,
+           drivers}));
 }
 
 void ClusterSim::tick_all() {
@@ -123,6 +121,7 @@ void ClusterSim::offer(Node& node, std::vector<Choice>& choices) const {
   const auto can = [&](Choice::Kind kind) { choices.push_back({kind, nullptr, {}, &node}); };
   if (node.alive && node.machine.info().index) {
     if (!node.starting.empty()) can(Choice::kStartWorker);
+    if (!node.builds.empty()) can(Choice::kBuildEnds);
     if (node.drivers > 0) can(Choice::kStartDriver);
   }
   if (control_.can_connect(node.number)) can(Choice::kControlConnects);
@@ -198,12 +197,8 @@ void ClusterSim::perform(const Choice& choice) {
     case Choice::kFinish: finish(*choice.process); break;
     case Choice::kWake: wake(*choice.process); break;
     case Choice::kLink: deliver_link(choice.link.first, choice.link.second); break;
-    case Choice::kStartWorker: {
-      const uint64_t token = choice.node->starting.front();
-      choice.node->starting.erase(choice.node->starting.begin());
-      spawn(*choice.node, ClientKind::kWorker, token);
-      break;
-    }
+    case Choice::kStartWorker: start_worker(*choice.node); break;
+    case Choice::kBuildEnds: end_build(*choice.node); break;
     case Choice::kStartDriver:
       --choice.node->drivers;
       spawn(*choice.node, ClientKind::kDriver, 0);
@@ -249,6 +244,7 @@ void ClusterSim::make_faults() {
   if (random_.below(4'000) == 0) kill_some_driver();
   if (random_.below(200) == 0) pause_some_process();
   if (random_.below(1'500) == 0) cut_off_some_process();
+  if (random_.below(300) == 0) lose_zygote(*nodes_[random_.below(nodes_.size())]);
   if (random_.below(800) == 0) {
     now_ = now_ + Duration{static_cast<int64_t>(random_.below(5'000'000))};
     note("clock jumps", 0, 0);

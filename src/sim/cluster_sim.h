@@ -90,8 +90,14 @@ class ClusterSim {
     size_t number = 0;  // its line to control
     NodeMachine machine;
     bool alive = true;
-    uint32_t drivers = 0;            // that will come
-    std::vector<uint64_t> starting;  // workers: their tokens
+    uint32_t drivers = 0;                              // that will come
+    std::vector<NodeEffects::StartWorker> starting{};  // workers
+    struct Build {
+      std::string runtime_env;
+      std::string stopped;  // why
+    };
+    std::map<EnvironmentId, Build> builds{};         // that have not ended
+    std::map<EnvironmentId, std::string> zygotes{};  // of environments that have one
   };
   struct Actor {
     ActorPeer* peer = nullptr;
@@ -119,6 +125,7 @@ class ClusterSim {
     ProcId id;
     Node* node = nullptr;
     uint64_t token = 0;  // worker: of its start
+    std::string zygote;  // worker: the environment whose zygote has forked it
     bool worker = false;
     bool alive = true;
     bool registered = false;
@@ -149,9 +156,10 @@ class ClusterSim {
     uint32_t incarnation = 0;
     std::map<uint64_t, int64_t> last_sequence;  // actor: by caller
     KeyId key;
-    const TaskTemplate* once = nullptr;       // max_retries = 0
-    const TaskTemplate* retried = nullptr;    // max_retries = 3
-    const TaskTemplate* generator = nullptr;  // max_retries = 3
+    std::vector<const TaskTemplate*> elsewhere;  // forms of tasks in runtime environments
+    const TaskTemplate* once = nullptr;          // max_retries = 0
+    const TaskTemplate* retried = nullptr;       // max_retries = 3
+    const TaskTemplate* generator = nullptr;     // max_retries = 3
     const TaskTemplate* method = nullptr;
     const TaskTemplate* retried_method = nullptr;  // max_task_retries = 2
     int64_t next_sequence = 0;
@@ -182,6 +190,7 @@ class ClusterSim {
       kLink,
       kStartWorker,
       kStartDriver,
+      kBuildEnds,
       kControlStarts,
       kControlConnects,
       kControlReads,
@@ -203,6 +212,15 @@ class ClusterSim {
   void perform(const Choice& choice);
   void perform_on_control(Choice::Kind kind);
   void perform_on_line(Choice::Kind kind, Node& node);
+  // environments.cc
+  void start_worker(Node& node);
+  void end_build(Node& node);
+  void lose_zygote(Node& node);
+  std::string some_environment();
+  void add_environments(Process& process, TaskTemplate form);
+  bool carry_out(Node& node, const NodeEffects::Effect& effect);
+  static bool needs_zygote(const std::string& runtime_env);
+  void check_assigned(const Process& worker, const AssignJob& assign);
   bool step();
   void make_faults();
   void make_faults_of_control();

@@ -38,6 +38,7 @@ void ClusterSim::look_up(Process& process, NameRequest request) {
 void ClusterSim::create_named(Process& process, NameRequest request) {
   Actor actor;
   ActorSpec spec = some_actor(process, actor);
+  spec.runtime_env.clear();  // if it could not be set up, a detached actor would rightly end
   spec.name_space = request.name.first;
   spec.name = request.name.second;
   spec.detached = random_.chance(50);

@@ -49,7 +49,10 @@ void ClusterSim::deliver_from_node(Process& process) {
     if (denied->message.starts_with("the object store is full")) fault(Fault::kStoreFull);
   } else {
     if (auto* says = std::get_if<ControlSays>(&message)) on_control_says(process, *says);
-    if (auto* assign = std::get_if<AssignJob>(&message)) machine.on_job(assign->job.job);
+    if (auto* assign = std::get_if<AssignJob>(&message)) {
+      check_assigned(process, *assign);
+      machine.on_job(assign->job.job);
+    }
     if (auto* link = std::get_if<PeerLinked>(&message)) process.linked.insert(link->proc.value);
     machine.on_node(std::move(message), now_, process.effects);
   }
@@ -66,6 +69,7 @@ void ClusterSim::on_registered(Process& process, const Registered& message) {
   form.function = machine.define_function(Payload::copy_of("f"), "f");
   form.key = process.key;
   process.once = machine.intern_template(form);
+  add_environments(process, form);
   form.max_retries = 3;
   process.retried = machine.intern_template(form);
   form.num_returns = kReturnsStreaming;

@@ -71,6 +71,7 @@ class Cluster {
         apply(effects);
         break;
       case 4: {
+        end_some_build(effects);
         if (dying_.empty()) break;
         const ProcId proc = *dying_.begin();
         end(proc, {});
@@ -84,6 +85,18 @@ class Cluster {
         apply(effects);
       }
     }
+  }
+
+  void end_some_build(NodeEffects& effects) {
+    if (building_.empty()) return;
+    const EnvironmentId built = *building_.begin();
+    building_.erase(built);
+    if (built.value % 3 == 0) {
+      node_.on_environment_failed(built, "failed", now_, effects);
+    } else {
+      node_.on_environment_ready(built, "", built.value % 3 == 1, now_, effects);
+    }
+    apply(effects);
   }
 
   ProcId some_client() {
@@ -112,6 +125,11 @@ class Cluster {
       const NodeEffects::Effect effect = effects.list[i];
       if (const auto* worker = std::get_if<NodeEffects::StartWorker>(&effect)) {
         starting_.push_back(worker->token);
+      } else if (const auto* build = std::get_if<NodeEffects::BuildEnvironment>(&effect)) {
+        building_.insert(build->environment);
+      } else if (const auto* stop = std::get_if<NodeEffects::StopBuild>(&effect)) {
+        building_.erase(stop->environment);
+        node_.on_environment_failed(stop->environment, stop->why, now_, effects);
       } else if (const auto* kill = std::get_if<NodeEffects::Kill>(&effect)) {
         for (const auto& [proc, pid] : clients_) {
           if (pid == kill->pid) dying_.insert(proc);
@@ -147,6 +165,7 @@ class Cluster {
   std::map<ProcId, uint32_t> clients_;  // pids
   std::set<ProcId> dying_;
   std::deque<uint64_t> starting_;
+  std::set<EnvironmentId> building_;
 };
 
 }  // namespace

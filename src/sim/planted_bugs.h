@@ -75,6 +75,8 @@ inline constexpr std::array kPlantedBugs{
                "control is asked only once about a group that tasks wait for"},
     PlantedBug{Planted::kPlacesTwice, "places_twice", "node/node_control.cc",
                "a repeated order places an actor a second time"},
+    PlantedBug{Planted::kZygotesMixed, "zygotes_mixed", "node/node_leases.cc",
+               "a worker runs in an environment that its zygote is not of"},
     PlantedBug{Planted::kNothingSentAgain, "nothing_sent_again", "node/control_link.cc",
                "what control has not acknowledged is not sent again"},
     PlantedBug{Planted::kSubscriptionsForgotten, "subscriptions_forgotten", "node/control_link.cc",

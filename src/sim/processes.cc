@@ -93,8 +93,8 @@ void ClusterSim::apply(Node& node, NodeEffects& effects) {
       if (!a || !b) continue;
       a->from_node.push_back(PeerLinked{link->b, true, b->worker});
       b->from_node.push_back(PeerLinked{link->a, false, a->worker});
-    } else if (auto* start = std::get_if<NodeEffects::StartWorker>(&effect)) {
-      node.starting.push_back(start->token);
+    } else if (carry_out(node, effect)) {
+      continue;
     } else if (auto* end = std::get_if<NodeEffects::Kill>(&effect)) {
       // The zygote reports the end later: the process is only marked here.
       processes_[end->pid - 1]->ending = true;

@@ -62,6 +62,9 @@ void ClusterSim::submit(Process& process, uint32_t depth) {
   if (!process.running.task && random_.chance(20)) {
     if (const Group* group = some_group(process, random_.below(2))) call.form = group->form;
   }
+  if (!process.elsewhere.empty() && random_.chance(12)) {
+    call.form = process.elsewhere[random_.below(process.elsewhere.size())];
+  }
   for (uint32_t position = 0; !held.empty() && random_.chance(40) && position < 3; ++position) {
     const Held& argument = held[random_.below(held.size())];
     process.machine->pin(argument.object);
@@ -194,6 +197,7 @@ ActorSpec ClusterSim::some_actor(Process& process, Actor& actor) {
   spec.class_name = "Actor";
   spec.max_restarts = static_cast<int32_t>(random_.below(3));
   spec.placement_resources = {{"CPU", kResourceUnit}};
+  if (random_.chance(15)) spec.runtime_env = some_environment();
   const Group* group = random_.chance(20) ? some_group(process, random_.below(2)) : nullptr;
   if (group) {
     spec.strategy = group->strategy;

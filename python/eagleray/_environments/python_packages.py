@@ -1,0 +1,137 @@
+"""The fields pip and uv: a virtual environment with what they list, which sees the packages of the node's Python
+behind its own. Installed by uv where there is one, from its cache."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import sys
+import sysconfig
+from typing import Any
+
+from .cache import Cache, Held
+from .tools import SetupFailed, find, run
+
+_PACKAGE_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def make(field: str, spec: dict[str, Any], working_dir: str | None, cache: Cache) -> Held:
+    """The environment of runtime_env[field], made if it is not in the cache."""
+    packages = [_expanded(line, working_dir) for line in spec["packages"]]
+    facts = [field, {**spec, "packages": packages}, sys.version, sys.prefix, _visible_paths()]
+    facts += [_signature(line) for line in packages]
+    key = hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=20).hexdigest()
+
+    def fill(directory: str) -> None:
+        _create(directory)
+        _install(field, spec, packages, directory, working_dir)
+
+    return cache.make("python", key, fill, in_place=True)
+
+
+def _expanded(line: str, working_dir: str | None) -> str:
+    return line.replace("${RAY_RUNTIME_ENV_CREATE_WORKING_DIR}", working_dir or "")
+
+
+def _signature(line: str) -> str:
+    """Changes with the files that a requirement names: their names alone do not say what is in them."""
+    seen = []
+    for word in [line, *line.replace("=", " ").split()]:
+        path = word.removeprefix("file://").partition("[")[0]
+        if not os.path.exists(path):
+            continue
+        inside = [path]
+        if os.path.isdir(path):
+            inside += [os.path.join(path, name) for name in sorted(os.listdir(path))]
+        for each in inside:
+            info = os.stat(each)
+            seen.append(f"{each} {info.st_size} {info.st_mtime_ns}")
+    return "\n".join(seen)
+
+
+def _visible_paths() -> list[str]:
+    """Where this Python has its packages, and the package itself; a virtual environment sees them last."""
+    standard = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
+    found = [p for p in sys.path if p and p not in standard and "-packages" in p]
+    if _PACKAGE_ROOT not in found:
+        found.append(_PACKAGE_ROOT)
+    return found
+
+
+def _create(directory: str) -> None:
+    import venv
+
+    venv.EnvBuilder(symlinks=True, with_pip=False).create(directory)
+    packages = site_packages(directory)
+    with open(os.path.join(packages, "_eagleray_parent.pth"), "w") as file:
+        file.write("\n".join(_visible_paths()) + "\n")
+
+
+def site_packages(directory: str) -> str:
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    return os.path.join(directory, "lib", version, "site-packages")
+
+
+def python_of(directory: str) -> str:
+    return os.path.join(directory, "bin", "python")
+
+
+def _install(
+    field: str, spec: dict[str, Any], packages: list[str], directory: str, working_dir: str | None
+) -> None:
+    listed = os.path.join(directory, "requirements.txt")
+    with open(listed, "w") as file:
+        file.write("\n".join(packages) + "\n")
+    environment = {"VIRTUAL_ENV": directory, "UV_NO_PROGRESS": "1", "PYTHONPATH": ""}
+    if working_dir:
+        environment["RAY_RUNTIME_ENV_CREATE_WORKING_DIR"] = working_dir
+    options = list(spec.get(f"{field}_install_options") or spec.get("uv_pip_install_options") or ())
+    program = _program(field, spec, directory, environment)
+    run([*program, "install", *_of_python(program, directory), *options, "-r", listed], environment)
+    if spec.get(f"{field}_check"):
+        run([*program, "check", *_of_python(program, directory)], environment)
+
+
+def _of_python(program: list[str], directory: str) -> list[str]:
+    return (
+        ["--python", python_of(directory)]
+        if program[-2:] == ["uv", "pip"] or (os.path.basename(program[0]) == "uv")
+        else []
+    )
+
+
+def _program(
+    field: str, spec: dict[str, Any], directory: str, environment: dict[str, str]
+) -> list[str]:
+    """What installs: `uv pip`, or pip itself where its version or options are asked for."""
+    uv = find("uv")
+    wants_pip = field == "pip" and ("pip_version" in spec or "pip_install_options" in spec)
+    if field == "uv" and not uv:
+        raise SetupFailed(
+            "runtime_env['uv'] needs uv, and there is none beside the node's Python or on its path: pip install uv"
+        )
+    if uv and spec.get("uv_version"):
+        return [uv, "tool", "run", "--from", f"uv{spec['uv_version']}", "uv", "pip"]
+    if uv and not wants_pip:
+        return [uv, "pip"]
+    return _pip(spec, directory, uv, environment)
+
+
+def _pip(
+    spec: dict[str, Any], directory: str, uv: str | None, environment: dict[str, str]
+) -> list[str]:
+    python = python_of(directory)
+    version = spec.get("pip_version", "")
+    has_pip = importlib.util.find_spec("pip") is not None  # seen from the virtual environment, too
+    if version or not has_pip:
+        if uv:
+            run([uv, "pip", "install", "--python", python, f"pip{version}"], environment)
+        elif has_pip:
+            run([python, "-m", "pip", "install", f"pip{version}"], environment)
+        else:
+            raise SetupFailed(
+                "runtime_env['pip'] needs uv or pip, and the node's Python has neither"
+            )
+    return [python, "-m", "pip", "--disable-pip-version-check"]

@@ -1,0 +1,300 @@
+"""The driver's side: a runtime environment as its user wrote it becomes the text that travels. Directories are
+packed into the cluster's store, files are read, functions pickled: nothing in the text depends on this process."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import json
+import logging
+import os
+import time
+from typing import Any
+
+from ..exceptions import RuntimeEnvSetupError
+from . import fields, packages
+from .cache import Cache, Held, default_directory
+from .ignore import default_excludes
+
+logger = logging.getLogger("eagleray")
+
+HOOK = "_worker_process_setup_hook"  # the pickled function, base64
+NOT_SENT = ("excludes", "config")
+_INSTALLERS = ("pip", "uv", "conda")
+# What the loader and the interpreter read before any code of ours runs.
+EARLY = ("LD_", "PYTHON", "MALLOC_", "GLIBC_")
+_RACE_NS = 50_000_000  # a file written to within this of being read may change without a new time
+
+
+# ---- text ----
+
+
+def merge(parent: dict[str, Any], child: dict[str, Any]) -> dict[str, Any]:
+    """As Ray: per field, and env_vars per variable. Of pip, uv and conda there is one: the child's."""
+    merged = {**parent, **child}
+    if any(child.get(name) for name in _INSTALLERS):
+        for name in _INSTALLERS:
+            if name in merged and not child.get(name):
+                del merged[name]
+    if "worker_process_setup_hook" in child and HOOK not in child:
+        merged.pop(HOOK, None)
+    variables = {**(parent.get("env_vars") or {}), **(child.get("env_vars") or {})}
+    if variables:
+        merged["env_vars"] = variables
+    return merged
+
+
+def needs_setup(env: dict[str, Any]) -> bool:
+    """Whether a node has to prepare something: not for variables and a hook, which a worker sees to."""
+    if any(name.startswith(EARLY) for name in env.get("env_vars") or ()):
+        return True
+    simple = ("env_vars", "worker_process_setup_hook", HOOK, *NOT_SENT)
+    return any(value and name not in simple for name, value in env.items())
+
+
+def to_text(env: dict[str, Any]) -> str:
+    """As src/message/runtime_env.h says. "" for an empty one."""
+    sent = {name: value for name, value in env.items() if value and name not in NOT_SENT}
+    if not sent:
+        return ""
+    text = json.dumps(sent, sort_keys=True)
+    if not needs_setup(sent):
+        return text
+    config = env.get("config") or {}
+    seconds = max(0, config.get("setup_timeout_seconds", fields.DEFAULT_TIMEOUT_S))
+    return f"{seconds}\n{text}"
+
+
+def from_text(text: str) -> dict[str, Any]:
+    head, newline, rest = text.partition("\n")
+    if not newline or not head.isdigit():
+        head, rest = "", text
+    env: dict[str, Any] = json.loads(rest or "{}")
+    if head and int(head) != fields.DEFAULT_TIMEOUT_S:
+        env["config"] = {"setup_timeout_seconds": int(head) or -1}
+    return env
+
+
+def visible(env: dict[str, Any]) -> dict[str, Any]:
+    """As users see it."""
+    return {name: value for name, value in env.items() if name not in (HOOK, "config")}
+
+
+# ---- what becomes of a field ----
+
+
+def prepare(env: dict[str, Any]) -> dict[str, Any]:
+    """Checks `env` and replaces what only this process has. RuntimeEnvSetupError for what cannot be shipped."""
+    env = {name: value for name, value in env.items() if value is not None}
+    fields.check(env)
+    excludes = list(env.get("excludes") or ())
+    if env.get("working_dir"):
+        env["working_dir"] = ship(os.fspath(env["working_dir"]), "working_dir", excludes)
+    if env.get("py_modules"):
+        env["py_modules"] = [
+            ship(
+                os.fspath(module)
+                if isinstance(module, (str, os.PathLike))
+                else fields.module_path(module),
+                "py_modules",
+                excludes,
+            )
+            for module in env["py_modules"]
+        ]
+    for name in ("pip", "uv"):
+        if env.get(name):
+            env[name] = _package_list(env[name])
+            if not env[name]["packages"]:
+                del env[name]
+    if isinstance(env.get("conda"), str) and env["conda"].endswith((".yml", ".yaml")):
+        with open(env["conda"], encoding="utf-8") as file:
+            env["conda"] = {"file": file.read()}
+    if "config" in env:
+        env["config"] = dict(env["config"])
+    hook = env.get("worker_process_setup_hook")
+    if callable(hook):
+        env["worker_process_setup_hook"] = getattr(hook, "__name__", repr(hook))
+        env[HOOK] = _pickled(hook)
+    return env
+
+
+def _pickled(hook: Any) -> str:
+    import cloudpickle
+
+    try:
+        return base64.b64encode(cloudpickle.dumps(hook)).decode()
+    except Exception as error:
+        raise RuntimeEnvSetupError(f"Failed to export the setup function: {error}") from error
+
+
+def _package_list(value: Any) -> dict[str, Any]:
+    found = dict(value) if isinstance(value, dict) else {"packages": value}
+    wanted = found["packages"]
+    base = os.getcwd()
+    if isinstance(wanted, str):
+        base = os.path.dirname(os.path.abspath(wanted))
+        with open(wanted, encoding="utf-8") as file:
+            wanted = file.read().strip().split("\n")
+    lines = [_absolute(line.strip(), base) for line in wanted]
+    found["packages"] = list(dict.fromkeys(line for line in lines if line and line[0] != "#"))
+    return found
+
+
+def _absolute(line: str, base: str) -> str:
+    """A requirement that names a file of the driver's directory, for a process in another one."""
+    option, _, rest = line.partition(" ") if line.startswith("-") else ("", "", line)
+    if "=" in option:
+        option, _, rest = option.partition("=")
+    path = os.path.join(base, rest.strip())
+    looks = rest.startswith(".") or "/" in rest or rest.endswith(packages.ARCHIVES) or option
+    if rest and looks and "://" not in rest and os.path.exists(path):
+        rest = os.path.abspath(path)
+    return f"{option} {rest}".strip()
+
+
+# ---- packages ----
+
+
+@functools.lru_cache(maxsize=4)
+def _cache_in(directory: str) -> Cache:
+    return Cache(directory)
+
+
+def cache() -> Cache:
+    return _cache_in(default_directory())
+
+
+_held: dict[str, Held] = {}  # what this process has shipped is not removed while it lives
+
+
+def ship(source: str, field: str, excludes: list[str]) -> str:
+    """Puts a directory, module or archive into the store, unless it is there, and gives its URI."""
+    if fields.scheme_of(source):
+        return source
+    source = os.path.abspath(source)
+    try:
+        if os.path.isdir(source):
+            return _ship_directory(source, field, excludes)
+        return _ship_file(source, field)
+    except (OSError, packages.TooLarge) as error:
+        raise RuntimeEnvSetupError(
+            f"Failed to upload {field} {source} to the cluster: {error}"
+        ) from error
+
+
+def _limit() -> int:
+    from .._state import client
+
+    return int(client().info()["settings"]["package_bytes_max"])
+
+
+def _keep(name: str, held: Held) -> str:
+    if name in _held:
+        held.release()
+    else:
+        _held[name] = held
+    return f"gcs://{name}"
+
+
+def _ship_file(path: str, field: str) -> str:
+    import shutil
+
+    size = os.path.getsize(path)
+    if size > _limit():
+        raise packages.TooLarge(
+            f"{path} has {size} bytes, and a package may have {_limit()} (setting package_bytes_max)"
+        )
+    if path.endswith(".py"):  # as a directory with one file
+        info = os.stat(path)
+        name = os.path.basename(path)
+        file = packages.File(name, path, size, info.st_mtime_ns, info.st_ino, info.st_mode)
+        return _pack(packages.Listing([file], size), "")
+    if path.endswith(".whl"):
+        name = f"{packages.file_hash(path)}_{os.path.basename(path)}"
+    else:
+        suffix = next(each for each in packages.ARCHIVES if path.endswith(each))
+        name = f"{packages.PREFIX}{packages.file_hash(path)}{suffix}"
+
+    def fill(aside: str) -> None:
+        shutil.copyfile(path, aside)
+
+    return _keep(name, cache().make("packages", name, fill))
+
+
+def _ship_directory(root: str, field: str, excludes: list[str]) -> str:
+    began = time.time_ns()
+    defaults = default_excludes()
+    listing = packages.list_files(root, excludes, defaults)
+    packages.check_size(listing, root, field, _limit())
+    parent = os.path.basename(root) if field == "py_modules" else ""
+    known = _Signature(root, parent, [*defaults, "\0", *excludes])
+    signature = listing.signature()
+    name = known.read(signature)
+    held = cache().find("packages", name) if name else None
+    if name and held is not None:
+        return _keep(name, held)
+    large = packages.large_files(listing)
+    if large:
+        logger.warning(
+            "%s %s has large files: %s. Consider runtime_env['excludes'] or a .gitignore.",
+            field,
+            root,
+            ", ".join(large[:5]),
+        )
+    uri = _pack(listing, parent)
+    if listing.newest() < began - _RACE_NS:
+        known.write(signature, uri.removeprefix("gcs://"))
+    return uri
+
+
+def _pack(listing: packages.Listing, parent: str) -> str:
+    """The hash is known when all has been read, so the package is written beside the store first."""
+    store = cache()
+    folder = os.path.join(store.directory, "packing")
+    os.makedirs(folder, exist_ok=True)
+    _remove_left(folder)
+    path = os.path.join(folder, str(os.getpid()))
+    try:
+        with open(path, "wb", buffering=1 << 20) as out:
+            name = f"{packages.PREFIX}{packages.hash_and_pack(listing, out, parent)}.zip"
+        held = store.make("packages", name, lambda aside: os.rename(path, aside))
+    finally:
+        if os.path.exists(path):
+            os.unlink(path)
+    return _keep(name, held)
+
+
+def _remove_left(folder: str) -> None:
+    """What drivers were writing when they were killed."""
+    for name in os.listdir(folder):
+        if not os.path.exists(f"/proc/{name}"):
+            try:
+                os.unlink(os.path.join(folder, name))
+            except OSError:
+                pass
+
+
+class _Signature:
+    """What a directory looked like when it was packed last: file sizes, times and numbers, not contents."""
+
+    def __init__(self, root: str, parent: str, excludes: list[str]) -> None:
+        import hashlib
+
+        key = hashlib.blake2b(json.dumps([root, parent, excludes]).encode(), digest_size=20)
+        self._path = os.path.join(cache().directory, "signatures", key.hexdigest())
+
+    def read(self, signature: str) -> str | None:
+        """The name of the package, if nothing has changed since."""
+        try:
+            with open(self._path) as file:
+                was, _, name = file.read().partition(" ")
+        except OSError:
+            return None
+        return name if was == signature else None
+
+    def write(self, signature: str, name: str) -> None:
+        aside = f"{self._path}.{os.getpid()}"
+        os.makedirs(os.path.dirname(self._path), exist_ok=True)
+        with open(aside, "w") as file:
+            file.write(f"{signature} {name}")
+        os.replace(aside, self._path)

@@ -1,0 +1,99 @@
+"""Directories of code: packages and archives from the store, files and the net, unpacked for this session. What
+tasks write into their working directory is their cluster's, so each session has copies of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import urllib.error
+import urllib.request
+
+from . import packages
+from .cache import Cache, Held
+from .fields import scheme_of
+from .tools import SetupFailed
+
+_FETCH_TIMEOUT_S = 60
+
+
+class Sources:
+    """store: where drivers put packages. session: a directory of this cluster's, of which nothing is removed
+    while it lives."""
+
+    def __init__(self, store: Cache, session: Cache) -> None:
+        self._store = store
+        self._session = session
+
+    def directory(self, uri: str) -> str:
+        """Where the contents of `uri` lie."""
+        if scheme_of(uri) == "local":
+            path = uri.removeprefix("local://")
+            if not os.path.isdir(path):
+                raise SetupFailed(f"{uri}: there is no such directory on this machine")
+            return path
+        if scheme_of(uri) == "gcs":
+            there = self._session.find("trees", uri.removeprefix("gcs://"))
+            if there is not None:  # the package itself may have been removed since
+                there.release()
+                return there.path
+        archive, key = self._archive(uri)
+        strip = scheme_of(uri) != "gcs"
+        fill = _fill_wheel(uri) if uri.split("?", 1)[0].endswith(".whl") else _fill_tree
+        try:
+            held = self._session.make("trees", key, lambda aside: fill(archive.path, aside, strip))
+        except packages.BadPackage as error:
+            raise SetupFailed(f"{uri}: {error}") from error
+        finally:
+            archive.release()
+        held.release()
+        return held.path
+
+    def _archive(self, uri: str) -> tuple[Held, str]:
+        scheme = scheme_of(uri)
+        if scheme == "gcs":
+            name = uri.removeprefix("gcs://")
+            if "/" in name or name.startswith("."):
+                raise SetupFailed(f"{uri} is no name of a package")
+            found = self._store.find("packages", name)
+            if found is None:
+                raise SetupFailed(
+                    f"{uri} is not in the store of this cluster ({self._store.directory}): it was never put there, "
+                    "or was removed for want of room (setting environment_cache_bytes_max)"
+                )
+            return found, name
+        if scheme == "file":
+            path = uri.removeprefix("file://")
+            try:
+                info = os.stat(path)
+            except OSError as error:
+                raise SetupFailed(f"{uri}: {error}") from error
+            key = _key(uri, str(info.st_size), str(info.st_mtime_ns))
+            return Held(path, os.open(path, os.O_RDONLY)), key
+        key = _key(uri)
+        return self._session.make("downloads", key, lambda aside: _fetch(uri, aside)), key
+
+
+def _key(*parts: str) -> str:
+    return hashlib.blake2b("\0".join(parts).encode(), digest_size=20).hexdigest()
+
+
+def _fill_tree(archive: str, aside: str, strip: bool) -> None:
+    packages.unpack(archive, aside, strip)
+
+
+def _fill_wheel(_uri: str):  # type: ignore[no-untyped-def]
+    return lambda archive, aside, _strip: packages.unpack_wheel(archive, aside)
+
+
+def _fetch(uri: str, aside: str) -> None:
+    print(f"fetching {uri.split('?', 1)[0]}", flush=True)
+    try:
+        with (
+            urllib.request.urlopen(uri, timeout=_FETCH_TIMEOUT_S) as answer,
+            open(aside, "wb") as out,
+        ):
+            shutil.copyfileobj(answer, out, 1 << 20)
+    except (OSError, ValueError) as error:
+        shown = uri.split("?", 1)[0]
+        raise SetupFailed(f"{shown} could not be fetched: {error}") from error

@@ -1,0 +1,1 @@
+"""The names of plugins of runtime environments (docs/user/runtime-environments.md)."""

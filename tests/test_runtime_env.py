@@ -1,0 +1,975 @@
+"""Runtime environments: what is shipped, built, inherited, and what comes of failures."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import importlib
+import json
+import os
+import signal
+import sys
+import threading
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from _packages import make_tree, make_wheel
+from _support import alive, ray, run_program, start_program, wait_for
+from eagleray._environments import packages, shipping
+from eagleray._environments.cache import Cache
+from eagleray._environments.ignore import Patterns
+from eagleray.exceptions import RuntimeEnvSetupError
+from eagleray.runtime_env import RuntimeEnv, RuntimeEnvConfig
+
+pytestmark = pytest.mark.only_eagleray
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache of these tests' own."""
+    path = tmp_path_factory.mktemp("cache")
+    before = os.environ.get("EAGLERAY_CACHE_DIR")
+    os.environ["EAGLERAY_CACHE_DIR"] = str(path)
+    yield path
+    if before is None:
+        del os.environ["EAGLERAY_CACHE_DIR"]
+    else:
+        os.environ["EAGLERAY_CACHE_DIR"] = before
+
+
+@pytest.fixture(scope="module")
+def cluster(cache_dir: Path) -> Iterator[None]:
+    ray.init(num_cpus=2)
+    yield
+    ray.shutdown()
+
+
+@ray.remote
+def look(*names: str) -> list[Any]:
+    """Contents of files in the working directory, or values of `module.name`."""
+    found: list[Any] = []
+    for name in names:
+        if ":" in name:
+            module, _, attribute = name.partition(":")
+            found.append(getattr(importlib.import_module(module), attribute))
+        else:
+            found.append(Path(name).read_text() if os.path.exists(name) else None)
+    return found
+
+
+@ray.remote
+def variable(name: str) -> str | None:
+    return os.environ.get(name)
+
+
+def seen(env: dict[str, Any], *names: str) -> list[Any]:
+    return ray.get(look.options(runtime_env=env).remote(*names))
+
+
+# ---- directories ----
+
+
+def test_a_working_dir_is_shipped_without_what_is_ignored(cluster: None, tmp_path: Path) -> None:
+    make_tree(
+        tmp_path,
+        {
+            "a.txt": "a",
+            "sub/b.txt": "b",
+            "sub/c.log": "c",
+            "x/keep.tmp": "k",
+            "x/no.tmp": "n",
+            ".gitignore": "*.log\n/skipped/\n",
+            "skipped/d.txt": "d",
+            "x/.rayignore": "*.tmp\n!keep.tmp\n",
+            ".git/config": "g",
+            "big/e.txt": "e",
+            "mod_in_dir.py": "value = 1",
+        },
+    )
+    env = {"working_dir": str(tmp_path), "excludes": ["big"]}
+    names = [
+        "a.txt",
+        "sub/b.txt",
+        "sub/c.log",
+        "x/keep.tmp",
+        "x/no.tmp",
+        "skipped/d.txt",
+        ".git/config",
+        "big/e.txt",
+    ]
+    assert seen(env, *names) == ["a", "b", None, "k", None, None, None, None]
+    assert seen(env, "mod_in_dir:value") == [1]
+
+
+def test_tasks_write_into_a_copy(cluster: None, tmp_path: Path) -> None:
+    make_tree(tmp_path, {"a.txt": "a"})
+
+    @ray.remote(runtime_env={"working_dir": str(tmp_path)})
+    def write() -> str:
+        Path("a.txt").write_text("changed")
+        Path("new.txt").write_text("new")
+        return os.getcwd()
+
+    assert ray.get(write.remote()) != str(tmp_path)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.txt"]
+    assert (tmp_path / "a.txt").read_text() == "a"
+
+
+def test_a_changed_file_is_shipped_again(cluster: None, tmp_path: Path) -> None:
+    env = {"working_dir": str(make_tree(tmp_path, {"a.txt": "one"}))}
+    assert seen(env, "a.txt") == ["one"]
+    (tmp_path / "a.txt").write_text("two")  # as long, and soon after
+    assert seen(env, "a.txt") == ["two"]
+
+
+def test_nothing_is_read_again_that_has_not_changed(
+    cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_tree(tmp_path, {"a.txt": "a"})
+    os.utime(tmp_path / "a.txt", (1, 1))
+    uri = shipping.ship(str(tmp_path), "working_dir", [])
+    monkeypatch.setattr(packages, "hash_and_pack", None)
+    assert shipping.ship(str(tmp_path), "working_dir", []) == uri
+    assert uri.startswith("gcs://_ray_pkg_") and uri.endswith(".zip")
+
+
+def test_equal_contents_are_one_package(cluster: None, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        make_tree(tmp_path / name, {"a.txt": "a", "d/b": "b"})
+    first, second = (shipping.ship(str(tmp_path / n), "working_dir", []) for n in ("one", "two"))
+    assert first == second
+    os.chmod(tmp_path / "two" / "a.txt", 0o755)
+    assert shipping.ship(str(tmp_path / "two"), "working_dir", []) != first
+
+
+def test_modes_links_and_empty_directories_arrive(cluster: None, tmp_path: Path) -> None:
+    make_tree(tmp_path / "top", {"run.sh": "#!/bin/sh\necho ran\n", "a": "a"})
+    os.chmod(tmp_path / "top" / "run.sh", 0o755)
+    (tmp_path / "top" / "empty").mkdir()
+    (tmp_path / "top" / "link").symlink_to("a")
+    (tmp_path / "top" / "circle").symlink_to(tmp_path / "top")
+    (tmp_path / "top" / "nowhere").symlink_to("/does/not/exist")
+
+    @ray.remote(runtime_env={"working_dir": str(tmp_path / "top")})
+    def run() -> Any:
+        return os.popen("./run.sh").read(), os.path.isdir("empty"), Path("link").read_text()
+
+    assert ray.get(run.remote()) == ("ran\n", True, "a")
+
+
+def test_py_modules(cluster: None, tmp_path: Path) -> None:
+    make_tree(
+        tmp_path, {"pack_a/__init__.py": "value = 'a'", "pack_b.py": "value = 'b'", "wheel/x": ""}
+    )
+    wheel = make_wheel(tmp_path / "wheel", "pack_c", "1.0", "value = 'c'")
+    modules = [str(tmp_path / "pack_a"), str(tmp_path / "pack_b.py"), str(wheel)]
+    env = {"py_modules": modules}
+    assert seen(env, "pack_a:value", "pack_b:value", "pack_c:value") == ["a", "b", "c"]
+    sys.path.insert(0, str(tmp_path))
+    try:
+        module = importlib.import_module("pack_a")
+    finally:
+        sys.path.remove(str(tmp_path))
+        sys.modules.pop("pack_a", None)
+    assert seen({"py_modules": [module]}, "pack_a:value") == ["a"]
+
+
+def test_archives_and_uris(cluster: None, tmp_path: Path) -> None:
+    archive = tmp_path / "local.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("inside.txt", "zipped")
+    assert seen({"working_dir": str(archive)}, "inside.txt") == ["zipped"]
+    uri = shipping.ship(str(archive), "working_dir", [])
+    assert seen({"working_dir": uri}, "inside.txt") == ["zipped"]
+    nested = tmp_path / "nested.zip"
+    with zipfile.ZipFile(nested, "w") as file:
+        file.writestr("project-main/inside.txt", "top is left out")
+    assert seen({"working_dir": f"file://{nested}"}, "inside.txt") == ["top is left out"]
+    make_tree(tmp_path / "plain", {"inside.txt": "in place"})
+    assert seen({"working_dir": f"local://{tmp_path}/plain"}, "inside.txt") == ["in place"]
+
+
+def test_an_archive_over_http(cluster: None, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "served.zip", "w") as file:
+        file.writestr("inside.txt", "fetched")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        base = f"http://127.0.0.1:{server.server_address[1]}"
+        assert seen({"working_dir": f"{base}/served.zip"}, "inside.txt") == ["fetched"]
+        with pytest.raises(
+            RuntimeEnvSetupError, match="missing.zip could not be fetched: HTTP Error 404"
+        ):
+            seen({"working_dir": f"{base}/missing.zip"})
+    finally:
+        server.shutdown()
+
+
+def test_what_is_too_large_is_named(cluster: None, tmp_path: Path) -> None:
+    make_tree(tmp_path, {"data/large.bin": "x" * 5000, "small": "y"})
+    listing = packages.list_files(str(tmp_path), [], [])
+    with pytest.raises(
+        packages.TooLarge, match=r"data/large.bin \(0.00 MiB\), small .*data/ .*excludes"
+    ):
+        packages.check_size(listing, str(tmp_path), "working_dir", 5000)
+    packages.check_size(listing, str(tmp_path), "working_dir", 5001)
+
+
+@pytest.mark.parametrize(
+    ("lines", "out", "kept"),
+    [
+        (["*.log"], ["a.log", "d/b.log"], ["a.logs"]),
+        (["/a"], ["a"], ["d/a"]),
+        (["d/*.py"], ["d/x.py"], ["x.py", "e/d/x.py", "d/e/x.py"]),
+        (["**/tmp"], ["tmp", "a/b/tmp"], ["tmpx"]),
+        (["a/**/b"], ["a/b", "a/x/y/b"], ["b"]),
+        (["a/**"], ["a/x", "a/x/y"], ["a", "b"]),
+        (["x?z", "[ab]c", "[!a]d"], ["xyz", "ac", "bd"], ["xz", "cc", "ad"]),
+        (["*.py", "!keep.py"], ["a.py"], ["keep.py"]),
+        (["\\#a", "\\!b", "#c", ""], ["#a", "!b"], ["c", "a"]),
+        (["trail  ", "esc\\ "], ["trail", "esc "], ["trail  "]),
+        (["a.b", "c+d"], ["a.b", "c+d"], ["axb", "ccd"]),
+    ],
+)
+def test_patterns_are_those_of_git(lines: list[str], out: list[str], kept: list[str]) -> None:
+    patterns = Patterns(lines)
+    assert [name for name in out if not patterns.match(name, False)] == []
+    assert [name for name in kept if patterns.match(name, False)] == []
+
+
+def test_patterns_for_directories() -> None:
+    patterns = Patterns(["build/"])
+    assert patterns.match("x/build", True) and not patterns.match("build", False)
+
+
+def test_archives_do_not_write_outside(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.zip"
+    with zipfile.ZipFile(bad, "w") as file:
+        file.writestr("../outside", "x")
+    with pytest.raises(packages.BadPackage, match="outside of it: ../outside"):
+        packages.unpack(str(bad), str(tmp_path / "out"))
+    (tmp_path / "text.zip").write_text("no archive")
+    with pytest.raises(packages.BadPackage, match="neither a package nor"):
+        packages.unpack(str(tmp_path / "text.zip"), str(tmp_path / "out2"))
+
+
+# ---- inheritance ----
+
+
+def test_the_jobs_environment_is_inherited(cache_dir: Path, tmp_path: Path) -> None:
+    make_tree(tmp_path / "job", {"a.txt": "job", "job_module.py": "value = 1"})
+    make_tree(tmp_path / "own", {"a.txt": "own"})
+    out, _ = run_program(
+        """
+        import json, os, sys
+        from pathlib import Path
+        import eagleray as ray
+        from eagleray.job_config import JobConfig
+        job, own = sys.argv[1:]
+        ray.init(num_cpus=2, job_config=JobConfig(runtime_env={"working_dir": job, "env_vars": {"A": "1", "B": "1"}}))
+        @ray.remote
+        def state():
+            return [Path("a.txt").read_text(), os.environ.get("A"), os.environ.get("B")]
+        @ray.remote
+        def nested():
+            return ray.get(state.remote()), ray.get(state.options(runtime_env={"env_vars": {"B": "3"}}).remote())
+        @ray.remote
+        class Actor:
+            def state(self):
+                return [Path("a.txt").read_text(), os.environ.get("A")]
+            def env(self):
+                return dict(ray.get_runtime_context().runtime_env)
+        say = lambda value: print(json.dumps(value))
+        say(ray.get(state.remote()))
+        child = {"working_dir": own, "env_vars": {"B": "2"}}
+        say(ray.get(state.options(runtime_env=child).remote()))
+        say(ray.get(nested.options(runtime_env=child).remote()))
+        say(ray.get(Actor.remote().state.remote()))
+        env = ray.get(Actor.options(runtime_env={"env_vars": {"A": "9"}}).remote().env.remote())
+        say([sorted(env), env["working_dir"][:15], env["env_vars"]])
+        say(json.loads(ray.get_runtime_context().get_runtime_env_string())["env_vars"])
+        """,
+        tmp_path / "job",
+        tmp_path / "own",
+    )
+    assert [json.loads(line) for line in out.splitlines()] == [
+        ["job", "1", "1"],
+        ["own", "1", "2"],
+        [["own", "1", "2"], ["own", "1", "3"]],
+        ["job", "1"],
+        [["env_vars", "working_dir"], "gcs://_ray_pkg_", {"A": "9", "B": "1"}],
+        {"A": "1", "B": "1"},
+    ]
+
+
+def test_merging() -> None:
+    parent = {"pip": {"packages": ["a"]}, "env_vars": {"A": "1"}, "working_dir": "w"}
+    child = {"conda": "base", "env_vars": {"A": "2"}}
+    assert shipping.merge(parent, child) == {
+        "conda": "base",
+        "env_vars": {"A": "2"},
+        "working_dir": "w",
+    }
+
+
+def test_text_and_back() -> None:
+    simple = {"env_vars": {"A": "1"}}
+    assert shipping.to_text({}) == "" and shipping.to_text(simple) == json.dumps(simple)
+    built = {
+        "working_dir": "gcs://x.zip",
+        "config": {"setup_timeout_seconds": 5},
+        "excludes": ["y"],
+    }
+    text = shipping.to_text(built)
+    assert text == '5\n{"working_dir": "gcs://x.zip"}'
+    assert shipping.from_text(text) == {
+        "working_dir": "gcs://x.zip",
+        "config": {"setup_timeout_seconds": 5},
+    }
+    assert shipping.to_text({"env_vars": {"LD_LIBRARY_PATH": "x"}}).startswith("600\n")
+
+
+# ---- variables, interpreters, hooks ----
+
+
+def test_variables_are_there_when_the_interpreter_starts(cluster: None, tmp_path: Path) -> None:
+    make_tree(tmp_path, {"by_path.py": "value = 'found'"})
+    env = {
+        "env_vars": {"PYTHONPATH": str(tmp_path), "MIXED": "${HOME}:x", "GONE": "a${NOT_THERE_}b"}
+    }
+    assert seen(env, "by_path:value") == ["found"]
+    options = variable.options(runtime_env=env)
+    assert ray.get(options.remote("MIXED")) == os.environ["HOME"] + ":x"
+    assert ray.get(options.remote("GONE")) == "ab"
+
+
+def test_py_executable(cluster: None) -> None:
+    @ray.remote(runtime_env={"py_executable": f"{sys.executable} -X dev"})
+    def flags() -> Any:
+        return sys.flags.dev_mode, 6 * 7
+
+    assert ray.get(flags.remote()) == (True, 42)
+
+
+def test_a_py_executable_that_is_none(cluster: None, tmp_path: Path) -> None:
+    env = {"py_executable": "/bin/does-not-exist --flag"}
+    with pytest.raises(
+        RuntimeEnvSetupError, match="(?s)its Python could not be started.*does-not-exist"
+    ):
+        seen(env)
+    hangs = tmp_path / "hangs"
+    hangs.write_text("#!/bin/sh\nsleep 100\n")
+    hangs.chmod(0o755)
+    with pytest.raises(
+        RuntimeEnvSetupError, match="took longer than its config's setup_timeout_seconds .1 s."
+    ):
+        seen({"py_executable": str(hangs), "config": {"setup_timeout_seconds": 1}})
+
+
+def test_setup_hook(cluster: None, tmp_path: Path) -> None:
+    def hook() -> None:
+        os.environ["BY_HOOK"] = "called"
+
+    env: dict[str, Any] = {"worker_process_setup_hook": hook}
+    assert ray.get(variable.options(runtime_env=env).remote("BY_HOOK")) == "called"
+    make_tree(tmp_path, {"hooks.py": "import os\ndef set_it(): os.environ['BY_NAME'] = 'named'"})
+    env = {"py_modules": [str(tmp_path / "hooks.py")], "worker_process_setup_hook": "hooks.set_it"}
+    assert ray.get(variable.options(runtime_env=env).remote("BY_NAME")) == "named"
+
+    @ray.remote
+    def context() -> Any:
+        return dict(ray.get_runtime_context().runtime_env)
+
+    env = {"worker_process_setup_hook": hook}
+    assert ray.get(context.options(runtime_env=env).remote()) == {
+        "worker_process_setup_hook": "hook"
+    }
+
+
+def test_a_hook_that_fails(cluster: None) -> None:
+    def hook() -> None:
+        raise ValueError("not today")
+
+    env = {"worker_process_setup_hook": hook}
+    for _ in range(2):
+        with pytest.raises(
+            Exception, match="(?s)Failed to execute the setup hook method, hook.*not today"
+        ):
+            ray.get(variable.options(runtime_env=env).remote("X"))
+
+    @ray.remote(runtime_env=env)
+    class Actor:
+        def call(self) -> None: ...
+
+    with pytest.raises(Exception, match="not today"):
+        ray.get(Actor.remote().call.remote())
+
+
+# ---- packages ----
+
+
+def test_packages_are_installed_beside_the_drivers(cluster: None, tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path, "eagletest_one", "1.0", "value = 'one'")
+    listed = tmp_path / "requirements.txt"
+    listed.write_text(f"# a comment\n{wheel}\n")
+
+    @ray.remote
+    def both() -> Any:
+        import cloudpickle  # of the driver's environment
+
+        return importlib.import_module("eagletest_one").value, bool(cloudpickle)
+
+    for env in (
+        {"pip": [str(wheel)]},
+        {"uv": [str(wheel)]},
+        {"pip": str(listed)},
+        {"pip": {"packages": [str(wheel)], "pip_check": True}},
+        {
+            "uv": {
+                "packages": ["eagletest_one==1.0"],
+                "uv_pip_install_options": ["--no-index", "--find-links", str(tmp_path)],
+            }
+        },
+    ):
+        assert ray.get(both.options(runtime_env=env).remote()) == ("one", True), env
+    with pytest.raises(Exception, match="eagletest_one"):
+        ray.get(both.remote())
+
+
+def test_two_versions_at_once(cluster: None, tmp_path: Path) -> None:
+    wheels = [make_wheel(tmp_path, "eagletest_two", v, f"value = {v!r}") for v in ("1.0", "2.0")]
+    refs = [
+        look.options(runtime_env={"pip": [str(w)]}).remote("eagletest_two:value")
+        for w in wheels * 2
+    ]
+    assert ray.get(refs) == [["1.0"], ["2.0"], ["1.0"], ["2.0"]]
+
+
+def test_many_who_wait_build_once(cluster: None, tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path, "eagletest_many", "1.0", "value = 1")
+    env = {"pip": [str(wheel)]}
+    before = _setup_logs()
+    refs = [look.options(runtime_env=env).remote("eagletest_many:value") for _ in range(20)]
+
+    @ray.remote(runtime_env=env)
+    class Actor:
+        def value(self) -> int:
+            return int(importlib.import_module("eagletest_many").value)
+
+    actor = Actor.remote()
+    assert ray.get(refs) == [[1]] * 20 and ray.get(actor.value.remote()) == 1
+    assert len(_setup_logs()) == len(before) + 1
+
+
+def _logs() -> Path:
+    from eagleray._state import client
+
+    return Path(client().info()["session_dir"]) / "logs"
+
+
+def _setup_logs() -> list[Path]:
+    return list(_logs().glob("runtime_env_setup-*.log"))
+
+
+def test_workers_of_an_environment_come_from_one_zygote(cluster: None, tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path, "eagletest_zygote", "1.0", "value = 1")
+
+    @ray.remote(runtime_env={"pip": [str(wheel)]}, max_calls=1)
+    def parents() -> tuple[int, int]:
+        return os.getpid(), os.getppid()
+
+    first, second = ray.get(parents.remote()), ray.get(parents.remote())
+    assert first[0] != second[0] and first[1] == second[1]
+    os.kill(first[1], signal.SIGKILL)  # the zygote: another one takes its place
+    third = ray.get(parents.remote())
+    assert third[1] != first[1]
+
+
+def test_failure_shows_what_the_tool_said_to_all_who_wait(cluster: None, tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path, "eagletest_needs", "1.0", "", needs=("eagletest-nowhere==9.9",))
+    env = {"pip": {"packages": [str(wheel), f"--find-links {tmp_path}", "--no-index"]}}
+    refs = [look.options(runtime_env=env).remote() for _ in range(3)]
+
+    @ray.remote(runtime_env=env)
+    class Actor:
+        def call(self) -> None: ...
+
+    actor = Actor.remote()
+    for ref in [*refs, actor.call.remote()]:
+        with pytest.raises(RuntimeEnvSetupError, match="(?s)ended with status.*eagletest-nowhere"):
+            ray.get(ref)
+    make_wheel(tmp_path, "eagletest_nowhere", "9.9", "value = 'now'")
+    assert seen(env, "eagletest_nowhere:value") == ["now"]  # the next use tries again
+
+
+def test_conflicts_are_found_when_asked_for(cluster: None, tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path, "eagletest_conflict", "1.0", "", needs=("eagletest-absent",))
+    spec = {"packages": [str(wheel), "--no-deps"], "uv_check": True}
+    spec["uv_pip_install_options"] = ["--no-deps"]
+    spec["packages"] = [str(wheel)]
+    with pytest.raises(RuntimeEnvSetupError, match="(?s)pip check.*eagletest-absent"):
+        seen({"uv": spec})
+
+
+def test_pip_itself(cluster: None, tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path, "eagletest_pip", "1.0", "value = 'by pip'")
+    env = {
+        "pip": {"packages": [str(wheel)], "pip_install_options": ["--no-index", "--no-cache-dir"]}
+    }
+    assert seen(env, "eagletest_pip:value") == ["by pip"]
+
+
+def test_a_second_cluster_finds_what_the_first_built(cluster: None, tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path, "eagletest_kept", "1.0", "value = 1")
+    env = {"pip": [str(wheel)]}
+    assert seen(env, "eagletest_kept:value") == [1]
+    out, _ = run_program(
+        """
+        import glob, sys
+        import eagleray as ray
+        ray.init(address="local", num_cpus=1)
+        @ray.remote(runtime_env={"pip": [sys.argv[1]]})
+        def value():
+            import eagletest_kept
+            return eagletest_kept.value
+        print(ray.get(value.remote()))
+        from eagleray._state import client
+        [log] = glob.glob(client().info()["session_dir"] + "/logs/runtime_env_setup-*.log")
+        print(repr(open(log).read()))
+        """,
+        wheel,
+    )
+    assert out.split() == ["1", "''"]  # no tool was run
+
+
+# ---- plugins, conda, containers ----
+
+PLUGIN = """
+import os
+from eagleray._private.runtime_env.plugin import RuntimeEnvPlugin
+
+class Plugin(RuntimeEnvPlugin):
+    name = "my_plugin"
+    @staticmethod
+    def validate(runtime_env):
+        if not isinstance(runtime_env["my_plugin"], dict):
+            raise ValueError("my_plugin must be a dict")
+    def get_uris(self, runtime_env):
+        return ["my://" + runtime_env["my_plugin"]["file"]]
+    async def create(self, uri, runtime_env, context, logger):
+        with open(uri[5:], "a") as file:
+            file.write("created\\n")
+        return 1
+    def modify_context(self, uris, runtime_env, context, logger):
+        context.env_vars["MY_PLUGIN"] = uris[0]
+        if runtime_env["my_plugin"].get("fail"):
+            raise RuntimeError("the plugin fails")
+        context.command_prefix += ["export", "BY_PREFIX=yes", "&&"]
+"""
+
+
+def test_plugins(cache_dir: Path, tmp_path: Path) -> None:
+    make_tree(tmp_path, {"a_plugin.py": PLUGIN})
+    out, _ = run_program(
+        """
+        import os, sys
+        import eagleray as ray
+        ray.init(address="local", num_cpus=2)
+        made = sys.argv[1]
+        @ray.remote
+        def see(*_):
+            return os.environ["MY_PLUGIN"], os.environ["BY_PREFIX"]
+        print(ray.get(see.options(runtime_env={"my_plugin": {"file": made}}).remote()))
+        print(ray.get(see.options(runtime_env={"my_plugin": {"file": made}, "env_vars": {"X": "1"}}).remote()))
+        print(open(made).read().count("created"))
+        for wrong in (3, {"file": made, "fail": True}):
+            try:
+                ray.get(see.options(runtime_env={"my_plugin": wrong}).remote())
+            except Exception as error:
+                print(type(error).__name__, str(error).splitlines()[0])
+        """,
+        tmp_path / "made",
+        RAY_RUNTIME_ENV_PLUGINS='[{"class": "a_plugin.Plugin"}]',
+        PYTHONPATH=os.pathsep.join([str(tmp_path), str(Path(ray.__file__).parent.parent)]),
+    )
+    uri = f"my://{tmp_path}/made"
+    assert out.splitlines() == [
+        str((uri, "yes")),
+        str((uri, "yes")),
+        "1",  # what the URI names is created once
+        "ValueError my_plugin must be a dict",
+        "RuntimeEnvSetupError RuntimeError: the plugin fails. Its last output (all of it is in "
+        + out.splitlines()[-1].split("is in ")[1],
+    ]
+
+
+def test_what_is_not_there_is_named(cache_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    out, _ = run_program(
+        """
+        import eagleray as ray
+        ray.init(address="local", num_cpus=1)
+        for env in ({"conda": "some-env"}, {"image_uri": "some/image"}):
+            try:
+                ray.get(ray.remote(lambda: 1).options(runtime_env=env).remote())
+            except ray.exceptions.RuntimeEnvSetupError as error:
+                print(str(error).splitlines()[0])
+        """,
+        PATH=str(tmp_path / "bin"),
+        CONDA_EXE="",
+    )
+    conda, image = out.splitlines()
+    assert "needs conda, mamba or micromamba, and there is none" in conda
+    assert "need podman or docker, and neither is on the node's path" in image
+
+
+FAKE_CONDA = """#!{python}
+import json, os, sys, venv
+envs = {envs!r}
+if sys.argv[1:3] == ["env", "list"]:
+    print(json.dumps({{"envs": [os.path.join(envs, name) for name in os.listdir(envs)]}}))
+elif sys.argv[1:3] == ["env", "create"]:
+    path = sys.argv[sys.argv.index("-p") + 1]
+    text = open(sys.argv[sys.argv.index("-f") + 1]).read()
+    if "bad" in text:
+        sys.exit("PackagesNotFoundError: bad")
+    venv.EnvBuilder(symlinks=True).create(path)
+    open(os.path.join(path, "made-of"), "w").write(text)
+"""
+
+FAKE_PODMAN = """#!{python}
+import os, sys
+arguments = sys.argv[1:]
+if arguments[0] == "kill":
+    sys.exit()
+at = arguments.index("--entrypoint")
+for i, word in enumerate(arguments[:at]):
+    if word == "--env":
+        name, _, value = arguments[i + 1].partition("=")
+        os.environ[name] = value
+os.environ["IN_IMAGE"] = arguments[at + 2]
+os.execv({python!r}, [{python!r}, *arguments[at + 3 :]])
+"""
+
+
+def _with_tool(tmp_path: Path, name: str, text: str, code: str, *arguments: object) -> list[str]:
+    tool = tmp_path / "bin" / name
+    tool.parent.mkdir(exist_ok=True)
+    tool.write_text(text)
+    tool.chmod(0o755)
+    path = f"{tool.parent}:{os.environ['PATH']}"
+    return run_program(code, *arguments, PATH=path)[0].splitlines()
+
+
+def test_conda(cache_dir: Path, tmp_path: Path) -> None:
+    import venv
+
+    (tmp_path / "envs").mkdir()
+    venv.EnvBuilder(symlinks=True).create(tmp_path / "envs" / "mine")
+    (tmp_path / "spec.yml").write_text("dependencies: [x]\n")
+    lines = _with_tool(
+        tmp_path,
+        "conda",
+        FAKE_CONDA.format(python=sys.executable, envs=str(tmp_path / "envs")),
+        """
+        import os, sys
+        import eagleray as ray
+        ray.init(address="local", num_cpus=2)
+        @ray.remote
+        def see():
+            made = os.path.join(sys.prefix, "made-of")
+            return sys.prefix == os.environ["CONDA_PREFIX"], os.path.exists(made) and open(made).read()
+        folder = sys.argv[1]
+        for conda in ("mine", folder + "/envs/mine", {"dependencies": ["y"]}, folder + "/spec.yml"):
+            print(ray.get(see.options(runtime_env={"conda": conda}).remote()))
+        for conda in ("other", {"dependencies": ["bad"]}):
+            try:
+                ray.get(see.options(runtime_env={"conda": conda}).remote())
+            except ray.exceptions.RuntimeEnvSetupError as error:
+                print("PackagesNotFoundError" in str(error), "no environment 'other'" in str(error))
+        """,
+        tmp_path,
+    )
+    assert lines == [
+        "(True, False)",
+        "(True, False)",
+        """(True, '{"dependencies": ["y"]}')""",
+        "(True, 'dependencies: [x]\\n')",
+        "False True",
+        "True False",
+    ]
+
+
+def test_containers(cache_dir: Path, tmp_path: Path) -> None:
+    lines = _with_tool(
+        tmp_path,
+        "podman",
+        FAKE_PODMAN.format(python=sys.executable),
+        """
+        import os
+        import eagleray as ray
+        ray.init(address="local", num_cpus=2)
+        @ray.remote
+        def see():
+            return os.environ["IN_IMAGE"], os.environ.get("A")
+        print(ray.get(see.options(runtime_env={"image_uri": "an/image:1", "env_vars": {"A": "b"}}).remote()))
+        print(ray.get(see.options(runtime_env={"container": {"image": "other", "run_options": ["-v", "x"]}}).remote()))
+        """,
+    )
+    assert lines == ["('an/image:1', 'b')", "('other', None)"]
+
+
+# ---- the cache ----
+
+
+def test_the_least_used_goes_first_and_what_is_used_stays(tmp_path: Path) -> None:
+    cache = Cache(str(tmp_path / "c"))
+
+    def fill(path: str) -> None:
+        Path(path).write_bytes(b"x" * 1000)
+
+    held = [cache.make("packages", name, fill) for name in ("one", "two", "three")]
+    for number, each in enumerate(held):
+        os.utime(each.lock, (number + 1, number + 1))
+    assert cache.evict(0) == []  # all are in use
+    for each in held:
+        each.release()
+    again = cache.find("packages", "one")
+    assert again is not None
+    again.release()
+    removed = cache.evict(2000)
+    assert [os.path.basename(path) for path in removed] == ["two"]
+    assert cache.find("packages", "two") is None
+    assert len(cache.evict(0)) == 2
+
+
+def test_failure_and_death_leave_nothing_that_counts(tmp_path: Path) -> None:
+    cache = Cache(str(tmp_path / "c"))
+
+    def fail(path: str) -> None:
+        os.makedirs(path)
+        raise OSError(28, "No space left on device")
+
+    for in_place, kind in ((False, "trees"), (True, "python")):
+        with pytest.raises(OSError, match="No space"):
+            cache.make(kind, "key", fail, in_place=in_place)
+        assert cache.find(kind, "key") is None and os.listdir(cache.path(kind, "")) == []
+        # Killed in the middle: half of it is there.
+        half = cache.path(kind, "key") + ("" if in_place else ".aside")
+        os.makedirs(half)
+        Path(half, "left").write_text("half")
+        assert cache.find(kind, "key") is None
+
+        def fill(path: str) -> None:
+            os.makedirs(path)
+            Path(path, "whole").write_text("")
+
+        made = cache.make(kind, "key", fill, in_place=in_place)
+        assert "left" not in os.listdir(made.path) and "whole" in os.listdir(made.path)
+        made.release()
+
+
+def test_two_processes_make_one(tmp_path: Path) -> None:
+    code = """
+    import os, sys, time
+    from eagleray._environments.cache import Cache
+    def fill(path):
+        with open(sys.argv[1] + "/count", "a") as file:
+            file.write("x")
+        open(path, "w").close()
+    Cache(sys.argv[1] + "/c").make("packages", "key", fill).release()
+    """
+    programs = [start_program(code, tmp_path) for _ in range(3)]
+    assert [each.wait(60) for each in programs] == [0, 0, 0]
+    assert (tmp_path / "count").read_text() == "x"
+
+
+def test_a_foreign_cache_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "c").mkdir()
+    os.chmod(tmp_path / "c", 0o777)
+    with pytest.raises(PermissionError, match="EAGLERAY_CACHE_DIR"):
+        Cache(str(tmp_path / "c"))
+
+
+# ---- faults ----
+
+SLOW_SETUP = """#!/bin/sh
+echo $$ > {pids}
+echo the tool has begun
+sleep 100
+"""
+
+
+@pytest.fixture
+def slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, Path]:
+    """A path on which `conda` takes long; and where it writes its process's number. The cache is fresh."""
+    monkeypatch.setenv("EAGLERAY_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.delenv("CONDA_EXE", raising=False)
+    tool = tmp_path / "slow" / "conda"
+    tool.parent.mkdir()
+    tool.write_text(SLOW_SETUP.format(pids=tmp_path / "pid"))
+    tool.chmod(0o755)
+    return f"{tool.parent}:{os.environ['PATH']}", tmp_path / "pid"
+
+
+def _pid_in(path: Path) -> int:
+    return int(wait_for(lambda: path.exists() and path.read_text().strip(), 60))
+
+
+WAITS_FOR_SETUP = """
+import eagleray as ray, sys
+ray.init(address="local", num_cpus=1, runtime_env={"config": {"setup_timeout_seconds": int(sys.argv[1])}})
+@ray.remote(runtime_env={"conda": {"dependencies": ["slow"]}})
+def f():
+    return 1
+ref = f.remote()
+print("asked", flush=True)
+"""
+
+
+def test_nothing_is_left_of_a_driver_that_is_killed_meanwhile(
+    slow: tuple[str, Path], tmp_path: Path
+) -> None:
+    path, pids = slow
+    program = start_program(WAITS_FOR_SETUP + "ray.get(ref)", 600, PATH=path)
+    tool = _pid_in(pids)
+    program.send_signal(signal.SIGKILL)
+    wait_for(lambda: not alive(tool), 20)
+    program.communicate()
+    cache = Cache(str(tmp_path / "cache"))
+    [lock] = os.listdir(tmp_path / "cache" / "locks")
+    assert cache.find(*lock.split("@")) is None
+    # The builder may be about to die, too.
+    wait_for(lambda: cache.evict(1 << 40) or not any((tmp_path / "cache" / "conda").iterdir()))
+
+
+def test_a_builder_that_is_killed_is_a_failure(slow: tuple[str, Path], tmp_path: Path) -> None:
+    path, pids = slow
+    program = start_program(WAITS_FOR_SETUP + "ray.get(ref)", 600, PATH=path)
+    tool = _pid_in(pids)
+    builder = os.getpgid(tool)
+    os.kill(builder, signal.SIGKILL)
+    _, err = program.communicate(timeout=60)
+    assert (
+        "RuntimeEnvSetupError" in err
+        and "was ended by signal 9" in err
+        and "the tool has begun" in err
+    )
+    wait_for(lambda: not alive(tool))
+
+
+def test_time_runs_out(slow: tuple[str, Path], tmp_path: Path) -> None:
+    path, pids = slow
+    program = start_program(WAITS_FOR_SETUP + "ray.get(ref)", 2, PATH=path)
+    tool = _pid_in(pids)
+    _, err = program.communicate(timeout=60)
+    assert "setup_timeout_seconds (2 s)" in err and "the tool has begun" in err
+    wait_for(lambda: not alive(tool))
+
+
+def test_a_cancelled_task_ends_what_only_it_waited_for(
+    slow: tuple[str, Path], tmp_path: Path
+) -> None:
+    path, pids = slow
+    code = WAITS_FOR_SETUP + "sys.stdin.readline(); ray.cancel(ref); input_ = sys.stdin.readline()"
+    code = code.replace("sys.stdin.readline()", "open(sys.argv[2]).read()")
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    program = start_program(code, 600, gate, PATH=path)
+    tool = _pid_in(pids)
+    gate.write_text("go")
+    wait_for(lambda: not alive(tool), 20)
+    program.kill()
+    program.communicate()
+
+
+def test_other_tasks_run_meanwhile(slow: tuple[str, Path], tmp_path: Path) -> None:
+    path, pids = slow
+    code = WAITS_FOR_SETUP + "g = ray.remote(lambda: 'ran')\nprint(ray.get(g.remote()))\n"
+    out, _ = run_program(code, 600, PATH=path)
+    assert "ran" in out
+    if pids.exists():
+        wait_for(lambda: not alive(_pid_in(pids)))
+
+
+# ---- bad input ----
+
+
+@pytest.mark.parametrize(
+    ("env", "error", "text"),
+    [
+        ({"env_vars": ["A"]}, TypeError, r"must be of type Dict\[str, str\]"),
+        ({"env_vars": {"A": 1}}, TypeError, "the value 1 is of type"),
+        ({"env_vars": {"A=": "1"}}, ValueError, "cannot be in an environment"),
+        ({"working_dir": 3}, TypeError, "`working_dir` must be a string"),
+        ({"working_dir": "/does/not/exist"}, ValueError, "/does/not/exist is not a valid path"),
+        ({"working_dir": "s3://b/x.zip"}, NotImplementedError, "s3://"),
+        ({"working_dir": "https://h/x.txt"}, ValueError, "Only .zip.* files are supported"),
+        ({"working_dir": "what://x.zip"}, ValueError, "Invalid protocol"),
+        ({"working_dir": "local://x"}, ValueError, "an/absolute/directory"),
+        ({"working_dir": __file__}, ValueError, "not a directory, and no archive"),
+        ({"py_modules": "x"}, TypeError, "`py_modules` must be a list"),
+        ({"py_modules": [3]}, TypeError, "file paths, URIs, or imported modules"),
+        ({"excludes": "x"}, TypeError, "List.str."),
+        ({"pip": 3}, TypeError, r"runtime_env\['pip'\] must be"),
+        ({"pip": "/no/file"}, ValueError, "not a valid file"),
+        ({"pip": {"x": 1}}, ValueError, "can only have these fields"),
+        ({"pip": {"pip_check": True}}, ValueError, "must include field 'packages'"),
+        ({"pip": {"packages": ["a"], "pip_check": "yes"}}, TypeError, "must be of type bool"),
+        ({"uv": {"packages": "a"}}, ValueError, "must be of type list"),
+        ({"uv": {"packages": ["a"], "uv_pip_install_options": [1]}}, TypeError, r"list\[str\]"),
+        ({"pip": ["a"], "uv": ["b"]}, ValueError, "cannot be specified at the same time"),
+        ({"image_uri": "a", "pip": ["b"]}, ValueError, "cannot be used together"),
+        ({"container": "x"}, TypeError, "a dict with an 'image'"),
+        ({"conda": 3}, TypeError, "must be of type str or dict"),
+        ({"conda": "no.yml"}, ValueError, "Can't find conda YAML file"),
+        ({"config": {"setup_timeout_seconds": 0}}, ValueError, "greater than zero"),
+        ({"config": 3}, TypeError, "dict or RuntimeEnvConfig"),
+        ({"worker_process_setup_hook": 3}, TypeError, "must be a function"),
+        ({"java_jars": ["x"]}, NotImplementedError, "java_jars"),
+        ({"bogus": 1}, ValueError, "unknown field 'bogus'"),
+        ({3: 1}, TypeError, "are strings"),
+    ],
+)
+def test_bad_input(cluster: None, env: Any, error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=text):
+        look.options(runtime_env=env).remote()
+
+
+def test_a_package_that_is_not_in_the_store(cluster: None) -> None:
+    with pytest.raises(RuntimeEnvSetupError, match="is not in the store of this cluster"):
+        seen({"working_dir": "gcs://_ray_pkg_0000.zip"})
+
+
+def test_init_refuses_before_anything_starts() -> None:
+    with pytest.raises(ValueError, match="not a valid path"):
+        run = "import eagleray as ray; ray.init(runtime_env={'working_dir': '/does/not/exist'})"
+        exec(run) if not ray.is_initialized() else look.options(
+            runtime_env={"working_dir": "/does/not/exist"}
+        ).remote()
+
+
+def test_the_classes(tmp_path: Path) -> None:
+    """As Ray 2.60 answers, where it does not need a cluster."""
+    env = RuntimeEnv(pip=["a", "a"], env_vars={"A": "1"}, config={"setup_timeout_seconds": 5})
+    assert env["pip"] == {"packages": ["a"], "pip_check": False}
+    assert env["config"] == RuntimeEnvConfig(setup_timeout_seconds=5)
+    assert RuntimeEnv.deserialize(env.serialize()) == json.loads(env.serialize())
+    assert env.to_dict()["config"] == {
+        "setup_timeout_seconds": 5,
+        "eager_install": True,
+        "log_files": [],
+    }
+    assert RuntimeEnvConfig.default_config()["setup_timeout_seconds"] == 600
+    env.set("env_vars", {"B": "2"})
+    assert env.env_vars() == {"B": "2"} and env.has_pip() and not env.has_uv()
+    with pytest.raises(TypeError):
+        env["env_vars"] = {"B": 2}
+    with pytest.raises(TypeError):
+        RuntimeEnvConfig(eager_install=1)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        RuntimeEnv(working_dir=tmp_path)  # type: ignore[arg-type]
