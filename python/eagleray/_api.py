@@ -342,14 +342,13 @@ def _connect(
 
 def _take_runtime_env(env: dict[str, Any]) -> None:
     """The job's. It is set up while the program goes on, unless its config says otherwise."""
-    from ._environments import shipping
+    from ._environments import shipping, text
 
     state.runtime_env = shipping.prepare(env)
-    text = shipping.to_text(state.runtime_env)
     eager = (state.runtime_env.get("config") or {}).get("eager_install", True)
-    if eager and shipping.needs_setup(state.runtime_env):
+    if eager and text.needs_setup(state.runtime_env):
         assert state.client is not None
-        state.client.prepare_environment(text)
+        state.client.prepare_environment(text.to_text(state.runtime_env))
 
 
 def _start_utilities(facts: dict[str, Any], metrics_port: int | None) -> None:

@@ -239,8 +239,12 @@ def runtime_env_json(env: Any) -> str:
     directories are shipped."""
     if not env and not state.runtime_env:
         return ""
+    from ._environments import text
+
+    if not env:
+        return text.to_text(state.runtime_env)
     from ._environments import fields, shipping
 
-    merged = shipping.merge(state.runtime_env, shipping.prepare(dict(env or {})))
+    merged = text.merge(state.runtime_env, shipping.prepare(dict(env)))
     fields.check_together(merged)
-    return shipping.to_text(merged)
+    return text.to_text(merged)

@@ -93,9 +93,9 @@ def _enter_environment(info: dict[str, Any], config: dict[str, Any]) -> None:
         with contextlib.suppress(OSError):
             os.chdir(cwd or ".")
         return
-    from ._environments import shipping, worker
+    from ._environments import text, worker
 
-    state.runtime_env = shipping.from_text(info["runtime_env"])
+    state.runtime_env = text.from_text(info["runtime_env"])
     try:
         worker.apply(state.runtime_env, info["environment_setup"], cwd, paths)
     except exceptions.RuntimeEnvSetupError as error:

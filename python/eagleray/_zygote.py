@@ -61,6 +61,7 @@ def main() -> None:
 
     import eagleray  # noqa: F401
     from eagleray import _worker  # noqa: F401
+    from eagleray._environments import worker  # noqa: F401
 
     if len(sys.argv) > 1:  # in a container
         from eagleray._environments import container

@@ -102,10 +102,10 @@ class RuntimeContext:
     @property
     def runtime_env(self) -> dict[str, Any]:
         """What the calling code runs in: its own fields over the job's, directories as URIs."""
-        from ._environments import shipping
+        from ._environments import text
         from .runtime_env import RuntimeEnv
 
-        return RuntimeEnv(_validate=False, **shipping.visible(state.runtime_env))
+        return RuntimeEnv(_validate=False, **text.visible(state.runtime_env))
 
     @property
     def gcs_address(self) -> str:

@@ -9,6 +9,7 @@ from dataclasses import asdict, is_dataclass
 from typing import Any, ClassVar
 
 from ._environments import fields
+from ._environments.text import DEFAULT_TIMEOUT_S
 
 __all__ = ["RuntimeEnv", "RuntimeEnvConfig"]
 
@@ -24,7 +25,7 @@ class RuntimeEnvConfig(dict):  # type: ignore[type-arg]
 
     def __init__(
         self,
-        setup_timeout_seconds: int = fields.DEFAULT_TIMEOUT_S,
+        setup_timeout_seconds: int = DEFAULT_TIMEOUT_S,
         eager_install: bool = True,
         log_files: list[str] | None = None,
     ) -> None:
@@ -142,9 +143,14 @@ class RuntimeEnv(dict):  # type: ignore[type-arg]
             value = asdict(value)
         if name == "working_dir" and value is not None and not isinstance(value, str):
             raise TypeError(f"`working_dir` must be a string, got {type(value)}.")
+        for module in value if name == "py_modules" and isinstance(value, list) else ():
+            if not isinstance(module, str):
+                raise TypeError(f"`py_module` must be a string, got {type(module)}.")
         if value is not None:
             fields.check({name: value})
-        super().__setitem__(name, _normal(name, value))
+        value = _normal(name, value)
+        if value is not None or name not in _LEFT_OUT:
+            super().__setitem__(name, value)
 
     def set(self, name: str, value: Any) -> None:
         self[name] = value
@@ -224,8 +230,13 @@ class RuntimeEnv(dict):  # type: ignore[type-arg]
         return [(name, value) for name, value in self.items() if name not in self.known_fields]
 
 
+_LEFT_OUT = ("pip", "uv", "env_vars", "excludes")  # where they are empty
+
+
 def _normal(name: str, value: Any) -> Any:
-    """As Ray keeps it."""
+    """As Ray keeps it; None: not at all."""
+    if name in ("env_vars", "excludes"):
+        return value or None
     if name == "config" and value is not None:
         return RuntimeEnvConfig.parse_and_validate_runtime_env_config(value)
     if name not in ("pip", "uv") or value is None:
@@ -236,4 +247,4 @@ def _normal(name: str, value: Any) -> Any:
             found["packages"] = file.read().strip().split("\n")
     found["packages"] = list(dict.fromkeys(found["packages"]))
     found.setdefault(f"{name}_check", False)
-    return found
+    return found if found["packages"] else None

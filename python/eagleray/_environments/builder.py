@@ -19,7 +19,7 @@ import sys
 import traceback
 from typing import Any
 
-from . import conda, container, plugins, python_packages, shipping
+from . import conda, container, plugins, python_packages, text
 from .cache import Cache, Held, default_directory
 from .context import Plan, joined, put_into
 from .sources import Sources
@@ -117,7 +117,7 @@ class Builder:
         context = plan.context
         own = bool(context.command_prefix) or context.py_executable != sys.executable
         variables = {**plan.variables, **(env.get("env_vars") or {}), **context.env_vars}
-        early = any(name.startswith(shipping.EARLY) for name in variables)
+        early = any(name.startswith(text.EARLY) for name in variables)
         if not own and plan.python is None and not early:
             return None
         return self._arguments(plan, own), self._variables(plan, variables)
@@ -219,7 +219,7 @@ def main() -> int:
     os.setsid()
     line = Line(3)
     session_dir, log, settings, python_path, _ = line.read().decode().split("\0")
-    env = shipping.from_text(line.read().decode("utf-8", "surrogateescape"))
+    env = text.from_text(line.read().decode("utf-8", "surrogateescape"))
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for fd in (1, 2):
         os.dup2(output, fd)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from .packages import ARCHIVES
+from .packages import ARCHIVES, WORKING_DIR_ARCHIVES
 
 LATER = ("java_jars", "_nsight", "_rocprof_sys")
 KNOWN = {
@@ -28,7 +28,6 @@ KNOWN = {
     "_inject_current_ray",
     *LATER,
 }
-DEFAULT_TIMEOUT_S = 600
 _URIS = ("gcs", "file", "http", "https", "local")
 _URIS_LATER = ("s3", "gs", "azure", "abfss")
 
@@ -152,10 +151,10 @@ def check_source(text: str, field: str) -> None:
             raise ValueError(
                 f"runtime_env['{field}']: {text} is not a valid path: nothing is there."
             )
-        allowed = (*ARCHIVES, ".py") if field == "py_modules" else ARCHIVES
+        allowed = (*ARCHIVES, ".py") if field == "py_modules" else WORKING_DIR_ARCHIVES
         if not os.path.isdir(text) and not text.endswith(allowed):
             raise ValueError(
-                f"runtime_env['{field}']: {text} is not a directory, and no archive ({', '.join(ARCHIVES)})"
+                f"runtime_env['{field}']: {text} is not a directory, and no archive ({', '.join(allowed)})"
             )
         return
     if scheme in _URIS_LATER:
@@ -170,9 +169,11 @@ def check_source(text: str, field: str) -> None:
             raise ValueError(
                 f'Invalid "local://" runtime_env URI "{text}": local:///an/absolute/directory'
             )
-    elif not path.endswith(ARCHIVES):
+        return
+    formats = ARCHIVES if field == "py_modules" else WORKING_DIR_ARCHIVES
+    if not path.endswith(formats):
         raise ValueError(
-            f"Only {', '.join(ARCHIVES)} files are supported for {field} URIs; got {path}."
+            f"Only {', '.join(formats)} files are supported for {field} URIs; got {path}."
         )
 
 

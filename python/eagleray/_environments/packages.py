@@ -19,7 +19,8 @@ from .ignore import Patterns, patterns_in
 
 PREFIX = "_ray_pkg_"
 FILE_BYTES_WARN = 10 << 20  # as in Ray
-ARCHIVES = (".zip", ".whl", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
+WORKING_DIR_ARCHIVES = (".zip", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
+ARCHIVES = (".whl", *WORKING_DIR_ARCHIVES)
 _MAGIC = b"eagleray package 1\n"
 _LENGTH = struct.Struct("<Q")
 _DIRECTORY = -1  # in the place of a size

@@ -11,8 +11,8 @@ import sys
 import traceback
 from typing import Any
 
-from . import shipping
 from .context import joined, put_into
+from .text import HOOK
 
 
 def apply(env: dict[str, Any], setup_text: str, cwd: str | None, driver_path: list[str]) -> None:
@@ -50,8 +50,8 @@ def _run_hook(env: dict[str, Any]) -> None:
     if not name:
         return
     try:
-        if env.get(shipping.HOOK):
-            hook = pickle.loads(base64.b64decode(env[shipping.HOOK]))
+        if env.get(HOOK):
+            hook = pickle.loads(base64.b64decode(env[HOOK]))
         else:
             module, _, function = name.rpartition(".")
             hook = getattr(importlib.import_module(module), function)

@@ -1,0 +1,188 @@
+"""Parts of runtime environments: patterns, packages, text, the cache, the public classes."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+from _packages import make_tree
+from _support import start_program
+from eagleray._environments import packages, text
+from eagleray._environments.cache import Cache
+from eagleray._environments.ignore import Patterns
+from eagleray.runtime_env import RuntimeEnv, RuntimeEnvConfig
+
+pytestmark = pytest.mark.only_eagleray
+
+
+def test_what_is_too_large_is_named(tmp_path: Path) -> None:
+    make_tree(tmp_path, {"data/large.bin": "x" * 5000, "small": "y"})
+    listing = packages.list_files(str(tmp_path), [], [])
+    with pytest.raises(
+        packages.TooLarge, match=r"data/large.bin \(0.00 MiB\), small .*data/ .*excludes"
+    ):
+        packages.check_size(listing, str(tmp_path), "working_dir", 5000)
+    packages.check_size(listing, str(tmp_path), "working_dir", 5001)
+
+
+@pytest.mark.parametrize(
+    ("lines", "out", "kept"),
+    [
+        (["*.log"], ["a.log", "d/b.log"], ["a.logs"]),
+        (["/a"], ["a"], ["d/a"]),
+        (["d/*.py"], ["d/x.py"], ["x.py", "e/d/x.py", "d/e/x.py"]),
+        (["**/tmp"], ["tmp", "a/b/tmp"], ["tmpx"]),
+        (["a/**/b"], ["a/b", "a/x/y/b"], ["b"]),
+        (["a/**"], ["a/x", "a/x/y"], ["a", "b"]),
+        (["x?z", "[ab]c", "[!a]d"], ["xyz", "ac", "bd"], ["xz", "cc", "ad"]),
+        (["*.py", "!keep.py"], ["a.py"], ["keep.py"]),
+        (["\\#a", "\\!b", "#c", ""], ["#a", "!b"], ["c", "a"]),
+        (["trail  ", "esc\\ "], ["trail", "esc "], ["trail  "]),
+        (["a.b", "c+d"], ["a.b", "c+d"], ["axb", "ccd"]),
+    ],
+)
+def test_patterns_are_those_of_git(lines: list[str], out: list[str], kept: list[str]) -> None:
+    patterns = Patterns(lines)
+    assert [name for name in out if not patterns.match(name, False)] == []
+    assert [name for name in kept if patterns.match(name, False)] == []
+
+
+def test_patterns_for_directories() -> None:
+    patterns = Patterns(["build/"])
+    assert patterns.match("x/build", True) and not patterns.match("build", False)
+
+
+def test_archives_do_not_write_outside(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.zip"
+    with zipfile.ZipFile(bad, "w") as file:
+        file.writestr("../outside", "x")
+    with pytest.raises(packages.BadPackage, match="outside of it: ../outside"):
+        packages.unpack(str(bad), str(tmp_path / "out"))
+    (tmp_path / "text.zip").write_text("no archive")
+    with pytest.raises(packages.BadPackage, match="neither a package nor"):
+        packages.unpack(str(tmp_path / "text.zip"), str(tmp_path / "out2"))
+
+
+def test_merging() -> None:
+    parent = {"pip": {"packages": ["a"]}, "env_vars": {"A": "1"}, "working_dir": "w"}
+    child = {"conda": "base", "env_vars": {"A": "2"}}
+    assert text.merge(parent, child) == {
+        "conda": "base",
+        "env_vars": {"A": "2"},
+        "working_dir": "w",
+    }
+
+
+def test_text_and_back() -> None:
+    simple = {"env_vars": {"A": "1"}}
+    assert text.to_text({}) == "" and text.to_text(simple) == json.dumps(simple)
+    built = {
+        "working_dir": "gcs://x.zip",
+        "config": {"setup_timeout_seconds": 5},
+        "excludes": ["y"],
+    }
+    said = text.to_text(built)
+    assert said == '5\n{"working_dir": "gcs://x.zip"}'
+    assert text.from_text(said) == {
+        "working_dir": "gcs://x.zip",
+        "config": {"setup_timeout_seconds": 5},
+    }
+    assert text.to_text({"env_vars": {"LD_LIBRARY_PATH": "x"}}).startswith("600\n")
+
+
+def test_the_least_used_goes_first_and_what_is_used_stays(tmp_path: Path) -> None:
+    cache = Cache(str(tmp_path / "c"))
+
+    def fill(path: str) -> None:
+        Path(path).write_bytes(b"x" * 1000)
+
+    held = [cache.make("packages", name, fill) for name in ("one", "two", "three")]
+    for number, each in enumerate(held):
+        os.utime(each.lock, (number + 1, number + 1))
+    assert cache.evict(0) == []  # all are in use
+    for each in held:
+        each.release()
+    again = cache.find("packages", "one")
+    assert again is not None
+    again.release()
+    removed = cache.evict(2000)
+    assert [os.path.basename(path) for path in removed] == ["two"]
+    assert cache.find("packages", "two") is None
+    assert len(cache.evict(0)) == 2
+
+
+def test_failure_and_death_leave_nothing_that_counts(tmp_path: Path) -> None:
+    cache = Cache(str(tmp_path / "c"))
+
+    def fail(path: str) -> None:
+        os.makedirs(path)
+        raise OSError(28, "No space left on device")
+
+    for in_place, kind in ((False, "trees"), (True, "python")):
+        with pytest.raises(OSError, match="No space"):
+            cache.make(kind, "key", fail, in_place=in_place)
+        assert cache.find(kind, "key") is None and os.listdir(cache.path(kind, "")) == []
+        # Killed in the middle: half of it is there.
+        half = cache.path(kind, "key") + ("" if in_place else ".aside")
+        os.makedirs(half)
+        Path(half, "left").write_text("half")
+        assert cache.find(kind, "key") is None
+
+        def fill(path: str) -> None:
+            os.makedirs(path)
+            Path(path, "whole").write_text("")
+
+        made = cache.make(kind, "key", fill, in_place=in_place)
+        assert "left" not in os.listdir(made.path) and "whole" in os.listdir(made.path)
+        made.release()
+
+
+def test_two_processes_make_one(tmp_path: Path) -> None:
+    code = """
+    import os, sys, time
+    from eagleray._environments.cache import Cache
+    def fill(path):
+        with open(sys.argv[1] + "/count", "a") as file:
+            file.write("x")
+        open(path, "w").close()
+    Cache(sys.argv[1] + "/c").make("packages", "key", fill).release()
+    """
+    programs = [start_program(code, tmp_path) for _ in range(3)]
+    assert [each.wait(60) for each in programs] == [0, 0, 0]
+    assert (tmp_path / "count").read_text() == "x"
+
+
+def test_a_foreign_cache_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "c").mkdir()
+    os.chmod(tmp_path / "c", 0o777)
+    with pytest.raises(PermissionError, match="EAGLERAY_CACHE_DIR"):
+        Cache(str(tmp_path / "c"))
+
+
+def test_the_classes(tmp_path: Path) -> None:
+    """As Ray 2.60 answers, where it does not need a cluster."""
+    env = RuntimeEnv(pip=["a", "a"], env_vars={"A": "1"}, config={"setup_timeout_seconds": 5})
+    assert env["pip"] == {"packages": ["a"], "pip_check": False}
+    assert env["config"] == RuntimeEnvConfig(setup_timeout_seconds=5)
+    assert RuntimeEnv.deserialize(env.serialize()) == json.loads(env.serialize())
+    assert env.to_dict()["config"] == {
+        "setup_timeout_seconds": 5,
+        "eager_install": True,
+        "log_files": [],
+    }
+    assert RuntimeEnvConfig.default_config()["setup_timeout_seconds"] == 600
+    env.set("env_vars", {"B": "2"})
+    assert env.env_vars() == {"B": "2"} and env.has_pip() and not env.has_uv()
+    with pytest.raises(TypeError):
+        env["env_vars"] = {"B": 2}
+    with pytest.raises(TypeError):
+        RuntimeEnvConfig(eager_install=1)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        RuntimeEnv(working_dir=tmp_path)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        RuntimeEnv(py_modules=[json])
+    assert RuntimeEnv(pip=[], env_vars={}, excludes=[]) == {}
+    assert RuntimeEnv(conda="base").conda_env_name() == "base"
