@@ -12,6 +12,7 @@ import sys
 import threading
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -254,6 +255,56 @@ def test_the_jobs_environment_is_inherited(cache_dir: Path, tmp_path: Path) -> N
         [["env_vars", "working_dir"], "gcs://_ray_pkg_", {"A": "9", "B": "1"}],
         {"A": "1", "B": "1"},
     ]
+
+
+def test_a_hook_may_change_the_jobs_environment(tmp_path: Path) -> None:
+    make_tree(
+        tmp_path,
+        {"env_hook.py": "def change(env):\n    return {**(env or {}), 'env_vars': {'H': 'yes'}}"},
+    )
+    out, _ = run_program(
+        """
+        import os
+        import eagleray as ray
+        for skips in (False, True):
+            ray.init(address="local", num_cpus=1, _skip_env_hook=skips)
+            print(ray.get(ray.remote(lambda: os.environ.get("H")).remote()))
+            ray.shutdown()
+        """,
+        RAY_RUNTIME_ENV_HOOK="env_hook.change",
+        PYTHONPATH=os.pathsep.join([str(tmp_path), str(Path(ray.__file__).parent.parent)]),
+    )
+    assert out.split() == ["yes", "None"]
+
+
+def test_threads_ship_the_same_at_once(cluster: None, tmp_path: Path) -> None:
+    make_tree(tmp_path, {f"{i}.txt": str(i) * 1000 for i in range(50)})
+    with ThreadPoolExecutor(8) as pool:
+        uris = list(pool.map(lambda _: shipping.ship(str(tmp_path), "working_dir", []), range(8)))
+    assert len(set(uris)) == 1
+    assert seen({"working_dir": uris[0]}, "7.txt") == ["7" * 1000]
+
+
+def test_a_job_is_set_up_before_its_first_task(tmp_path: Path) -> None:
+    make_tree(tmp_path, {"a": "x"})
+    run_program(
+        """
+        import glob, sys, time
+        import eagleray as ray
+        from eagleray._state import client
+        for eager in (True, False):
+            env = {"working_dir": sys.argv[1], "config": {"eager_install": eager}}
+            ray.init(address="local", num_cpus=1, runtime_env=env)
+            trees = client().info()["session_dir"] + "/runtime_resources/trees/_ray_pkg_*"
+            deadline = time.monotonic() + 30
+            while eager and not glob.glob(trees):
+                assert time.monotonic() < deadline
+            assert bool(glob.glob(trees)) == eager
+            assert ray.get(ray.remote(lambda: open("a").read()).remote()) == "x"
+            ray.shutdown()
+        """,
+        tmp_path,
+    )
 
 
 # ---- variables, interpreters, hooks ----

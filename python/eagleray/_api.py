@@ -141,6 +141,10 @@ def init(
             object_store_memory,
             kwargs,
         )
+        if os.environ.get("RAY_RUNTIME_ENV_HOOK") and not kwargs.get("_skip_env_hook"):
+            from ._environments import shipping
+
+            runtime_env = shipping.by_hook(runtime_env)
         submitted = _submitted_job(runtime_env, job_config)
         if submitted is not None:
             runtime_env = submitted.runtime_env

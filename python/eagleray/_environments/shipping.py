@@ -8,6 +8,7 @@ import functools
 import json
 import logging
 import os
+import tempfile
 import time
 from typing import Any
 
@@ -58,6 +59,14 @@ def prepare(env: dict[str, Any]) -> dict[str, Any]:
         env["worker_process_setup_hook"] = getattr(hook, "__name__", repr(hook))
         env[HOOK] = _pickled(hook)
     return env
+
+
+def by_hook(env: Any) -> Any:
+    """What the function that RAY_RUNTIME_ENV_HOOK names makes of the environment of init(), as in Ray."""
+    import importlib
+
+    module, _, name = os.environ["RAY_RUNTIME_ENV_HOOK"].rpartition(".")
+    return getattr(importlib.import_module(module), name)(env)
 
 
 def _pickled(hook: Any) -> str:
@@ -195,9 +204,9 @@ def _pack(listing: packages.Listing, parent: str) -> str:
     folder = os.path.join(store.directory, "packing")
     os.makedirs(folder, exist_ok=True)
     _remove_left(folder)
-    path = os.path.join(folder, str(os.getpid()))
+    fd, path = tempfile.mkstemp(prefix=f"{os.getpid()}-", dir=folder)
     try:
-        with open(path, "wb", buffering=1 << 20) as out:
+        with open(fd, "wb", buffering=1 << 20) as out:
             name = f"{packages.PREFIX}{packages.hash_and_pack(listing, out, parent)}.zip"
         held = store.make("packages", name, lambda aside: os.rename(path, aside))
     finally:
@@ -209,7 +218,7 @@ def _pack(listing: packages.Listing, parent: str) -> str:
 def _remove_left(folder: str) -> None:
     """What drivers were writing when they were killed."""
     for name in os.listdir(folder):
-        if not os.path.exists(f"/proc/{name}"):
+        if not os.path.exists(f"/proc/{name.partition('-')[0]}"):
             try:
                 os.unlink(os.path.join(folder, name))
             except OSError:
