@@ -100,6 +100,9 @@ def test_each_agent_has_its_policy():
         == {"policy_a", "policy_b"}
         == set(result["policy_reward_mean"])
     )
+    again = algorithm.train()["env_runners"]
+    assert again["num_module_steps_sampled"] == {"policy_a": 100, "policy_b": 100}
+    assert again["num_module_steps_sampled_lifetime"] == {"policy_a": 200, "policy_b": 200}
     total = sum(result["policy_reward_mean"].values())
     assert result["episode_reward_mean"] == pytest.approx(total)
     assert algorithm.get_policy("policy_b").config["gamma"] == 0.5

@@ -71,7 +71,11 @@ def test_every_field_of_a_result():
     assert result["num_env_steps_sampled_this_iter"] == 400 and result["training_iteration"] == 2
     new = result["env_runners"]
     assert new["episode_return_mean"] == result["episode_reward_mean"]
+    assert new["num_module_steps_sampled_lifetime"] == {"default_policy": 800}
+    assert new["num_episodes_lifetime"] == result["episodes_total"]
     assert result["learners"]["default_policy"]["mean_kl_loss"] == learner["kl"]
+    assert result["learners"]["__all_modules__"]["num_env_steps_trained_lifetime"] == 800
+    assert result["num_training_step_calls_per_iteration"] == 1
     assert len(result["hist_stats"]["episode_reward"]) == min(result["episodes_total"], 100)
     assert np.mean(result["hist_stats"]["episode_reward"]) == result["episode_reward_mean"]
     assert {"sample_time_ms", "sample_throughput", "learn_time_ms", "learn_throughput"} <= set(

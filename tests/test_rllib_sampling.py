@@ -221,3 +221,160 @@ def test_actions_are_given_as_they_are_asked_for():
     )
     assert several["x"] == pytest.approx(raw)
     assert len(algo.compute_single_action(obs, full_fetch=True)) == 3
+
+
+def test_batches_as_programs_use_them():
+    pytest.importorskip("torch")
+    from eagleray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
+
+    worker = worker_of(Coming, 8, multiagent=TWO)
+    batch = worker.sample()
+    parts = batch.timeslices(3)
+    assert [part.env_steps() for part in parts] == [3, 3, 2]
+    assert [part["p"].count for part in parts] == [4, 4, 2]
+    assert sum(part.size_bytes() for part in parts) == batch.size_bytes()
+    copied = batch.copy()
+    copied["p"]["obs"][:] = -1
+    assert batch["p"]["obs"].min() >= 0
+    moved = batch.to_device("cpu")
+    assert moved["p"]["obs"].dtype.is_floating_point
+    assert isinstance(moved, MultiAgentBatch)
+    one = SampleBatch(
+        obs=np.arange(5.0),
+        terminateds=np.array([0, 0, 0, 0, 1], bool),
+        seq_lens=np.array([2, 3]),
+    )
+    assert one.is_single_trajectory() and one.is_terminated_or_truncated()
+    assert one.agent_steps() == 5
+    one.set_training()
+    assert one.is_training
+    for bulk in (True, False):
+        one.compress(bulk)
+        assert one["obs"] is not None and not np.issubdtype(np.asarray(one["obs"]).dtype, float)
+        assert one.decompress_if_needed()["obs"].tolist() == [0, 1, 2, 3, 4]
+    one.right_zero_pad(3)
+    assert one["obs"].tolist() == [0, 1, 0, 2, 3, 4]
+    with pytest.raises(ValueError, match="seq_lens"):
+        SampleBatch(obs=np.arange(3)).right_zero_pad(3)
+    with pytest.raises(NotImplementedError, match="view requirements"):
+        one.set_get_interceptor(None)
+
+
+def test_workers_as_programs_use_them():
+    pytest.importorskip("torch")
+    worker = worker_of(Coming, 8, multiagent=TWO, learner_backend="torch")
+    batch, steps = worker.sample_with_count()
+    assert steps == 8
+    assert len(worker.get_metrics()) == 1
+    assert worker.get_metrics() == []
+    before = worker.save()
+    weights = worker.get_weights()["p"]
+    info = worker.learn_on_batch(batch)
+    assert set(info) == {"p", "q"}
+    assert not np.allclose(
+        worker.get_weights()["p"]["_head._model.0.weight"], weights["_head._model.0.weight"]
+    )
+    worker.restore(before)
+    assert np.allclose(
+        worker.get_weights()["p"]["_head._model.0.weight"], weights["_head._model.0.weight"]
+    )
+    worker.set_is_policy_to_train(["q"])
+    assert set(worker.learn_on_batch(batch)) == {"q"}
+    worker.set_global_vars({"timestep": 7})
+    assert worker.get_global_vars("p") == {"timestep": 7}
+    worker.set_policy_mapping_fn(lambda agent, *_, **__: "p")
+    assert worker.policy_for("c", None) == "p"
+    assert worker.for_policy(lambda policy: policy.get_exploration_state(), "p") == {
+        "last_timestep": 7
+    } or worker.for_policy(lambda policy: policy.get_exploration_state(), "p")
+    with pytest.raises(NotImplementedError, match=r"RolloutWorker.add_policy\(\).*running"):
+        worker.add_policy("new")
+
+
+def test_algorithms_and_settings_as_programs_use_them():
+    algo = PPO({"num_workers": 0, "train_batch_size": 128, "num_sgd_iter": 1}, Counting)
+    algo.train()
+    assert algo.env_runner is algo.workers.local_worker()
+    assert algo.eval_env_runner is None
+    algo.evaluate()
+    assert algo.eval_env_runner is algo.evaluation_workers.local_worker()
+    assert algo.collect_metrics()["episode_reward_mean"] == 15.0
+    again = PPO.from_state(algo.get_state())
+    assert again._counters == algo._counters
+    merged = PPO.merge_trainer_configs({"a": {"b": 1}}, {"a": {"c": 2}})
+    assert merged == {"a": {"b": 1, "c": 2}}
+    with pytest.raises(NotImplementedError, match="add_policy.*running algorithm"):
+        algo.add_policy("new")
+    config = algo.get_config().copy(copy_frozen=False)
+    assert config.is_online and not config.is_offline
+    assert config.pop("gamma") == 0.99
+    config.python_environment(extra_python_environs_for_driver={"A": "b"})
+    assert config.without_effect() == ["extra_python_environs_for_driver"]
+    config.multi_agent(algorithm_config_overrides_per_module={"p": {"lr": 0.5}})
+    assert config.get_config_for_module("p")["lr"] == 0.5
+    assert config.get_evaluation_config_object()["in_evaluation"]
+    assert type(config).from_state(config.get_state()) == config
+    assert config.DEFAULT_POLICY_MAPPING_FN("a") == "default_policy"
+
+
+def test_policies_with_methods_that_nobody_would_call_are_refused():
+    pytest.importorskip("torch")
+    from eagleray.rllib.policy.ppo_torch_policy import PPOTorchPolicy
+
+    class Mine(PPOTorchPolicy):
+        def extra_action_out(self, *_):
+            return {}
+
+    class MinePPO(PPO):
+        @classmethod
+        def get_default_policy_class(cls, config):
+            return Mine
+
+    with pytest.raises(NotImplementedError, match="Mine.extra_action_out"):
+        MinePPO({"num_workers": 0}, Counting)
+
+    class Later(DefaultCallbacks):
+        def on_evaluate_offline_end(self, **_):
+            pass
+
+    with pytest.raises(NotImplementedError, match="on_evaluate_offline_end"):
+        PPO({"num_workers": 0, "callbacks": Later}, Counting)
+
+
+def test_numbers_that_call_backs_log():
+    from eagleray.rllib.utils.metrics.metrics_logger import MetricsLogger
+
+    logger = MetricsLogger()
+    with logger.log_time("part", reduce="sum"):
+        pass
+    logger.log_value("x", 3.0)
+    assert logger.peek("x") == 3.0
+    logger.delete("x")
+    with pytest.raises(KeyError):
+        logger.delete("x")
+    assert logger.reduce()["part"] >= 0.0
+    other = MetricsLogger()
+    other.set_state(logger.get_state())
+    assert other.get_state() == logger.get_state()
+    logger.reset()
+    assert logger.reduce() == {}
+
+
+def test_specs_of_modules_are_written_and_read():
+    pytest.importorskip("torch")
+    from eagleray.rllib.core.rl_module import RLModuleSpec
+    from eagleray.rllib.core.rl_module.torch import TorchRLModule
+
+    spec = RLModuleSpec(
+        TorchRLModule, Box(-1.0, 1.0, (2,)), Discrete(2), model_config={"hidden": 3}
+    )
+    again = RLModuleSpec.from_dict(spec.to_dict())
+    assert again == spec
+    again.update(RLModuleSpec(model_config={"hidden": 4}))
+    assert again.model_config == {"hidden": 4}
+    again.update(spec, override=False)
+    assert again.model_config == {"hidden": 4}
+    module = spec.build()
+    assert RLModuleSpec.from_module(module) == spec
+    assert not module.is_stateful()
+    module.set_state(module.get_state())

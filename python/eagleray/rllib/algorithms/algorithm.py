@@ -17,12 +17,14 @@ import numpy as np
 from eagleray.tune import Trainable
 
 from ..env.make import env_name
-from ..evaluation.collected import Request
+from ..evaluation.collected import Perf, Request
 from ..evaluation.policies import trained
 from ..evaluation.rollout_worker import set_log_level
 from ..evaluation.worker_set import WorkerSet
 from ..policy.choice import describe
 from ..policy.sample_batch import DEFAULT_POLICY_ID, MultiAgentBatch, concat_samples
+from ..utils.by_name import by_name
+from ..utils.dicts import merge_dicts
 from ..utils.metrics_logger import MetricsLogger
 from .algorithm_config import AlgorithmConfig
 from .callbacks import make_callbacks
@@ -42,6 +44,14 @@ __all__ = ["Algorithm"]
 logger = logging.getLogger("eagleray.rllib")
 
 
+@by_name(
+    policies_of_a_running_algorithm="add_policy remove_policy add_module remove_module",
+    evaluation_from_recorded_experience="evaluate_offline restore_offline_eval_runners",
+    components_of_checkpoints="get_checkpointable_components get_ctor_args_and_kwargs",
+    weights_of_TensorFlow="import_policy_model_from_h5 import_model",
+    trainers_by_template="with_updates",
+    results_before_they_are_complete="get_auto_filled_metrics",
+)
 class Algorithm(Trainable):
     """config: a dict (Ray 1.x), an AlgorithmConfig, or None; env: overrides config["env"].
 
@@ -133,6 +143,7 @@ class Algorithm(Trainable):
             0,
         )
         self._timers = Timers()
+        self._module_steps: dict[str, tuple[int, int]] = {}  # of this iteration, of all
         self._history = EpisodeHistory(made["metrics_num_episodes_for_smoothing"])
         seed = made["seed"]
         self._generator = np.random.Generator(np.random.PCG64(seed))
@@ -178,8 +189,12 @@ class Algorithm(Trainable):
         before = dict(self._counters)
         self._latest = []
         evaluating = self._evaluation.begin_if_parallel(self.iteration + 1)
+        calls = 0
         while True:
+            started = time.monotonic()
             learner = self.training_step()
+            calls += 1
+            self._timers.add("training_step", time.monotonic() - started)
             seconds = time.monotonic() - began
             sampled = self._counters["num_env_steps_sampled"] - before["num_env_steps_sampled"]
             trained_now = self._counters["num_env_steps_trained"] - before["num_env_steps_trained"]
@@ -191,9 +206,13 @@ class Algorithm(Trainable):
                 break
         self._timers.add("training_iteration", time.monotonic() - began)
         result = self._result(learner, before, time.monotonic() - began)
+        result["num_training_step_calls_per_iteration"] = calls
+        started = time.monotonic()
         evaluation = self._evaluation.finish_or_run(self.iteration + 1, evaluating)
         if evaluation:
             result["evaluation"] = evaluation
+            self._timers.add("evaluation_iteration", time.monotonic() - started)
+            result["timers"] = self._timers.milliseconds()
         self._curriculum(result)
         return result
 
@@ -244,6 +263,9 @@ class Algorithm(Trainable):
         answers = self.workers.collect(weights, request)
         env_steps = self._count_sampled(answers)
         batch = concat_samples([answer.batch for answer in answers])
+        for name, part in batch.as_multi_agent().policy_batches.items():
+            now, total = self._module_steps.get(name, (0, 0))
+            self._module_steps[name] = (now + part.count, total + part.count)
         self._timers.add("sample", time.monotonic() - began, env_steps)
         return batch
 
@@ -315,8 +337,16 @@ class Algorithm(Trainable):
             "episodes_total": self._history.total,
             "info": info,
             "counters": dict(counters),
-            "env_runners": new_names(metrics, counters, {"env": env_steps, "agent": agent_steps}),
-            "learners": learner_names(learner),
+            "env_runners": {
+                **new_names(
+                    metrics,
+                    counters,
+                    {"env": env_steps, "agent": agent_steps},
+                    self._module_steps,
+                ),
+                "num_episodes_lifetime": self._history.total,
+            },
+            "learners": learner_names(learner, (trained_steps, counters["num_env_steps_trained"])),
             "num_healthy_workers": self.workers.num_remote_workers(),
             "num_remote_worker_restarts": self.workers.restarts,
             "num_env_runners_dropped_lifetime": self.workers.dropped,
@@ -338,6 +368,7 @@ class Algorithm(Trainable):
             "experiment_id": self._experiment_id,
             "experiment_tag": "",
         }
+        self._module_steps = {name: (0, total) for name, (_, total) in self._module_steps.items()}
         if config["log_sys_usage"]:
             result["perf"] = system_perf()
         return result
@@ -373,6 +404,53 @@ class Algorithm(Trainable):
         """One evaluation now: {"evaluation": metrics}, and the metrics' names at the top as well."""
         metrics = self._evaluation.run()
         return {"evaluation": metrics, **metrics}
+
+    @property
+    def env_runner(self) -> Any:
+        """The worker in this process."""
+        return self.workers.local_worker()
+
+    @property
+    def eval_env_runner_group(self) -> WorkerSet | None:
+        """The workers that evaluate, once there are any."""
+        return self._evaluation.workers
+
+    @property
+    def eval_env_runner(self) -> Any:
+        """That of them in this process; None before the first evaluation."""
+        group = self._evaluation.workers
+        return None if group is None else group.local_worker()
+
+    def restore_env_runners(self, env_runner_group: Any = None) -> list[int]:
+        """[]: a worker that fails is replaced at once."""
+        return []
+
+    restore_workers = restore_env_runners
+
+    def collect_metrics(self, selected_workers: Any = None) -> dict[str, Any]:
+        """The statistics of the latest episodes."""
+        window = self._history.add([])
+        return episode_metrics(window, [], Perf(), False)
+
+    @staticmethod
+    def merge_algorithm_configs(
+        config1: Mapping[str, Any], config2: Mapping[str, Any], *_: Any
+    ) -> dict[str, Any]:
+        """config1 with config2's entries, dicts within them merged likewise."""
+        return merge_dicts(config1, config2)
+
+    merge_trainer_configs = merge_algorithm_configs
+
+    @staticmethod
+    def validate_env(env: Any, env_context: Any) -> None:
+        """Nothing: a subclass may raise where an environment is not for it."""
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Algorithm:
+        """An algorithm as get_state() of another was."""
+        made = cls(config=dict(state["config"]))
+        made.set_state(state)
+        return made
 
     @property
     def evaluation_workers(self) -> WorkerSet | None:
@@ -531,11 +609,6 @@ class Algorithm(Trainable):
         """Writes a policy so that Policy.from_checkpoint() reads it."""
         self._policy(policy_id).export_checkpoint(export_dir)
 
-    def import_policy_model_from_h5(self, *_: Any, **__: Any) -> None:
-        raise NotImplementedError(
-            "weights in HDF5 are TensorFlow's; use set_weights() or restore()"
-        )
-
     def _export_model(self, export_formats: list[str], export_dir: str) -> dict[str, str]:
         made = {}
         for kind in export_formats:
@@ -561,13 +634,6 @@ class Algorithm(Trainable):
 
     def get_config(self) -> Any:
         return self._algorithm_config
-
-    def add_policy(self, *args: Any, **kwargs: Any) -> Any:
-        raise NotImplementedError(
-            "policies are given in the configuration; adding one to a running algorithm is not implemented"
-        )
-
-    remove_policy = add_policy
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(env={env_name(self._algorithm_config['env'])})"

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..models.defaults import MODEL_DEFAULTS, MODEL_IGNORED, UNAVAILABLE
+from ..utils.by_name import by_name
 from ..utils.exploration.names import exploration_type
 from ..utils.names import unknown
 from .config_sections import SECTIONS, TRAINING
@@ -35,6 +36,12 @@ NotProvided: Any = _NotProvided()
 _FRAMEWORKS_LATER = ("tf", "tfe", "tf2", "jax")
 
 
+@by_name(
+    connectors="build_env_to_module_connector build_module_to_env_connector build_learner_connector",
+    learners_of_Ray_2="build_learner build_learner_group get_default_learner_class get_torch_compile_worker_config",
+    several_modules_in_one="get_multi_rl_module_spec get_rl_module_spec get_default_rl_module_spec "
+    "get_multi_agent_setup",
+)
 class AlgorithmConfig:
     """Settings of an algorithm. KeyError (from a dict) or TypeError (from a method) names a key that does
     not exist and the nearest that does; build_algo() checks the values."""
@@ -170,6 +177,36 @@ class AlgorithmConfig:
     def items(self) -> Any:
         return self.to_dict().items()
 
+    def values(self) -> Any:
+        return self.to_dict().values()
+
+    def pop(self, key: str, default: Any = None) -> Any:
+        """The value of a key, which has its default from then on."""
+        value = self.get(key, default)
+        if key in self:
+            self[key] = type(self)()[key]
+        return value
+
+    def get_state(self) -> dict[str, Any]:
+        """to_dict(), with Ray 2.x's name."""
+        return self.to_dict()
+
+    serialize = get_state
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> AlgorithmConfig:
+        """The inverse of get_state()."""
+        return cls.from_dict(state)
+
+    @staticmethod
+    def DEFAULT_POLICY_MAPPING_FN(
+        aid: Any, episode: Any = None, worker: Any = None, **_: Any
+    ) -> str:
+        """Every agent has "default_policy"."""
+        return "default_policy"
+
+    DEFAULT_AGENT_TO_MODULE_MAPPING_FN = DEFAULT_POLICY_MAPPING_FN
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.to_dict())
 
@@ -270,6 +307,10 @@ class AlgorithmConfig:
         """metrics_num_episodes_for_smoothing, min_time_s_per_iteration (seconds)..."""
         return self._set("reporting", settings)
 
+    def python_environment(self, **settings: Any) -> Any:
+        """Variables of the environment: without effect; runtime_env of init() sets them."""
+        return self._set("python_environment", settings)
+
     def checkpointing(self, **settings: Any) -> Any:
         return self._set("checkpointing", settings)
 
@@ -294,6 +335,36 @@ class AlgorithmConfig:
         return self.algo_class(config=config, env=env, logger_creator=logger_creator)
 
     build = build_algo
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether it learns from recorded experience."""
+        return bool(self["input"] != "sampler")
+
+    @property
+    def is_online(self) -> bool:
+        """Whether it learns from what it samples."""
+        return not self.is_offline
+
+    def get_evaluation_config_object(self) -> AlgorithmConfig:
+        """The settings of evaluation: these with evaluation_config's."""
+        made = self.copy(copy_frozen=False)
+        overrides = self["evaluation_config"]
+        if overrides:
+            made.update_from_dict(
+                overrides if isinstance(overrides, Mapping) else overrides.to_dict()
+            )
+        made["in_evaluation"] = True
+        return made
+
+    def get_config_for_module(self, module_id: str) -> AlgorithmConfig:
+        """The settings of one policy: these with its overrides."""
+        made = self.copy(copy_frozen=False)
+        made.update_from_dict(self["algorithm_config_overrides_per_module"].get(module_id) or {})
+        return made
+
+    def validate_train_batch_size_vs_rollout_fragment_length(self) -> None:
+        """Nothing: a batch is made of as many whole fragments as it needs."""
 
     @property
     def is_multi_agent(self) -> bool:

@@ -55,7 +55,7 @@ class RLlibCallback:
         """After the first observation."""
 
     def on_episode_step(self, *, episode: Any, **kwargs: Any) -> None:
-        """After each step but the last."""
+        """After each step, the last one as well."""
 
     def on_episode_end(self, *, episode: Any, **kwargs: Any) -> None:
         """After the last step, before the episode is counted."""
@@ -120,6 +120,12 @@ class RLlibCallback:
 
 
 DefaultCallbacks = RLlibCallback
+# Of Ray's, for evaluation from recorded experience by runners of its own.
+_LATER = (
+    "on_evaluate_offline_start",
+    "on_evaluate_offline_end",
+    "on_offline_eval_runners_recreated",
+)
 HOOKS = tuple(name for name in vars(RLlibCallback) if name.startswith("on_"))
 # In the dict of functions that Ray had before classes.
 _LEGACY = (
@@ -136,6 +142,12 @@ class Callbacks:
 
     def __init__(self, parts: Sequence[Any]) -> None:
         self.parts = list(parts)
+        for part in self.parts:
+            unheard = [name for name in _LATER if hasattr(part, name)]
+            if unheard:
+                raise NotImplementedError(
+                    f"{unheard[0]}() of {type(part).__name__}: evaluation from recorded experience is not implemented"
+                )
         self._methods: dict[str, list[Callable[..., Any]]] = {}
         for name in HOOKS:
             self._methods[name] = [

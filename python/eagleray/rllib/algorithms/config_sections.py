@@ -52,6 +52,7 @@ SECTIONS: dict[str, frozenset[str]] = {
         "checkpointing": "checkpoint_trainable_policies_only export_native_model_files",
         "experimental": "_disable_preprocessor_api _disable_action_flattening "
         "_disable_execution_plan_api",
+        "python_environment": "extra_python_environs_for_driver extra_python_environs_for_worker",
         "api_stack": "enable_rl_module_and_learner enable_env_runner_and_connector_v2",
     }.items()
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from ..evaluation.collected import Request
@@ -100,7 +99,9 @@ class Evaluation:
         metrics = episode_metrics(
             episodes, episodes, perf, self._config["keep_per_episode_custom_metrics"]
         )
-        metrics["timesteps_this_iter"] = env_steps
+        metrics["timesteps_this_iter"] = metrics["num_env_steps_sampled_this_iter"] = env_steps
+        metrics["num_agent_steps_sampled_this_iter"] = agent_steps
+        metrics["num_remote_worker_restarts"] = workers.restarts
         metrics["num_healthy_workers"] = workers.num_remote_workers()
         counters = {"num_env_steps_sampled": env_steps, "num_agent_steps_sampled": agent_steps}
         metrics["env_runners"] = new_names(
@@ -123,13 +124,7 @@ class Evaluation:
 
     @property
     def _evaluation_config(self) -> Any:
-        config = self._config.copy(copy_frozen=False)
-        overrides = self._config["evaluation_config"]
-        if overrides:
-            config.update_from_dict(
-                overrides if isinstance(overrides, Mapping) else overrides.to_dict()
-            )
-        config["in_evaluation"] = True
+        config: Any = self._config.get_evaluation_config_object()
         config["num_env_runners"] = self._config["evaluation_num_env_runners"]
         config["sample_timeout_s"] = config["evaluation_sample_timeout_s"]
         config["batch_mode"] = "complete_episodes"

@@ -100,9 +100,13 @@ def custom_metrics(episodes: Iterable[EpisodeRecord], keep: bool) -> dict[str, A
 
 
 def new_names(
-    metrics: dict[str, Any], counters: dict[str, int], sampled: dict[str, int]
+    metrics: dict[str, Any],
+    counters: dict[str, int],
+    sampled: dict[str, int],
+    by_module: dict[str, tuple[int, int]] | None = None,
 ) -> dict[str, Any]:
-    """The block `env_runners` of Ray 2.x. sampled: steps of this iteration."""
+    """The block `env_runners` of Ray 2.x. sampled: steps of this iteration. by_module: steps of each policy, in this
+    iteration and in all."""
     out = dict(metrics)
     for kind in ("mean", "min", "max"):
         out[f"episode_return_{kind}"] = metrics[f"episode_reward_{kind}"]
@@ -117,12 +121,15 @@ def new_names(
     out["num_agent_steps_sampled"] = {"default_agent": sampled["agent"]}
     out["num_env_steps_sampled_lifetime"] = counters["num_env_steps_sampled"]
     out["num_agent_steps_sampled_lifetime"] = {"default_agent": counters["num_agent_steps_sampled"]}
-    out["num_module_steps_sampled"] = {"default_policy": sampled["agent"]}
+    agent = (sampled["agent"], counters["num_agent_steps_sampled"])
+    modules = by_module or {"default_policy": agent}
+    out["num_module_steps_sampled"] = {name: steps for name, (steps, _) in modules.items()}
+    out["num_module_steps_sampled_lifetime"] = {name: steps for name, (_, steps) in modules.items()}
     return out
 
 
-def learner_names(learner: dict[str, Any]) -> dict[str, Any]:
-    """The block `learners` of Ray 2.x from `info/learner`."""
+def learner_names(learner: dict[str, Any], trained: tuple[int, int]) -> dict[str, Any]:
+    """The block `learners` of Ray 2.x from `info/learner`. trained: environment steps, in this iteration and in all."""
     renamed = {
         "kl": "mean_kl_loss",
         "cur_kl_coeff": "curr_kl_coeff",
@@ -135,6 +142,11 @@ def learner_names(learner: dict[str, Any]) -> dict[str, Any]:
         stats = info.get("learner_stats", {})
         out[policy] = {renamed.get(name, name): value for name, value in stats.items()}
         out[policy]["num_module_steps_trained"] = info.get("num_agent_steps_trained", 0)
+    out["__all_modules__"] = {
+        "num_env_steps_trained": trained[0],
+        "num_env_steps_trained_lifetime": trained[1],
+        "num_module_steps_trained": sum(part["num_module_steps_trained"] for part in out.values()),
+    }
     return out
 
 
@@ -148,7 +160,16 @@ def merge_answers(answers: list[Collected]) -> tuple[list[EpisodeRecord], Perf, 
 
 
 class Timers:
-    """Means over the last ten calls of each part of an iteration, in milliseconds, and steps a second."""
+    """Means over the last ten calls of each part of an iteration, in milliseconds, and steps a second; some also in
+    seconds, by the names of Ray 2.x."""
+
+    _CURRENT = {
+        "training_iteration": "training_iteration",
+        "training_step": "training_step",
+        "sample": "env_runner_sampling_timer",
+        "learn": "learner_update_timer",
+        "evaluation_iteration": "evaluation_iteration",
+    }
 
     def __init__(self) -> None:
         self._seconds: dict[str, deque[tuple[float, int]]] = {}
@@ -161,6 +182,8 @@ class Timers:
         for name, samples in self._seconds.items():
             seconds, steps = sum(s for s, _ in samples), sum(n for _, n in samples)
             out[f"{name}_time_ms"] = round(1000.0 * seconds / len(samples), 3)
+            if name in self._CURRENT:
+                out[self._CURRENT[name]] = seconds / len(samples)
             if steps:
                 out[f"{name}_throughput"] = round(steps / max(seconds, 1e-9), 3)
         return out

@@ -11,6 +11,7 @@ import threading
 import uuid
 from typing import Any
 
+from ..utils.by_name import by_name
 from ..utils.lazy import lazily
 from .multi_agent_env import MultiAgentEnv
 
@@ -30,6 +31,7 @@ class _Episode:
         self.dones: dict[Any, bool] = {}
 
 
+@by_name(environments_that_are_polled="to_base_env")
 class ExternalEnv:
     """Subclasses define run(), an endless loop of start_episode(), get_action(), log_returns(), end_episode()."""
 

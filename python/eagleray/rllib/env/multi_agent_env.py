@@ -7,11 +7,13 @@ from typing import Any
 
 import gymnasium
 
+from ..utils.by_name import by_name
 from ..utils.lazy import lazily
 
 __all__ = ["MultiAgentEnv", "make_multi_agent"]
 
 
+@by_name(environments_that_are_polled="to_base_env")
 class MultiAgentEnv(gymnasium.Env[Any, Any]):
     """reset() gives observations of the agents that act next; step(actions) gives observations, rewards,
     terminateds, truncateds (both with "__all__" for the episode) and infos. The older interface, reset()
@@ -55,6 +57,11 @@ class MultiAgentEnv(gymnasium.Env[Any, Any]):
         from .wrappers.group_agents_wrapper import GroupAgentsWrapper
 
         return GroupAgentsWrapper(self, groups, obs_space, act_space)
+
+    @property
+    def max_num_agents(self) -> int:
+        """How many agents there can be."""
+        return len(self.possible_agents)
 
     @property
     def num_agents(self) -> int:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..utils.by_name import by_name
 from ..utils.lazy import lazily
 from .adapter import reset_env, step_env
 
 __all__ = ["GymVector", "VectorEnv"]
 
 
+@by_name(environments_that_are_polled="to_base_env poll send_actions try_reset wrap")
 class VectorEnv:
     """Subclasses step `num_envs` environments at once, perhaps not in Python. They define vector_reset,
     reset_at and vector_step; 4 values of vector_step (obs, rewards, dones, infos) are accepted, too."""

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..utils.by_name import by_name
+
 __all__ = ["AGENT", "Episode", "EpisodeRecord", "MultiAgentEpisode"]
 
 AGENT = "agent0"
@@ -26,6 +28,14 @@ class EpisodeRecord:
     eps_id: int = 0  # of environment i: from i << 32
 
 
+@by_name(
+    states_in_call_backs="rnn_state_for last_pi_info_for",
+    horizons_of_Ray_1="soft_reset",
+    episodes_that_hold_their_steps="add_env_reset add_env_step concat_episode cut to_numpy slice get_data_dict "
+    "get_sample_batch get_extra_model_outputs set_observations set_actions set_rewards set_extra_model_outputs "
+    "get_state from_state validate get_duration_s agent_steps add_init_obs add_action_reward_done_next_obs "
+    "postprocess_episode has_init_obs set_last_info",
+)
 class Episode:
     """user_data, hist_data, custom_metrics and media are the user's; the rest is for reading."""
 
@@ -47,6 +57,7 @@ class Episode:
         self.is_truncated = False
         self._policy_for = policy_for
         self._policies: dict[Any, str] = {}
+        self._before: dict[str, dict[Any, Any]] = {"action": {}, "reward": {}}
         self._last: dict[str, dict[Any, Any]] = {
             name: {} for name in ("obs", "raw_obs", "action", "reward", "info")
         }
@@ -62,8 +73,10 @@ class Episode:
         key = (agent, self.policy_for(agent))
         self.agent_rewards[key] = self.agent_rewards.get(key, 0.0) + reward
         self.total_reward += reward
-        self._last["action"][agent] = action
-        self._last["reward"][agent] = reward
+        for name, value in (("action", action), ("reward", reward)):
+            if agent in self._last[name]:
+                self._before[name][agent] = self._last[name][agent]
+            self._last[name][agent] = value
 
     def record(self) -> EpisodeRecord:
         return EpisodeRecord(
@@ -106,6 +119,25 @@ class Episode:
 
     def last_reward_for(self, agent_id: Any = AGENT) -> Any:
         return self._last["reward"].get(agent_id, 0.0)
+
+    def prev_action_for(self, agent_id: Any = AGENT) -> Any:
+        """The action before the last; None in the first step."""
+        return self._before["action"].get(agent_id)
+
+    def prev_reward_for(self, agent_id: Any = AGENT) -> float:
+        """The reward before the last; 0.0 in the first step."""
+        return float(self._before["reward"].get(agent_id, 0.0))
+
+    def agent_index(self, agent_id: Any) -> int:
+        """In which order agents were first seen, from 0."""
+        return self.get_agents().index(agent_id)
+
+    def step(self) -> None:
+        """Nothing: the sampler counts steps."""
+
+    def env_steps(self) -> int:
+        """Steps so far."""
+        return self.length
 
     def get_return(self) -> float:
         """The sum of rewards so far."""

@@ -18,6 +18,7 @@ from ..algorithms.callbacks import make_callbacks
 from ..env.env_context import EnvContext
 from ..env.make import env_creator, env_name
 from ..policy.sample_batch import DEFAULT_POLICY_ID, MultiAgentBatch
+from ..utils.by_name import by_name
 from ..utils.lazy import lazily
 from ..utils.metrics_logger import MetricsLogger
 from .collected import Collected, Perf, Request
@@ -27,6 +28,12 @@ __all__ = ["RolloutWorker", "set_log_level"]
 logger = logging.getLogger("eagleray.rllib")
 
 
+@by_name(
+    policies_of_a_running_algorithm="add_policy remove_policy",
+    learning_in_rollout_workers="sample_and_learn setup_torch_data_parallel find_free_port",
+    weights_of_TensorFlow="import_policy_model_from_h5",
+    actors_of_Ray_1="as_remote",
+)
 class RolloutWorker:
     """config: an AlgorithmConfig whose env is set. worker_index: from 1 in actors. first_env: the global
     index of its first environment, from which seeds and random numbers follow. generation: how often this
@@ -63,6 +70,7 @@ class RolloutWorker:
         self._make_policies()
         self._sampler: Any = None
         self._recorder: Any = None
+        self._episodes: list[Any] = []
 
     # Making
 
@@ -202,7 +210,9 @@ class RolloutWorker:
     def sample(self) -> Any:
         """One fragment of each environment, as a batch."""
         self.sampler.keep_all()
-        return self.collect(None, Request()).batch
+        answer = self.collect(None, Request())
+        self._episodes += answer.episodes
+        return answer.batch
 
     @property
     def sampler(self) -> Any:
@@ -359,6 +369,111 @@ class RolloutWorker:
         from .policies import trained
 
         return {name for name in self.policy_map if trained(self.config, name, batch)}
+
+    foreach_trainable_policy = foreach_policy_to_train
+
+    def for_policy(
+        self, func: Callable[..., Any], policy_id: str = DEFAULT_POLICY_ID, **kwargs: Any
+    ) -> Any:
+        """func(policy) of one policy."""
+        return func(self.policy_map[policy_id], **kwargs)
+
+    def set_policy_mapping_fn(self, policy_mapping_fn: Callable[..., str] | None = None) -> None:
+        """Which policy agents have that appear from now on. None: as it was."""
+        if policy_mapping_fn is not None:
+            self.policy_mapping_fn = policy_mapping_fn
+
+    def set_is_policy_to_train(self, is_policy_to_train: Any) -> None:
+        """Which policies learn: names, or a function of (policy_id, batch)."""
+        config = self.config.copy(copy_frozen=False)
+        config["policies_to_train"] = is_policy_to_train
+        self.config = self.policy_config = config
+
+    def sample_with_count(self) -> tuple[Any, int]:
+        """sample(), and its environment steps."""
+        batch = self.sample()
+        return batch, batch.env_steps()
+
+    def learn_on_batch(self, samples: Any) -> dict[str, Any]:
+        """One update of each policy that learns, in this process; its statistics by policy."""
+        batches = samples.as_multi_agent().policy_batches
+        names = self.get_policies_to_train(samples)
+        return {
+            name: self.policy_map[name].learn_on_batch(part)
+            for name, part in sorted(batches.items())
+            if name in names
+        }
+
+    def get_metrics(self) -> list[Any]:
+        """The episodes that ended in sample() since the last call."""
+        taken, self._episodes = self._episodes, []
+        return taken
+
+    def get_global_vars(self, policy_id: str = DEFAULT_POLICY_ID) -> dict[str, int]:
+        """{"timestep": of all workers together, as far as known here}."""
+        return {"timestep": self.policy_map[policy_id].global_timestep}
+
+    def set_global_vars(self, global_vars: Mapping[str, Any], policy_ids: Any = None) -> None:
+        """Tells the policies the time step, from which schedules follow."""
+        for name, policy in self.policy_map.items():
+            if policy_ids is None or name in policy_ids:
+                policy.on_global_var_update(global_vars)
+
+    def assert_healthy(self) -> None:
+        """ValueError: it has no policies."""
+        if not self.policy_map:
+            raise ValueError("this worker has no policies")
+
+    def lock(self) -> None:
+        """Nothing: one call at a time is in a worker."""
+
+    def unlock(self) -> None:
+        """Nothing, as lock()."""
+
+    def get_node_ip(self) -> str:
+        """The address of its machine."""
+        from eagleray.util import get_node_ip_address
+
+        return get_node_ip_address()
+
+    def creation_args(self) -> dict[str, Any]:
+        """What it was made with."""
+        return {
+            "config": self.config,
+            "worker_index": self.worker_index,
+            "num_workers": self.num_workers,
+        }
+
+    def export_policy_model(
+        self, export_dir: str, policy_id: str = DEFAULT_POLICY_ID, onnx: int | None = None
+    ) -> None:
+        """Writes a policy's net: see Algorithm.export_policy_model()."""
+        self.policy_map[policy_id].export_model(export_dir, onnx)
+
+    def export_policy_checkpoint(
+        self, export_dir: str, policy_id: str = DEFAULT_POLICY_ID, **_: Any
+    ) -> None:
+        """Writes a policy so that Policy.from_checkpoint() reads it."""
+        self.policy_map[policy_id].export_checkpoint(export_dir)
+
+    def save(self) -> bytes:
+        """Policies' and filters' states, for restore()."""
+        from eagleray import cloudpickle
+
+        state = {
+            "policies": {name: policy.get_state() for name, policy in self.policy_map.items()},
+            "filters": {name: part.get_state() for name, part in self.filters.items()},
+        }
+        return cloudpickle.dumps(state)
+
+    def restore(self, objs: bytes) -> None:
+        """Takes over what save() gave. It is a pickle: only of what you trust."""
+        import pickle
+
+        state = pickle.loads(objs)
+        for name, value in state["policies"].items():
+            self.policy_map[name].set_state(value)
+        self.sync_filters(state["filters"])
 
     def apply(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """func(this worker, ...)."""

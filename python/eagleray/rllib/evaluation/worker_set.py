@@ -19,6 +19,7 @@ from ..algorithms.algorithm_config import policy_specs
 from ..algorithms.callbacks import make_callbacks
 from ..policy.choice import default_backend
 from ..policy.sample_batch import DEFAULT_POLICY_ID
+from ..utils.by_name import by_name
 from .collected import Collected, Request
 from .policies import default_only
 from .rollout_worker import RolloutWorker
@@ -36,6 +37,11 @@ class EnvHungError(TimeoutError):
 _START_S = 60.0
 
 
+@by_name(
+    policies_of_a_running_algorithm="add_policy add_workers reset",
+    asynchronous_calls="foreach_env_runner_async foreach_env_runner_async_fetch_ready fetch_ready_async_reqs",
+    connectors="get_merged_env_runner_state sync_env_runner_states",
+)
 class WorkerSet:
     """num_workers: how many actors. local_env: whether the local worker has environments, too. evaluation: the
     workers are for evaluation; their environments are numbered apart."""
@@ -256,8 +262,49 @@ class WorkerSet:
         """The local worker and the actors."""
         return 1 + len(self._remote)
 
+    num_healthy_env_runners = num_healthy_workers
+
     def healthy_worker_ids(self) -> list[int]:
         return list(self._remote)
+
+    healthy_env_runner_ids = healthy_worker_ids
+
+    def num_in_flight_async_reqs(self, tag: str | None = None) -> int:
+        """0: calls are waited for."""
+        return 0
+
+    def num_remote_worker_restarts(self) -> int:
+        """How many workers have replaced another."""
+        return self.restarts
+
+    def num_env_runners_dropped_lifetime(self) -> int:
+        """How many workers were left out."""
+        return self.dropped
+
+    def probe_unhealthy_env_runners(self, timeout_seconds: float | None = None) -> list[int]:
+        """[]: a worker that fails is replaced or left out at once."""
+        return []
+
+    probe_unhealthy_workers = probe_unhealthy_env_runners
+
+    def get_spaces(self) -> dict[str, Any]:
+        """(observation space, action space) by policy."""
+        return self._local.get_spaces()
+
+    def is_policy_to_train(self, policy_id: str, batch: Any = None) -> bool:
+        """Whether `policies_to_train` says so."""
+        return policy_id in self._local.get_policies_to_train(batch)
+
+    def trainable_policies(self) -> list[str]:
+        """The names of the policies that learn."""
+        return sorted(self._local.get_policies_to_train())
+
+    def foreach_policy_to_train(self, func: Callable[..., Any], **kwargs: Any) -> list[Any]:
+        """func(policy, policy_id) of each policy that learns, in every worker."""
+        lists = self.foreach_worker(lambda worker: worker.foreach_policy_to_train(func, **kwargs))
+        return [value for values in lists for value in values]
+
+    foreach_trainable_policy = foreach_policy_to_train
 
     def foreach_worker(
         self,

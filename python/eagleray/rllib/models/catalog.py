@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+from ..utils.by_name import by_name
 from .defaults import MODEL_DEFAULTS
 from .preprocessors import Preprocessor, get_preprocessor_for_space
 
 __all__ = ["MODEL_DEFAULTS", "ModelCatalog"]
 
 
+@by_name(TensorFlow="get_action_placeholder")
 class ModelCatalog:
     """Static; what is registered is known in every process of the job."""
 
@@ -38,6 +40,16 @@ class ModelCatalog:
         space: Any, options: dict[str, Any] | None = None
     ) -> Preprocessor:
         return get_preprocessor_for_space(space, options)
+
+    @staticmethod
+    def get_action_shape(
+        action_space: Any, framework: str = "torch"
+    ) -> tuple[Any, tuple[Any, ...]]:
+        """(dtype, shape) of a batch's actions; the first of the shape is None."""
+        from ..policy.action_columns import ActionColumns
+
+        columns = ActionColumns(action_space)
+        return columns.dtype, (None, *columns.shape)
 
     @staticmethod
     def get_action_dist(

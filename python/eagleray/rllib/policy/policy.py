@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..utils.by_name import by_name
 from ..utils.lazy import lazily
 from .sample_batch import SampleBatch
 
@@ -22,6 +23,14 @@ class PolicySpec(NamedTuple):
     config: Any = None
 
 
+@by_name(
+    policies_from_their_states="from_state",
+    connectors="get_connector_metrics reset_connectors restore_connectors",
+    replay="learn_on_batch_from_replay_buffer",
+    batches_in_the_memory_of_a_GPU="load_batch_into_buffer get_num_samples_loaded_into_buffer learn_on_loaded_batch",
+    weights_of_TensorFlow="import_model_from_h5",
+    view_requirements="init_view_requirements maybe_remove_time_dimension",
+)
 class Policy:
     """Subclasses define compute_actions(), get_weights(), set_weights(), and learn_on_batch() if they learn.
 
@@ -81,6 +90,47 @@ class Policy:
         columns = getattr(self, "columns", None)
         first = actions[0] if columns is None else columns.one(actions, 0)
         return first, [part[0] for part in states], {key: value[0] for key, value in extras.items()}
+
+    def compute_actions_from_input_dict(
+        self, input_dict: Mapping[str, Any], explore: bool | None = None, **kwargs: Any
+    ) -> tuple[Any, list[Any], dict[str, Any]]:
+        """compute_actions() of columns: "obs", "state_in_0"..., "prev_actions", "prev_rewards"."""
+        states: list[Any] = []
+        while f"state_in_{len(states)}" in input_dict:
+            states.append(input_dict[f"state_in_{len(states)}"])
+        return self.compute_actions(
+            input_dict["obs"],
+            states,
+            input_dict.get("prev_actions"),
+            input_dict.get("prev_rewards"),
+            explore=explore,
+        )
+
+    def compute_log_likelihoods(
+        self, actions: Any, obs_batch: Any, state_batches: Any = None, **kwargs: Any
+    ) -> Any:
+        """log p of actions [n, ...] given observations: [n]."""
+        raise NotImplementedError(f"{type(self).__name__} has no compute_log_likelihoods()")
+
+    def get_exploration_state(self) -> dict[str, Any]:
+        """What the way of exploring is at (the present epsilon...); {} where it has no state."""
+        exploration: Any = getattr(self, "exploration", None)
+        return {} if exploration is None else exploration.get_state()
+
+    get_exploration_info = get_exploration_state
+
+    def get_session(self) -> None:
+        """None: there is no TensorFlow here."""
+
+    def get_host(self) -> str:
+        """The name of its machine."""
+        import platform
+
+        return platform.node()
+
+    def loss(self, model: Any, dist_class: Any, train_batch: Any) -> Any:
+        """What is minimised: a scalar."""
+        raise NotImplementedError(f"{type(self).__name__} has no loss()")
 
     def get_initial_state(self) -> list[Any]:
         """The state of a recurrent policy at the start of an episode."""

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from ..utils.by_name import by_name
+
 __all__ = [
     "DEFAULT_POLICY_ID",
     "MultiAgentBatch",
@@ -25,6 +27,10 @@ __all__ = [
 DEFAULT_POLICY_ID = "default_policy"
 
 
+@by_name(
+    view_requirements="set_get_interceptor get_single_step_input_dict",
+    slices_of_sequences="enable_slicing_by_batch_id disable_slicing_by_batch_id",
+)
 class SampleBatch(dict[str, Any]):
     """A dict of columns with equal first dimensions, with Ray's names for them."""
 
@@ -145,6 +151,70 @@ class SampleBatch(dict[str, Any]):
         """Bytes of the arrays."""
         return sum(int(getattr(value, "nbytes", 0)) for value in self.values())
 
+    def is_terminated_or_truncated(self) -> bool:
+        """Whether the last step is the end of its episode."""
+        return bool(self.dones()[-1])
+
+    def is_single_trajectory(self) -> bool:
+        """Whether no step but the last is the end of an episode."""
+        return not bool(np.any(self.dones()[:-1]))
+
+    @property
+    def is_training(self) -> bool:
+        """What set_training() said; models look at it."""
+        return bool(vars(self).get("_training", False))
+
+    def set_training(self, training: bool = True) -> None:
+        vars(self)["_training"] = bool(training)
+
+    def to_device(self, device: Any, framework: str = "torch", **_: Any) -> SampleBatch:
+        """The columns as tensors of PyTorch's on a device."""
+        from ..utils.torch_utils import convert_to_torch_tensor
+
+        converted = {
+            key: value if key == self.INFOS else convert_to_torch_tensor(value, device)
+            for key, value in self.items()
+        }
+        return SampleBatch(converted)
+
+    def compress(self, bulk: bool = False, columns: Any = ("obs", "new_obs")) -> SampleBatch:
+        """Packs columns (utils.compression), each whole (bulk) or row by row, in place."""
+        from ..utils.compression import pack
+
+        for key in set(columns) & set(self):
+            self[key] = pack(self[key]) if bulk else np.array([pack(row) for row in self[key]])
+        return self
+
+    def decompress_if_needed(self, columns: Any = ("obs", "new_obs")) -> SampleBatch:
+        """The inverse of compress(), in place."""
+        from ..utils.compression import is_compressed, unpack
+
+        for key in set(columns) & set(self):
+            value = self[key]
+            if is_compressed(value):
+                self[key] = unpack(value)
+            elif len(value) and is_compressed(value[0]):
+                self[key] = np.stack([unpack(row) for row in value])
+        return self
+
+    def right_zero_pad(self, max_seq_len: int, exclude_states: bool = True) -> SampleBatch:
+        """Sequences (by "seq_lens") of max_seq_len rows each, zeros behind their ends, in place. ValueError: there is
+        no "seq_lens"."""
+        if self.SEQ_LENS not in self:
+            raise ValueError("padding needs the lengths of sequences: the column 'seq_lens'")
+        lens = np.asarray(self[self.SEQ_LENS])
+        starts = np.cumsum(lens) - lens
+        for key, value in self.items():
+            if key == self.SEQ_LENS or (exclude_states and key.startswith("state_in_")):
+                continue
+            padded = np.zeros((len(lens) * max_seq_len, *np.shape(value)[1:]), value.dtype)
+            for i, (start, length) in enumerate(zip(starts, lens, strict=True)):
+                padded[i * max_seq_len : i * max_seq_len + length] = value[start : start + length]
+            self[key] = padded
+        return self
+
+    zero_pad = right_zero_pad
+
     def as_multi_agent(self) -> MultiAgentBatch:
         """The same batch as that of the only policy."""
         return MultiAgentBatch({DEFAULT_POLICY_ID: self}, self.count)
@@ -171,6 +241,54 @@ class MultiAgentBatch:
     def agent_steps(self) -> int:
         """Steps of all agents together."""
         return sum(batch.count for batch in self.policy_batches.values())
+
+    def copy(self) -> MultiAgentBatch:
+        """Independent copies of all policies' batches."""
+        parts = {name: part.copy() for name, part in self.policy_batches.items()}
+        return MultiAgentBatch(parts, self.count)
+
+    def size_bytes(self) -> int:
+        """Bytes of all columns."""
+        return sum(part.size_bytes() for part in self.policy_batches.values())
+
+    def to_device(self, device: Any, framework: str = "torch", **_: Any) -> MultiAgentBatch:
+        """The columns as tensors of PyTorch's on a device."""
+        parts = {name: part.to_device(device) for name, part in self.policy_batches.items()}
+        return MultiAgentBatch(parts, self.count)
+
+    def compress(self, bulk: bool = False, columns: Any = ("obs", "new_obs")) -> MultiAgentBatch:
+        """SampleBatch.compress() of each."""
+        for part in self.policy_batches.values():
+            part.compress(bulk, columns)
+        return self
+
+    def decompress_if_needed(self, columns: Any = ("obs", "new_obs")) -> MultiAgentBatch:
+        """SampleBatch.decompress_if_needed() of each."""
+        for part in self.policy_batches.values():
+            part.decompress_if_needed(columns)
+        return self
+
+    def timeslices(self, k: int) -> list[MultiAgentBatch]:
+        """Batches of at most k environment steps each, by the column "t" where agents act at different steps."""
+        places: dict[tuple[int, int], dict[str, list[int]]] = {}
+        for name, part in self.policy_batches.items():
+            episodes = part.get(SampleBatch.EPS_ID, np.zeros(part.count, np.int64))
+            steps = part.get(SampleBatch.T, np.arange(part.count))
+            for row, key in enumerate(zip(episodes.tolist(), steps.tolist(), strict=True)):
+                places.setdefault(key, {}).setdefault(name, []).append(row)
+        ordered = [places[key] for key in sorted(places)]
+        out = []
+        for start in range(0, len(ordered), k):
+            chosen: dict[str, list[int]] = {}
+            for step in ordered[start : start + k]:
+                for name, rows in step.items():
+                    chosen.setdefault(name, []).extend(rows)
+            parts = {
+                name: self.policy_batches[name].select(np.asarray(rows))
+                for name, rows in chosen.items()
+            }
+            out.append(MultiAgentBatch(parts, len(ordered[start : start + k])))
+        return out
 
     def __getitem__(self, policy_id: str) -> SampleBatch:
         return self.policy_batches[policy_id]

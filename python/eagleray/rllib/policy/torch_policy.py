@@ -38,6 +38,7 @@ class TorchPolicy(Policy):
 
     def __init__(self, observation_space: Any, action_space: Any, config: Any) -> None:
         super().__init__(observation_space, action_space, config)
+        _refuse_unheard(self)
         gpus = config["num_gpus"] or config["num_gpus_per_learner"]
         self.device = torch.device("cuda" if gpus and torch.cuda.is_available() else "cpu")
         if gpus and self.device.type == "cpu":
@@ -410,6 +411,31 @@ def _numpy(tensor: Any) -> Any:
 
 def _finite(space: Any) -> bool:
     return hasattr(space, "low") and bool(np.all(np.isfinite(space.low)))
+
+
+# What subclasses of Ray's policies may override, and nothing here would call.
+_UNHEARD = (
+    "action_distribution_fn",
+    "action_sampler_fn",
+    "extra_action_out",
+    "extra_compute_grad_fetches",
+    "extra_grad_info",
+    "extra_grad_process",
+    "get_tower_stats",
+    "make_model_and_action_dist",
+    "make_rl_module",
+    "stats_fn",
+)
+
+
+def _refuse_unheard(policy: Any) -> None:
+    """NotImplementedError: a subclass has a method that would never be called."""
+    for name in _UNHEARD:
+        if callable(getattr(type(policy), name, None)):
+            raise NotImplementedError(
+                f"{type(policy).__name__}.{name}() would not be called: there are make_model(), make_optimizer(), "
+                "loss(), note(), after_learning(), postprocess_trajectory()"
+            )
 
 
 def _has_own(model: Any, name: str) -> bool:

@@ -44,6 +44,7 @@ def algorithm_state(algorithm: Any) -> dict[str, Any]:
         "policies": {name: policy.get_state() for name, policy in local.policy_map.items()},
         "filters": {name: part.get_state() for name, part in local.filters.items()},
         "counters": dict(algorithm._counters),
+        "module_steps": dict(algorithm._module_steps),
         "history": algorithm._history.get_state(),
         "generator": algorithm._generator.bit_generator.state,
         "workers": workers.foreach_worker(
@@ -64,6 +65,7 @@ def set_algorithm_state(algorithm: Any, state: Mapping[str, Any]) -> None:
         if name in local.filters:
             local.filters[name].set_state(value)
     algorithm._counters.update(state["counters"])
+    algorithm._module_steps.update(state.get("module_steps", {}))
     algorithm._history.set_state(state["history"])
     algorithm._generator.bit_generator.state = state["generator"]
     vars(algorithm)["_made_experiment_id"] = state["experiment_id"]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+
+from .by_name import by_name
 
 __all__ = ["MetricsLogger"]
 
@@ -19,6 +23,9 @@ _REDUCTIONS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+@by_name(
+    statistics_of_Ray_2="aggregate merge_and_log_n_dicts peek_results compile activate_tensor_mode deactivate_tensor_mode",
+)
 class MetricsLogger:
     """log_value(key, value, reduce="mean", window=None, clear_on_reduce=False); key may be a tuple of names.
 
@@ -58,6 +65,39 @@ class MetricsLogger:
                 self.log_dict(value, key=place, **settings)
             else:
                 self.log_value(place, value, **settings)
+
+    @contextlib.contextmanager
+    def log_time(self, key: Any, **settings: Any) -> Iterator[None]:
+        """with logger.log_time("part"): logs the seconds that the block takes."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.log_value(key, time.perf_counter() - began, **settings)
+
+    def reset(self) -> None:
+        """Forgets everything."""
+        self._new, self._kept, self._lifetime = {}, {}, {}
+
+    def delete(self, *key: Any, key_error: bool = True) -> None:
+        """Forgets a key. KeyError: there is none such."""
+        name = key[0] if len(key) == 1 else tuple(key)
+        known = [part for part in (self._new, self._kept, self._lifetime) if name in part]
+        for part in known:
+            del part[name]
+        if key_error and not known:
+            raise KeyError(name)
+
+    def reduce(self, *_: Any, **__: Any) -> dict[str, Any]:
+        """All metrics as a nested dict; values of this iteration are forgotten."""
+        return self.reduced()
+
+    def get_state(self) -> dict[str, Any]:
+        """What windows and sums of the whole run hold."""
+        return {"kept": dict(self._kept), "lifetime": dict(self._lifetime)}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._kept, self._lifetime = dict(state["kept"]), dict(state["lifetime"])
 
     def peek(self, key: Any, default: Any = None) -> Any:
         """The present value of a key."""

@@ -6,11 +6,15 @@ from typing import Any
 
 from torch import nn
 
+from ...utils.by_name import by_name
 from ..preprocessors import unflatten, was_flattened
 
 __all__ = ["TorchModelV2"]
 
 
+@by_name(
+    weights_of_TensorFlow="import_from_h5 context", view_requirements="get_input_dict from_batch"
+)
 class TorchModelV2:
     """Derive from this and from nn.Module; define forward() and value_function().
 
