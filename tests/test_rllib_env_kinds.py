@@ -497,3 +497,89 @@ print("fine")
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert "fine" in done.stdout, done.stderr
+
+
+def run_without_gym(program):
+    program = "import sys\nimport eagleray\n" + program + "\nprint('fine')\n"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert "fine" in done.stdout, done.stderr
+
+
+def test_gym_s_own_environments_as_classes():
+    run_without_gym("""
+import gym, numpy as np
+from gym.envs.classic_control import CartPoleEnv, PendulumEnv
+from gym.envs.classic_control.cartpole import CartPoleEnv as Same
+from gym.envs.toy_text.frozen_lake import FrozenLakeEnv
+assert Same is CartPoleEnv
+
+class Heavy(CartPoleEnv):
+    def __init__(self):
+        super().__init__()
+        self.masspole = 0.5
+    def step(self, action):
+        obs, reward, done, info = super().step(action)
+        return obs, 2 * reward, done, info
+
+env = Heavy()
+env.seed(3)
+first = env.reset()
+env.seed(3)
+assert np.array_equal(first, env.reset())
+obs, reward, done, info = env.step(1)
+assert (reward, done) == (2.0, False), (reward, done)
+gym.register(id="Heavy-v0", entry_point=Heavy, max_episode_steps=3)
+env = gym.make("Heavy-v0")
+env.reset()
+assert [env.step(t % 2)[1:3] for t in range(3)] == [(2.0, False), (2.0, False), (2.0, True)]
+from eagleray.rllib.agents.ppo import PPOTrainer
+small = {"num_workers": 0, "train_batch_size": 30, "rollout_fragment_length": 30, "sgd_minibatch_size": 30,
+         "num_sgd_iter": 1, "model": {"fcnet_hiddens": [4]}}
+assert PPOTrainer({**small, "env": "Heavy-v0"}).train()["episode_reward_mean"] == 6.0
+assert FrozenLakeEnv(is_slippery=False).reset() == 0
+assert gym.spec("CartPole-v0").reward_threshold == 195.0
+assert gym.spec("CartPole-v0").max_episode_steps == 200
+""")
+
+
+def test_gym_s_wrappers():
+    run_without_gym("""
+import gym, numpy as np
+from gym import wrappers
+from gym.wrappers.frame_stack import FrameStack
+
+env = wrappers.RecordEpisodeStatistics(gym.make("CartPole-v0"))
+env.reset()
+done = False
+while not done:
+    _, _, done, info = env.step(0)
+assert info["episode"]["r"] == info["episode"]["l"] == env.return_queue[-1]
+env = FrameStack(gym.make("CartPole-v0"), 3)
+assert env.reset().shape == (3, 4) == env.observation_space.shape
+assert env.step(0)[0].shape == (3, 4)
+env = wrappers.RescaleAction(gym.make("Pendulum-v1"), 0.0, 1.0)
+assert env.action_space.high[0] == 1.0
+assert env.action(np.array([0.5]))[0] == 0.0 and env.action(np.array([1.0]))[0] == 2.0
+env = wrappers.ClipAction(gym.make("Pendulum-v1"))
+assert env.action(np.array([9.0]))[0] == 2.0
+env = wrappers.TimeAwareObservation(gym.make("CartPole-v0"))
+assert env.reset()[-1] == 0 and env.step(0)[0][-1] == 1
+env = wrappers.TransformReward(gym.make("CartPole-v0"), lambda r: 5 * r)
+env.reset()
+assert env.step(0)[1] == 5.0
+env = wrappers.TransformObservation(gym.make("CartPole-v0"), lambda obs: obs * 0)
+assert not env.reset().any()
+env = wrappers.FlattenObservation(gym.make("FrozenLake-v1"))
+assert env.reset().shape == (16,) == env.observation_space.shape
+env = wrappers.OrderEnforcing(gym.make("CartPole-v0"))
+try:
+    env.step(0)
+except AssertionError:
+    pass
+else:
+    raise SystemExit("not refused")
+try:
+    wrappers.Monitor(env, "videos")
+except NotImplementedError as error:
+    assert "Monitor" in str(error)
+""")

@@ -120,7 +120,7 @@ def test_custom_models_get_their_settings_and_their_loss():
             self.scale = scale
 
         def custom_loss(self, policy_loss, loss_inputs):
-            return policy_loss + 0.0
+            return [loss + 0.0 for loss in policy_loss]
 
         def metrics(self):
             return {"scale": self.scale}

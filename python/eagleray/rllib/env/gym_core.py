@@ -265,7 +265,8 @@ def register(id: str, entry_point: Any = None, **kwargs: Any) -> None:
             module, _, name = made.partition(":")
             made = getattr(import_module(module), name)
         env = made(**settings)
-        return env if isinstance(env, gymnasium.Env) else _registered_class()(env)
+        old = getattr(env, "old_interface", not isinstance(env, gymnasium.Env))
+        return _registered_class()(env) if old else env
 
     gymnasium.register(id, entry_point=create, disable_env_checker=True, **kwargs)
 

@@ -29,6 +29,30 @@ class _Finder:
 
 
 _finder = _Finder()
+# Modules of gym with a class each of gymnasium's, or with one of its wrappers.
+_CLASSES = {
+    "gym.envs.classic_control.acrobot": ("AcrobotEnv",),
+    "gym.envs.classic_control.cartpole": ("CartPoleEnv",),
+    "gym.envs.classic_control.continuous_mountain_car": ("Continuous_MountainCarEnv",),
+    "gym.envs.classic_control.mountain_car": ("MountainCarEnv",),
+    "gym.envs.classic_control.pendulum": ("PendulumEnv",),
+    "gym.envs.toy_text.cliffwalking": ("CliffWalkingEnv",),
+    "gym.envs.toy_text.frozen_lake": ("FrozenLakeEnv",),
+    "gym.envs.toy_text.taxi": ("TaxiEnv",),
+}
+_WRAPPERS = {
+    "gym.wrappers.clip_action": "ClipAction",
+    "gym.wrappers.flatten_observation": "FlattenObservation",
+    "gym.wrappers.frame_stack": "FrameStack",
+    "gym.wrappers.monitor": "Monitor",
+    "gym.wrappers.order_enforcing": "OrderEnforcing",
+    "gym.wrappers.record_episode_statistics": "RecordEpisodeStatistics",
+    "gym.wrappers.rescale_action": "RescaleAction",
+    "gym.wrappers.time_aware_observation": "TimeAwareObservation",
+    "gym.wrappers.time_limit": "TimeLimit",
+    "gym.wrappers.transform_observation": "TransformObservation",
+    "gym.wrappers.transform_reward": "TransformReward",
+}
 _SUBMODULES = (
     "gym.spaces",
     "gym.envs",
@@ -39,6 +63,10 @@ _SUBMODULES = (
     "gym.logger",
     "gym.core",
     "gym.wrappers",
+    *_WRAPPERS,
+    *_CLASSES,
+    "gym.envs.classic_control",
+    "gym.envs.toy_text",
 )
 
 
@@ -91,6 +119,8 @@ def _contents(name: str) -> dict[str, Any]:
             "register": gym_core.register,
             "make": gym_core.make,
             "registry": gymnasium.registry,
+            "spec": gymnasium.spec,
+            "EnvSpec": gymnasium.envs.registration.EnvSpec,
         }
     if name == "gym.envs":
         return {
@@ -98,8 +128,13 @@ def _contents(name: str) -> dict[str, Any]:
             "register": gym_core.register,
             "registry": gymnasium.registry,
         }
-    if name == "gym.wrappers":
-        return {"TimeLimit": gym_core.TimeLimit}
+    if name == "gym.wrappers" or name in _WRAPPERS:
+        from . import gym_wrappers
+
+        found = gym_wrappers.__all__ if name == "gym.wrappers" else [_WRAPPERS[name]]
+        return {key: getattr(gym_wrappers, key) for key in found}
+    if name in _CLASSES or name in ("gym.envs.classic_control", "gym.envs.toy_text"):
+        return _old_classes(name)
     if name == "gym.core":
         return core
     return {
@@ -113,7 +148,21 @@ def _contents(name: str) -> dict[str, Any]:
         "logger": _sub("gym.logger"),
         "core": _sub("gym.core"),
         "wrappers": _sub("gym.wrappers"),
+        "spec": gymnasium.spec,
     }
+
+
+def _old_classes(name: str) -> dict[str, Any]:
+    """The classes of a module of gym.envs, with the old interface."""
+    from importlib import import_module
+
+    from .gym_wrappers import old_class
+
+    if name not in _CLASSES:
+        below = [module for module in _CLASSES if module.startswith(f"{name}.")]
+        return {key: getattr(_sub(module), key) for module in below for key in _CLASSES[module]}
+    found = import_module(name.replace("gym.", "gymnasium.", 1))
+    return {key: old_class(getattr(found, key)) for key in _CLASSES[name]}
 
 
 def _sub(name: str) -> ModuleType:

@@ -274,7 +274,7 @@ class TorchPolicy(Policy):
     def _backward(self, train_batch: dict[str, Any]) -> None:
         loss = self.loss(self.model, self.dist_class, train_batch)
         if _has_own(self.model, "custom_loss"):
-            loss = self.model.custom_loss(loss, train_batch)
+            loss = self.model.custom_loss([loss], train_batch)  # a list, as in Ray
             loss = loss[0] if isinstance(loss, list | tuple) else loss
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
