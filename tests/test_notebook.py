@@ -11,12 +11,17 @@ nbformat = pytest.importorskip("nbformat")
 pytest.importorskip("ipykernel")
 
 
-def outputs(*cells):
-    """What each cell of a notebook prints."""
+def run(*cells):
+    """The cells of a notebook, after a kernel has run them."""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
     client = nbclient.NotebookClient(notebook, timeout=60, kernel_name="python3")
     client.execute(env={**os.environ, "PYTHONPATH": os.path.abspath("python")})
-    return ["".join(o.get("text", "") for o in cell["outputs"]) for cell in notebook.cells]
+    return notebook.cells
+
+
+def outputs(*cells):
+    """What each cell of a notebook prints."""
+    return ["".join(o.get("text", "") for o in cell["outputs"]) for cell in run(*cells)]
 
 
 def test_output_is_under_its_cell():
@@ -77,3 +82,43 @@ ray.get(ray.remote(lambda: print("again")).remote())
 ray.shutdown()""",
     )
     assert first.count("once") == 1 and second.count("again") == 1
+
+
+def test_tune_shows_one_table_in_its_cell(tmp_path):
+    start, search, after = run(
+        f"""
+import eagleray as ray
+from eagleray import tune
+ray.init(num_cpus=2)
+
+def train(config):
+    for step in range(3):
+        tune.report(loss=config["x"] + step)
+    if config["x"] == 2:
+        raise ValueError("on <purpose>")
+
+options = dict(
+    config={{"x": tune.grid_search([1, 2, 3]), "kind": tune.choice(["<b>"])}},
+    metric="loss",
+    mode="min",
+    verbose=1,
+    storage_path={str(tmp_path)!r},
+    raise_on_failed_trial=False,
+)""",
+        "analysis = tune.run(train, **options)",
+        "print(analysis.best_config['x']); ray.shutdown()",
+    )
+    shown = [
+        one["data"]["text/html"] for one in search["outputs"] if "text/html" in one.get("data", {})
+    ]
+    assert len(shown) == 1, "reports take the place of the ones before"
+    (html,) = shown
+    assert html.count("<tr>") == html.count("</tr>") == 1 + 3 + 1 + 1  # trials, failures
+    assert "Number of trials: 3/3 (1 ERROR, 2 TERMINATED)" in html
+    for header in ("Trial name", "status", "loc", "x", "loss"):
+        assert f"<th>{header}</th>" in html
+    assert "&lt;b&gt;" in html and "<b>" not in html, "what a program gives is no HTML"
+    assert "Number of errored trials: 1" in html
+    text = "".join(one.get("text", "") for one in search["outputs"])
+    assert "== Status ==" not in text and "+----" not in text, "no text table beside it"
+    assert after["outputs"][0]["text"] == "1\n"

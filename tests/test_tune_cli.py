@@ -1,6 +1,9 @@
 """`eagleray tune`."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from _support import ray
@@ -69,6 +72,14 @@ def test_plot_draws_a_picture(eagleray, tmp_path):
     pytest.importorskip("matplotlib")
     assert eagleray("plot", "exp").strip() == "exp.png"
     assert (tmp_path / "exp.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_pictures_of_the_docs_can_be_made_again(tmp_path):
+    pytest.importorskip("matplotlib")
+    script = Path(__file__).parents[1] / "examples" / "tune_pictures.py"
+    subprocess.run([sys.executable, str(script), str(tmp_path)], check=True, timeout=100)
+    for name in ("tune-asha.png", "tune-pbt.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
 
 
 def test_what_is_not_there_is_said(eagleray):

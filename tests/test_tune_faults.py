@@ -345,3 +345,106 @@ def test_a_thread_that_outlives_its_function_reports_to_nobody():
     assert [row["who"] for row in analysis.results_of(second)] == [1, 1, 1]
     assert first.last_result["pid"] == second.last_result["pid"]
     assert "the result is dropped" in Path(second.local_path, "stderr").read_text()
+
+
+def test_a_nan_is_a_result_like_others_but_never_the_best(results):
+    def sometimes(config):
+        for value in config["values"]:
+            tune.report(loss=value)
+
+    nan = float("nan")
+    values = [[nan, nan], [3.0, nan], [2.0, 1.0]]
+    analysis = tune.run(
+        sometimes,
+        config={"values": tune.grid_search(values)},
+        metric="loss",
+        mode="min",
+        name="nan",
+        verbose=0,
+    )
+    assert [trial.status for trial in analysis.trials] == ["TERMINATED"] * 3
+    assert analysis.best_config["values"] == [2.0, 1.0]
+    assert analysis.get_best_trial(scope="all").config["values"] == [2.0, 1.0]
+    again = tune.ExperimentAnalysis(results / "nan")
+    assert again.best_config["values"] == [2.0, 1.0]
+    read = [row["loss"] for row in again.results_of(again.trials[1])]
+    assert read[0] == 3.0 and read[1] != read[1]
+
+
+def test_a_trainable_that_never_reports_ends_with_the_time(monkeypatch, caplog):
+    monkeypatch.setattr("eagleray.tune.execution.trial_actors.STEP_SECONDS_MAX", 0.2)
+
+    class Hangs(tune.Trainable):
+        def step(self):
+            threading.Event().wait()
+
+    def hangs(config):
+        threading.Event().wait()
+
+    for trainable in (Hangs, hangs):
+        analysis = tune.run(
+            trainable, num_samples=2, time_budget_s=1, resources_per_trial={"cpu": 2}, verbose=0
+        )
+        assert {trial.status for trial in analysis.trials} == {"TERMINATED"}
+        assert [trial.reported for trial in analysis.trials] == [0] * len(analysis.trials)
+    assert "has not ended in time and is killed" in caplog.text
+    assert tune.run(train, resources_per_trial={"cpu": 2}, verbose=0).trials[0].reported == 3
+
+
+def test_loggers_that_cannot_write_are_named_once_and_the_trials_go_on(caplog):
+    class Fills(tune.Callback):
+        def on_trial_start(self, iteration, trials, trial, **info):
+            for name in ("result.json", "progress.csv"):
+                Path(trial.local_path, name).symlink_to("/dev/full")
+
+    analysis = tune.run(train, num_samples=2, callbacks=[Fills()], verbose=0)
+    assert [trial.reported for trial in analysis.trials] == [3, 3]
+    assert [len(analysis.results_of(trial)) for trial in analysis.trials] == [3, 3]
+    for name in ("JsonLoggerCallback", "CSVLoggerCallback"):
+        assert caplog.text.count(f"{name} cannot write") == 1
+
+
+def test_a_checkpoint_that_cannot_be_written_fails_its_trial_alone(results):
+    class Full(tune.Trainable):
+        def step(self):
+            return {"a": 1, "done": self.iteration == 2}
+
+        def save_checkpoint(self, checkpoint_dir):
+            Path(checkpoint_dir, "half").write_text("half of it")
+            if self.config["full"] and self.iteration == 2:
+                raise OSError(28, "No space left on device")
+
+        def load_checkpoint(self, checkpoint):
+            pass
+
+    analysis = tune.run(
+        Full,
+        config={"full": tune.grid_search([True, False])},
+        checkpoint_freq=1,
+        raise_on_failed_trial=False,
+        verbose=0,
+    )
+    full, good = analysis.trials
+    assert (full.status, good.status) == ("ERROR", "TERMINATED")
+    assert "No space left on device" in full.error_message
+    assert [Path(one.checkpoint.path).name for one in full.checkpoints.kept] == [
+        "checkpoint_000001"
+    ]
+    left = [path.name for path in Path(full.local_path).iterdir() if "checkpoint" in path.name]
+    assert left == ["checkpoint_000001"], "nothing half is left"
+
+
+def test_errors_are_themselves_again_when_they_are_read(results):
+    def fails(config):
+        raise ZeroDivisionError("on purpose")
+
+    tuner = tune.Tuner(fails, run_config=tune.RunConfig(name="read", verbose=0))
+    path = Path(tuner.fit()[0].path)
+    assert (path / "error.pkl").exists()
+    result = tune.Result.from_path(path)
+    assert isinstance(result.error, ZeroDivisionError)
+    assert "error='RayTaskError(ZeroDivisionError)'" in repr(result)
+    (path / "error.pkl").write_bytes(b"nonsense")
+    assert "on purpose" in str(tune.Result.from_path(path).error)
+    with pytest.raises(ValueError, match="not the directory of a trial"):
+        tune.Result.from_path(results)

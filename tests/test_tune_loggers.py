@@ -2,6 +2,8 @@
 
 import importlib
 import sys
+import zipfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -256,3 +258,104 @@ def test_a_logger_hears_of_a_real_experiment(library, tmp_path):
     finally:
         ray.shutdown()
     assert sorted(args[0] for args, _ in fake.named("track")) == [1, 2, 2, 3, 3, 4]
+
+
+# The libraries themselves, without a network.
+
+
+def run_really(callback, tmp_path):
+    """Two trials of three results, one of which fails at its end; their ids."""
+
+    def train(config):
+        for step in range(3):
+            tune.report(loss=config["x"] + step, info={"n": step})
+        if config["x"] == 2:
+            raise ValueError("on purpose")
+
+    ray.init(num_cpus=2)
+    try:
+        analysis = tune.run(
+            train,
+            config={"x": tune.grid_search([1, 2]), "net": {"size": 3}},
+            callbacks=[callback],
+            storage_path=str(tmp_path),
+            raise_on_failed_trial=False,
+            verbose=0,
+        )
+    finally:
+        ray.shutdown()
+    return analysis.trials
+
+
+def test_real_mlflow(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    mlflow = pytest.importorskip("mlflow")
+    from eagleray.tune.logger.mlflow import MLflowLoggerCallback
+
+    uri = (tmp_path / "mlruns").as_uri()
+    callback = MLflowLoggerCallback(uri, experiment_name="exp", tags={"a": "b"}, save_artifact=True)
+    run_really(callback, tmp_path / "results")
+    client = mlflow.tracking.MlflowClient(uri)
+    experiment = client.get_experiment_by_name("exp")
+    runs = sorted(
+        client.search_runs([experiment.experiment_id]), key=lambda one: one.data.params["x"]
+    )
+    assert [run.info.status for run in runs] == ["FINISHED", "FAILED"]
+    assert [run.data.params["net/size"] for run in runs] == ["3", "3"]
+    assert [run.data.metrics["loss"] for run in runs] == [3, 4]
+    assert [one.value for one in client.get_metric_history(runs[0].info.run_id, "loss")] == [
+        1,
+        2,
+        3,
+    ]
+    artifacts = {one.path for one in client.list_artifacts(runs[0].info.run_id)}
+    assert {"result.json", "params.json"} <= artifacts
+
+
+def test_real_wandb(tmp_path, monkeypatch):
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    from eagleray.tune.logger.wandb import WandbLoggerCallback
+
+    trials = run_really(WandbLoggerCallback("mine"), tmp_path)
+    for trial in trials:
+        (record,) = Path(trial.local_path).glob("wandb/offline-run-*/*.wandb")
+        assert trial.trial_id in record.name
+        assert b"net/size" in record.read_bytes()
+
+
+def test_real_comet(tmp_path, monkeypatch):
+    pytest.importorskip("comet_ml")
+    monkeypatch.setenv("COMET_LOGGING_CONSOLE", "ERROR")
+    from eagleray.tune.logger.comet import CometLoggerCallback
+
+    offline = tmp_path / "offline"
+    callback = CometLoggerCallback(
+        online=False, project_name="p", offline_directory=str(offline), log_code=False
+    )
+    run_really(callback, tmp_path / "results")
+    archives = list(offline.glob("*.zip"))
+    assert len(archives) == 2
+    said = b"".join(
+        archive.read(name)
+        for file in archives
+        for archive in [zipfile.ZipFile(file)]
+        for name in archive.namelist()
+        if name.endswith(".json")
+    )
+    assert b"net/size" in said and b"info/n" in said
+
+
+def test_real_aim(tmp_path):
+    aim = pytest.importorskip("aim")
+    from eagleray.tune.logger.aim import AimLoggerCallback
+
+    repo = tmp_path / "repo"
+    repo.mkdir()
+    aim.Repo.from_path(str(repo), init=True)
+    run_really(AimLoggerCallback(repo=str(repo), metrics=["loss"]), tmp_path / "results")
+    assert len(aim.Repo(str(repo)).list_all_runs()) == 2
+    # Aim 3.29 gives nothing back here, not even of a run of its own: its files are looked at.
+    kept = b"".join(path.read_bytes() for path in (repo / ".aim").rglob("*") if path.is_file())
+    assert b"net/size" in kept and b"loss" in kept

@@ -178,6 +178,29 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     finish(tmp_path, resume=True)
 
 
+def test_a_second_ctrl_c_waits_for_nobody(tmp_path):
+    process = start(tmp_path, resume=False, seconds=3600)
+    wait_for(lambda: running(tmp_path), 30)
+    process.send_signal(signal.SIGINT)
+    for line in process.stdout:
+        if "Once more: they do not" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, output
+    assert "resume=True" in output
+    statuses = {trial.status for trial in ExperimentAnalysis(tmp_path / "killed").trials}
+    assert statuses <= {"PAUSED", "PENDING"}
+
+
+def running(directory):
+    try:
+        trials = ExperimentAnalysis(directory / "killed").trials
+    except (FileNotFoundError, ValueError):
+        return []
+    return [trial for trial in trials if trial.status == "RUNNING"]
+
+
 def test_the_journal_can_be_read_while_it_is_written(tmp_path):
     process = start(tmp_path, resume=False)
     seen = wait_for(lambda: finished_trials(tmp_path), 30)

@@ -10,6 +10,7 @@ import numpy
 import pytest
 from _support import ray
 from eagleray import tune
+from eagleray.tune import schedulers
 from eagleray.tune.schedulers import ASHAScheduler
 from eagleray.tune.search import ConcurrencyLimiter, Repeater, Searcher, create_searcher
 from eagleray.tune.search.create import SEARCHERS
@@ -281,6 +282,102 @@ def test_optuna_prunes_where_it_is_asked_to(optuna, cluster, tmp_path):
         verbose=0,
     )
     assert [trial.last_result["training_iteration"] for trial in analysis.trials] == [10, 3]
+
+
+# Libraries that take seconds for a suggestion, or minutes to install: a few suggestions of each, where it is there.
+
+REAL = {  # the module, how many suggestions, options
+    "ax": ("ax", 6, {}),
+    "hebo": ("hebo", 5, {"random_state_seed": 1, "max_concurrent": 1}),
+    "zoopt": ("zoopt", 40, {"budget": 40}),
+    "bohb": ("hpbandster", 25, {"seed": 1}),
+}
+
+
+def real(name, **options):
+    pytest.importorskip(REAL[name][0])
+    search = create_searcher(name, **REAL[name][2], **options)
+    search.set_search_properties("loss", "min", SPACE, num_samples=40)
+    return search
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_libraries_suggest_what_lies_in_the_space(name):
+    search = real(name)
+    configs = []
+    for number in range(REAL[name][1]):
+        config = search.suggest(f"t{number}")
+        if config == Searcher.FINISHED and number > 10:
+            break  # ZOOpt ends where it finds nothing new
+        assert -10 <= config["x"] <= 10
+        assert config["inner"]["k"] in ("a", "b") and type(config["inner"]["k"]) is str
+        assert config["inner"]["n"] in range(1, 9) and type(config["inner"]["n"]) is int
+        assert 1e-4 <= config["lr"] <= 1
+        assert config["q"] in (0, 0.25, 0.5, 0.75, 1)
+        assert config["twice"] == config["x"] * 2
+        configs.append(config)
+        result = {"loss": loss(config), "hyperband_info": {"budget": 1}}
+        search.on_trial_result(f"t{number}", result)
+        search.on_trial_complete(f"t{number}", result)
+    assert len({config["x"] for config in configs}) > 4
+    json.dumps(configs)
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_libraries_go_on_from_a_state_and_after_failures(name):
+    search = real(name)
+    for number in range(3):
+        assert search.suggest(f"t{number}") is not None
+    search.on_trial_complete("t0", None, error=True)
+    search.on_trial_complete("t1", {"loss": math.nan})
+    state = pickle.loads(ray.cloudpickle.dumps(search.get_state()))
+    again = real(name)
+    again.set_state(state)
+    again.on_trial_complete("t2", {"loss": 1.0})
+    again.on_trial_complete("not mine", {"loss": 1.0})
+    assert -10 <= again.suggest("t3")["x"] <= 10
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_libraries_take_points_first(name):
+    point = {"x": 3.0, "inner": {"k": "b", "n": 2}, "lr": 0.1, "q": 0.5}
+    config = real(name, points_to_evaluate=[point]).suggest("a")
+    assert config["inner"] == point["inner"]
+    assert [config[key] for key in ("x", "lr", "q")] == pytest.approx([3.0, 0.1, 0.5])
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_libraries_search_beside_running_trials(name, cluster, tmp_path):
+    pytest.importorskip(REAL[name][0])
+
+    class Falls(tune.Trainable):
+        def setup(self, config):
+            self.count = 0
+
+        def step(self):
+            self.count += 1
+            return {"loss": loss(self.config) + 1 / self.count, "done": self.count >= 9}
+
+        def save_checkpoint(self, checkpoint_dir):
+            return {"count": self.count}
+
+        def load_checkpoint(self, checkpoint):
+            self.count = checkpoint["count"]
+
+    scheduler = schedulers.HyperBandForBOHB(max_t=9) if name == "bohb" else None
+    analysis = tune.run(
+        Falls,
+        config=SPACE,
+        metric="loss",
+        mode="min",
+        num_samples=5,
+        search_alg=ConcurrencyLimiter(create_searcher(name, **REAL[name][2]), 2),
+        scheduler=scheduler,
+        storage_path=str(tmp_path),
+        verbose=0,
+    )
+    assert [trial.status for trial in analysis.trials] == ["TERMINATED"] * 5
+    assert all(trial.config["fixed"] == 7 for trial in analysis.trials)
 
 
 # Searchers around searchers.

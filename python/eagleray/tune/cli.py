@@ -220,7 +220,11 @@ def plot(name: str, metric: str | None, x: str, output: str | None) -> None:
 
     figure, axes = pyplot.subplots(figsize=(9, 5))
     drawn = 0
-    for trial in analysis.trials[:_PLOT_TRIALS_MAX]:
+    shown = analysis.trials[:_PLOT_TRIALS_MAX]
+    if len(shown) > 10:  # more than there are colours in turn
+        steps = [number / (len(shown) - 1) for number in range(len(shown))]
+        axes.set_prop_cycle(color=[matplotlib.colormaps["turbo"](step) for step in steps])
+    for trial in shown:
         points = [
             (lookup(row, x), lookup(row, metric))
             for row in analysis.results_of(trial)
@@ -228,7 +232,10 @@ def plot(name: str, metric: str | None, x: str, output: str | None) -> None:
         ]
         if points:
             drawn += 1
-            axes.plot(*zip(*points, strict=True), label=trial.experiment_tag, linewidth=1.2)
+            marker = "o" if len(points) == 1 else ""  # a line of one point is not seen
+            axes.plot(
+                *zip(*points, strict=True), marker, ls="-", label=trial.experiment_tag, lw=1.2, ms=4
+            )
     if not drawn:
         raise click.ClickException(f"no trial has reported {x!r} and {metric!r}")
     axes.set_xlabel(x)

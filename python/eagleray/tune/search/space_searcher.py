@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 from ..utils.flatten import lookup
-from .sample import Domain, Function, LogUniform, Normal, Quantized
+from .sample import Categorical, Domain, Function, LogUniform, Normal, Quantized
 from .searcher import Searcher
 from .variant_generator import (
     copy_config,
@@ -60,6 +60,13 @@ def rounded(domain: Any, value: float) -> float:
     if q:
         value = round(round(value / q) * q, 12)
     return float(min(max(value, domain.lower), domain.upper))
+
+
+def _own(domain: Domain, value: Any) -> Any:
+    """A value as the program knows it: libraries give numpy's numbers and strings."""
+    if isinstance(domain, Categorical):
+        return next((one for one in domain.categories if one is value or one == value), value)
+    return domain.cast(value)
 
 
 class SpaceSearcher(Searcher):
@@ -139,7 +146,7 @@ class SpaceSearcher(Searcher):
             {k: v for k, v in self._space.items() if self._own_space or k in open_keys}
         )
         for name, (path, domain) in self.domains().items():
-            made = set_path(made, path, domain.cast(values[name]))
+            made = set_path(made, path, _own(domain, values[name]))
         if has_unresolved(made):  # functions of what has been chosen
             made = next(generate_variants(made))[1]
         return dict(made)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..sample import Categorical, Integer
-from ..space_searcher import SpaceSearcher, need, shape_of
+from ..space_searcher import SpaceSearcher, need, rounded, shape_of
 
 
 class TuneBOHB(SpaceSearcher):
@@ -60,7 +60,14 @@ class TuneBOHB(SpaceSearcher):
             values, _ = self._model.get_config(None)
         self._values[trial_id] = dict(values)
         self._running.add(trial_id)
-        return self.config_of(values) if isinstance(self._space, dict) else dict(values)
+        if not isinstance(self._space, dict):
+            return dict(values)
+        return self.config_of(
+            {
+                name: values[name] if isinstance(one, Categorical) else rounded(one, values[name])
+                for name, (_, one) in self.domains().items()
+            }
+        )
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Teaches the model the results at milestones: those of trials that wait there, and of those that go on."""
