@@ -11,9 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-import numpy
-
 import eagleray as ray
+import numpy
 from eagleray import tune
 from eagleray.tune.schedulers import ASHAScheduler, PopulationBasedTraining
 
