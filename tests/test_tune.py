@@ -62,6 +62,9 @@ def test_a_grid_times_samples_with_the_best_config(capsys):
     assert all(0.1 <= trial.config["fixed"]["lr"] <= 0.2 for trial in analysis.trials)
     assert analysis.best_config["x"] == 1
     assert analysis.best_result["loss"] == 3
+    assert analysis.best_trial.evaluated_params["x"] == 1
+    assert set(analysis.best_trial.evaluated_params) == {"x", "fixed/lr"}
+    assert analysis.best_result_df.index.name == "trial_id"
     printed = capsys.readouterr().out
     assert "Number of trials: 6/6 (6 TERMINATED)" in printed
     assert f"Result for {analysis.trials[0]}:" in printed
@@ -77,6 +80,7 @@ def test_files_of_a_trial_are_where_ray_has_them(results):
     lines = (directory / "progress.csv").read_text().splitlines()
     assert lines[0].split(",")[0] == "loss"
     assert len(lines) == 4
+    assert "config" not in lines[0], "as in Ray, it is in params.json"
     assert json.loads((directory / "params.json").read_text()) == {"x": 1}
     assert (directory / "params.pkl").exists()
 

@@ -156,7 +156,8 @@ class ExperimentAnalysis:
 
     @property
     def best_result_df(self) -> Any:
-        return _pandas().DataFrame([flatten(self.best_result, leave_out=())])
+        """The last result of the best trial as a data frame of one row, its id as the index."""
+        return _pandas().DataFrame([flatten(self.best_result)]).set_index("trial_id")
 
     def _best(self) -> Trial:
         best = self.get_best_trial()

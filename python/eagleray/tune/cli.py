@@ -191,7 +191,7 @@ def best(name: str, metric: str | None, mode: str | None, scope: str, as_json: b
         return
     click.echo(f"{trial.trial_name}: {analysis.default_metric} = {cell(value)}")
     for path, setting in trial.evaluated_params.items():
-        click.echo(f"  {'/'.join(map(str, path))}: {setting}")
+        click.echo(f"  {path}: {setting}")
     click.echo(f"  in {trial.local_path}")
 
 
@@ -234,7 +234,7 @@ def plot(name: str, metric: str | None, x: str, output: str | None) -> None:
             drawn += 1
             marker = "o" if len(points) == 1 else ""  # a line of one point is not seen
             axes.plot(
-                *zip(*points, strict=True), marker, ls="-", label=trial.experiment_tag, lw=1.2, ms=4
+                *zip(*points, strict=True), marker=marker, label=trial.experiment_tag, lw=1.2, ms=4
             )
     if not drawn:
         raise click.ClickException(f"no trial has reported {x!r} and {metric!r}")

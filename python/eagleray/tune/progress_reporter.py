@@ -138,9 +138,7 @@ class TuneReporterBase(ProgressReporter):
         ]
         best = self._best(trials)
         if best is not None:
-            chosen = {
-                "/".join(map(str, path)): value for path, value in best.evaluated_params.items()
-            }
+            chosen = best.evaluated_params
             lines.append(
                 f"Current best trial: {best.trial_id} with {self.metric}="
                 f"{lookup(best.last_result, self.metric or '')} and parameters={chosen}"
@@ -350,7 +348,7 @@ def _parameters_of(trials: list[Trial]) -> list[str]:
     names: dict[str, None] = {}
     for trial in trials:
         for path in trial.evaluated_params:
-            names["/".join(map(str, path)) if isinstance(path, tuple) else str(path)] = None
+            names[path] = None
     return list(names)
 
 

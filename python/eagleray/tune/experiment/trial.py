@@ -15,7 +15,7 @@ from ..checkpoint import Checkpoint
 from ..error import TrialFailedError, TuneError
 from ..execution.placement_groups import PlacementGroupFactory, resource_dict_to_pg_factory
 from ..result import AUTO_FIELDS, ERROR_PICKLE_FILE, TRAINING_ITERATION
-from ..search.variant_generator import format_vars
+from ..search.variant_generator import flatten_resolved, format_vars
 from ..utils import to_json
 from ..utils.flatten import flatten
 from .checkpoints import CheckpointList
@@ -51,7 +51,7 @@ class Trial:
         self.trainable_name = trainable_name
         self.trial_id = trial_id
         self.config = config
-        self.evaluated_params = resolved
+        self.evaluated_params = flatten_resolved(resolved)
         self.number = number
         self.experiment_tag = f"{number}_{format_vars(resolved)}".rstrip("_")
         self.local_experiment_path = experiment_path
@@ -142,6 +142,26 @@ class Trial:
     @property
     def pickled_error_file(self) -> str | None:
         return f"{self.local_path}/{ERROR_PICKLE_FILE}" if self.error_message else None
+
+    @property
+    def has_reported_at_least_once(self) -> bool:
+        return self.reported > 0
+
+    @property
+    def relative_logdir(self) -> str:
+        """The name of its directory in the experiment's."""
+        return self.dirname
+
+    @property
+    def experiment_dir_name(self) -> str:
+        return os.path.basename(self.local_experiment_path)
+
+    def get_ray_actor_ip(self) -> str | None:
+        """Where its process runs, or has run."""
+        return self.where.partition(":")[0] or None
+
+    def get_pickled_error(self) -> BaseException | None:
+        return self.get_error()
 
     def set_config(self, config: dict[str, Any]) -> None:
         self.config = config

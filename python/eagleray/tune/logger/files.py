@@ -154,7 +154,7 @@ def _columns_in(path: str) -> list[str]:
 
 
 def _row(result: dict[str, Any]) -> dict[str, Any]:
-    row = flatten(result)
+    row = flatten(result, leave_out=("config",))
     for name, value in row.items():
         if isinstance(value, (dict, list)):
             row[name] = json.dumps(value, default=to_json.plain)

@@ -81,9 +81,7 @@ class TBXLoggerCallback(LoggerCallback):
     def log_trial_end(self, trial: Any, failed: bool = False) -> None:
         numbers = self._last.pop(trial.trial_id, {})
         settings = {
-            "/".join(map(str, path)): value
-            if isinstance(value, (int, float, str, bool))
-            else str(value)
+            path: value if isinstance(value, (int, float, str, bool)) else str(value)
             for path, value in trial.evaluated_params.items()
         }
         self._writer.do(self, self._end, trial.trial_id, settings, numbers)

@@ -22,7 +22,7 @@ from ..result import TRAINING_ITERATION
 from ..search.basic_variant import BasicVariantGenerator
 from ..search.sample import Domain
 from ..search.searcher import Searcher
-from ..search.variant_generator import format_vars
+from ..search.variant_generator import flatten_resolved, format_vars
 from ..utils import to_json
 from ..utils.flatten import flatten, lookup
 from .explore import explore, fill
@@ -119,7 +119,8 @@ class PopulationBasedTraining(MetricScheduler):
         state = self._states.get(trial.trial_id)
         if state is None:
             self._states[trial.trial_id] = PBTState(trial.experiment_tag, len(self._states))
-            trial.evaluated_params = {**trial.evaluated_params, **self.fill(trial.config)}
+            drawn = flatten_resolved(self.fill(trial.config))
+            trial.evaluated_params = {**trial.evaluated_params, **drawn}
         elif state.score is not None:  # after a restore
             self._rank(trial.trial_id, state, state.score)
         self._queue(trial.trial_id)

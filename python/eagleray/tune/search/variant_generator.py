@@ -171,7 +171,10 @@ def set_path(config: Any, path: Path, value: Any) -> Any:
 
 def flatten_resolved(resolved: dict[Path, Any]) -> dict[str, Any]:
     """What was chosen, by paths with slashes."""
-    return {"/".join(map(str, path)): value for path, value in resolved.items()}
+    return {
+        "/".join(map(str, path)) if isinstance(path, tuple) else str(path): value
+        for path, value in resolved.items()
+    }
 
 
 def format_vars(resolved: dict[Any, Any]) -> str:
