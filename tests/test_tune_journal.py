@@ -223,3 +223,20 @@ def test_a_logger_of_a_program_s_own_is_not_run_twice(cluster, tmp_path):
     )
     (trial,) = analysis.trials
     assert len(Path(trial.local_path, "result.json").read_text().splitlines()) == 1
+
+
+def test_batches_that_wait_share_one_transaction(tmp_path, journal, writer):
+    state, trial = ExperimentState(journal, writer), new_trial(tmp_path)
+    gate, transactions = threading.Event(), []
+    journal.write = lambda writes: transactions.append(len(writes))
+    writer.do(None, gate.wait)
+    writer.push()
+    for step in range(3):
+        trial.reported += 1
+        trial.update_last_result({"step": step})
+        state.result(trial, trial.last_result)
+        state.commit()
+    gate.set()
+    writer.flush()
+    assert sum(transactions) == 3
+    assert len(transactions) <= 2, "what waited behind the gate was written at once"

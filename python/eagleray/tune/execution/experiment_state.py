@@ -54,10 +54,15 @@ class _Ledger:
         self._retry_at = 0.0
 
     def take(self, changes: list[Write], after: list[Callable[[], None]], now: bool) -> None:
-        """Writes the changes, and does what is to follow them. now: also when that has just failed."""
+        """Takes changes, and what is to follow when they are written. now: also when that has just failed."""
         self._waiting += changes
         self._after += after
-        if self.failing and not now and time.monotonic() < self._retry_at:
+        if now:
+            self._retry_at = 0.0
+
+    def write(self) -> None:
+        """Writes what has been taken, in one transaction, and does what is to follow."""
+        if self.failing and time.monotonic() < self._retry_at:
             return
         try:
             if self._waiting:
@@ -95,6 +100,7 @@ class _Ledger:
     def rewind(self, trial_id: str, reported: int) -> list[dict[str, Any]]:
         """Forgets all but the first results of a trial; gives these."""
         self.take([writes.drop_results_after(trial_id, reported)], [], now=True)
+        self.write()
         texts = self.journal.result_texts(trial_id)
         for change in self._waiting:
             if (one := writes.result_of(change, trial_id)) is not None:
@@ -107,6 +113,7 @@ class ExperimentState:
 
     def __init__(self, journal: Journal, writer: Writer) -> None:
         self._ledger, self.writer = _Ledger(journal), writer
+        writer.at_rest = self._ledger.write
         self._changed: dict[str, Trial] = {}
         self._changes: list[Write] = []
         self._after: list[Callable[[], None]] = []

@@ -25,14 +25,14 @@ CREATE TABLE IF NOT EXISTS trials (
     trial_id TEXT PRIMARY KEY, number INTEGER NOT NULL, name TEXT NOT NULL, spec BLOB NOT NULL, config TEXT NOT NULL,
     status TEXT NOT NULL, error TEXT, failures INTEGER NOT NULL, began REAL, ended REAL,
     restore_from TEXT, borrowed TEXT, borrowed_at INTEGER
-);
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS checkpoints (
     trial_id TEXT NOT NULL, path TEXT NOT NULL, metrics TEXT NOT NULL, reported INTEGER NOT NULL,
     place INTEGER PRIMARY KEY, UNIQUE (trial_id, path)
 );
 CREATE TABLE IF NOT EXISTS results (
     trial_id TEXT NOT NULL, number INTEGER NOT NULL, result TEXT NOT NULL, PRIMARY KEY (trial_id, number)
-);
+) WITHOUT ROWID;
 """
 
 Write = tuple[str, tuple[Any, ...]]  # a statement and its values
@@ -137,6 +137,7 @@ class Journal:
         try:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=NORMAL")
+            connection.execute("PRAGMA wal_autocheckpoint=4000")  # pages: 16 MB between two syncs
             _check_version(connection, path)
             connection.executescript(
                 f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={VERSION}; COMMIT"

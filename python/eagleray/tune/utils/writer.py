@@ -2,7 +2,8 @@
 
 A turn of the controller's loop gathers what is to be written (lines of loggers' files, then the journal's transaction,
 then the removal of files) and pushes it as one batch. What comes first is on disk first, so that the order that a resume
-relies on holds with the thread as it would without. The thread decides nothing.
+relies on holds with the thread as it would without. Batches that wait together share one transaction. The thread decides
+nothing.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ class Writer:
         self._progress = threading.Condition()
         self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
+        self.at_rest: Callable[[], None] | None = (
+            None  # called when no batch waits, and then all are done
+        )
 
     def do(self, owner: Any, what: Callable[..., Any], *arguments: Any) -> None:
         """Does it with the next push(), after what has been asked for before."""
@@ -81,17 +85,30 @@ class Writer:
             raise error
 
     def _main(self) -> None:
-        while (batch := self._batches.get()) is not None:
-            for owner, what, arguments in batch:
-                try:
-                    what(*arguments)
-                except OSError as error:
-                    self._on_failure(owner, error)
-                except BaseException as error:
-                    self._error = self._error or error
+        batch = self._batches.get()
+        while batch is not None:
+            done = 0
+            while batch is not None:
+                for owner, what, arguments in batch:
+                    self._try(owner, what, arguments)
+                done += 1
+                if done == BATCHES_MAX or self._batches.empty():
+                    break
+                batch = self._batches.get()
+            if self.at_rest is not None:
+                self._try(None, self.at_rest, ())
             with self._progress:
-                self._done += 1
+                self._done += done
                 self._progress.notify_all()
+            batch = batch and self._batches.get()
+
+    def _try(self, owner: Any, what: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        try:
+            what(*arguments)
+        except OSError as error:
+            self._on_failure(owner, error)
+        except BaseException as error:
+            self._error = self._error or error
 
 
 class AtOnce:
