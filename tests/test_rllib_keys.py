@@ -68,6 +68,7 @@ ACTS = {
     "optimizer": (KEYS, "settings_of_the_optimiser"),
     "learner_backend": (PPO_TESTS, "the_backend_can_be_chosen_and_says_why_not"),
     "cuda_graph": (KEYS, "graphs_can_be_turned_off"),
+    "num_learners num_cpus_per_learner": ("test_rllib_learners", "settings"),
     "num_gpus_per_learner": (KEYS, "a_gpu_that_is_not_there_is_named"),
     "evaluation_interval evaluation_duration evaluation_num_env_runners evaluation_config": (
         PPO_TESTS,

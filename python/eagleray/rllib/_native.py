@@ -87,6 +87,8 @@ def learner_reason(config: Any, observation_space: Any, action_space: Any) -> st
         return "rl_module_spec is set"
     if config["num_gpus"] or config["num_gpus_per_learner"]:
         return "it is to learn on a GPU"
+    if config["num_learners"] > 1:
+        return "there are several learners"
     if config["grad_clip"] is not None and config["grad_clip_by"] != "global_norm":
         return f"grad_clip_by is {config['grad_clip_by']!r}"
     if set(config["optimizer"]) - {"betas", "eps"}:

@@ -61,6 +61,8 @@ class Algorithm(Trainable):
 
     _allow_unknown_configs = False
     _config_class: type[AlgorithmConfig] = AlgorithmConfig
+    # Whether its updates are those of learn(), which several learners can share.
+    shares_learning = True
 
     def __init__(
         self, config: Any = None, env: Any = None, logger_creator: Any = None, **kwargs: Any
@@ -98,16 +100,23 @@ class Algorithm(Trainable):
         from eagleray.tune import PlacementGroupFactory
 
         made = cls._as_config(config)
-        driver = {"CPU": made["num_cpus_for_main_process"], "GPU": made["num_gpus"]}
+        learners = made["num_learners"] if made["num_learners"] > 1 else 0
+        own_gpus = made["num_gpus"] or (0 if learners else made["num_gpus_per_learner"])
+        driver = {"CPU": made["num_cpus_for_main_process"], "GPU": 0 if learners else own_gpus}
         worker = {
             "CPU": made["num_cpus_per_env_runner"],
             "GPU": made["num_gpus_per_env_runner"],
             **made["custom_resources_per_env_runner"],
         }
+        learner = {"CPU": made.cpus_of_learner, "GPU": made["num_gpus_per_learner"]}
         evaluators = made["evaluation_num_env_runners"] if made["evaluation_interval"] else 0
         count = made["num_env_runners"] + evaluators
         return PlacementGroupFactory(
-            [{**driver, **made["custom_resources_for_main_process"]}, *[dict(worker)] * count],
+            [
+                {**driver, **made["custom_resources_for_main_process"]},
+                *[dict(worker)] * count,
+                *[dict(learner)] * learners,
+            ],
             strategy=made["placement_strategy"],
         )
 
@@ -150,6 +159,7 @@ class Algorithm(Trainable):
         self.metrics = MetricsLogger()
         self._latest: list[Any] = []
         self._filters_sent: dict[str, Any] = {}
+        self._learners: Any = None
         self.workers = self._make_workers()
         self.env_runner_group = self.workers
         self._evaluation = Evaluation(self)
@@ -173,6 +183,8 @@ class Algorithm(Trainable):
         """Ends the workers."""
         if "workers" in vars(self):
             self.workers.stop()
+        if vars(self).get("_learners") is not None:
+            self._learners.stop()
         if "_evaluation" in vars(self):
             self._evaluation.stop()
 
@@ -294,13 +306,26 @@ class Algorithm(Trainable):
             extra: dict[str, Any] = {}
             self.callbacks("on_learn_on_batch", policy=policy, train_batch=part, result=extra)
             policy.on_global_var_update({"timestep": self._counters["num_env_steps_sampled"]})
-            info[name] = policy.learn(part, epochs, minibatch, self._generator)
+            info[name] = self._learn(name, policy, part, epochs, minibatch)
             info[name]["num_agent_steps_trained"] = part.count
             info[name]["custom_metrics"] = extra
         self._counters["num_env_steps_trained"] += env_steps
         self._counters["num_agent_steps_trained"] += multi.agent_steps()
         self._timers.add("learn", time.monotonic() - began, env_steps)
         return info
+
+    def _learn(
+        self, name: str, policy: Any, part: Any, epochs: int, minibatch: int | None
+    ) -> dict[str, Any]:
+        if self._algorithm_config["num_learners"] < 2:
+            learned: dict[str, Any] = policy.learn(part, epochs, minibatch, self._generator)
+            return learned
+        if self._learners is None:
+            from ..core.learner import LearnerGroup
+
+            local = self.workers.local_worker()
+            self._learners = LearnerGroup(self._algorithm_config, local.policy_map)
+        return self._learners.learn(name, policy, part, epochs, minibatch, self._generator)
 
     # Filters
 

@@ -256,7 +256,8 @@ class AlgorithmConfig:
         return self._set("resources", settings)
 
     def learners(self, **settings: Any) -> Any:
-        """num_learners (0: the algorithm itself), num_gpus_per_learner, learner_backend ("auto", "native", "torch")."""
+        """num_learners (0 and 1: the algorithm itself; more: actors that average gradients, with PyTorch), num_cpus_per_learner,
+        num_gpus_per_learner, learner_backend ("auto", "native", "torch"), cuda_graph."""
         return self._set("learners", settings)
 
     def training(self, **settings: Any) -> Any:
@@ -379,6 +380,12 @@ class AlgorithmConfig:
             per_learner * max(self["num_learners"], 1) if per_learner else self["train_batch_size"]
         )
 
+    @property
+    def cpus_of_learner(self) -> float:
+        """CPUs of each learner that is a process of its own."""
+        cpus = self["num_cpus_per_learner"]
+        return 1.0 if cpus == "auto" else float(cpus)
+
     def get_rollout_fragment_length(self) -> int:
         """Steps of each environment in one fragment; "auto": so that one round gives the train batch."""
         length = self["rollout_fragment_length"]
@@ -436,6 +443,10 @@ class AlgorithmConfig:
                 raise NotImplementedError(
                     f"config['model']['{key}'] is not implemented in eagleray.rllib"
                 )
+        if self["num_learners"] > 1 and not getattr(self.algo_class, "shares_learning", True):
+            raise NotImplementedError(
+                f"num_learners={self['num_learners']}: {self.algo_class.__name__} learns in one process"
+            )
         if self["sample_async"]:
             raise NotImplementedError("config['sample_async'] is not implemented in eagleray.rllib")
         mode = getattr(self["gym_env_vectorize_mode"], "value", self["gym_env_vectorize_mode"])

@@ -163,9 +163,7 @@ IGNORED: dict[str, tuple[Any, ...]] = {
     "log_gradients": (False, True),
     **dict.fromkeys(("shuffle_sequences", "shuffle_batch_per_epoch"), (True,)),
     "microbatch_size": (),
-    # learning is in the algorithm's process, with the threads of its CPUs
-    "num_learners": (0, 1),
-    "num_cpus_per_learner": (1, "auto"),
+    # a learner has what num_cpus_per_learner and num_gpus_per_learner say
     "custom_resources_per_learner": ({},),
     "local_gpu_idx": (0,),
     # batches travel in shared memory, and nobody waits by the clock

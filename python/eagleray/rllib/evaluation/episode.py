@@ -89,6 +89,14 @@ class Episode:
             eps_id=self.episode_id,
         )
 
+    def get_state(self) -> dict[str, Any]:
+        """All but what belongs to the process."""
+        return {k: v for k, v in vars(self).items() if k not in ("worker", "_policy_for")}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.custom_data = self.user_data
+
     # How users read it.
 
     def policy_for(self, agent_id: Any = AGENT) -> str:

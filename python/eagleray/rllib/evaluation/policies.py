@@ -42,11 +42,15 @@ def make_policies(worker: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str
 
 
 def _of_process(config: Any, worker_index: int) -> Any:
-    """The configuration with the GPUs of this process: rollout workers have their own, mostly none."""
-    if worker_index == 0 or not (config["num_gpus"] or config["num_gpus_per_learner"]):
+    """The configuration with the GPUs of this process: rollout workers have their own, mostly none, and so has an
+    algorithm whose learners are other processes."""
+    if not (config["num_gpus"] or config["num_gpus_per_learner"]):
+        return config
+    if worker_index == 0 and config["num_learners"] < 2:
         return config
     made = config.copy(copy_frozen=False)
-    made["num_gpus"], made["num_gpus_per_learner"] = config["num_gpus_per_env_runner"], 0
+    made["num_gpus"] = config["num_gpus_per_env_runner"] if worker_index else 0
+    made["num_gpus_per_learner"] = 0
     return made
 
 

@@ -16,10 +16,13 @@ from ..utils.lazy import lazily
 from .collected import Perf
 from .episode import AGENT, Episode, EpisodeRecord
 from .fragment import Fragment, add_advantages, env_major, joined, trajectories
+from .running import read_running, write_running
 from .sampling import clipped, learns_filters, tell
 
 __all__ = ["SingleAgentSampler"]
 
+# What belongs to running episodes, besides the environments and the episodes themselves.
+_RUNNING = ("_obs", "_states", "_previous", "_raws", "_lengths", "_ids")
 _EPISODE_HOOKS = ("on_episode_created", "on_episode_start", "on_episode_step", "on_episode_end")
 
 
@@ -42,6 +45,7 @@ class SingleAgentSampler:
         self._lengths = np.zeros(self._envs, np.int32)  # of the running episodes
         self._ids = np.zeros(self._envs, np.int64)  # theirs
         self._episodes: list[Episode] = []
+        self._raws: dict[int, Any] = {}  # what resets gave, by environment
         self._obs: Any = None
         self._states: list[Any] = []
         self._previous: tuple[Any, Any] | None = None
@@ -64,12 +68,36 @@ class SingleAgentSampler:
         self._drop = set()
 
     def get_state(self) -> dict[str, Any]:
-        """Counters, from which random numbers follow."""
-        return {"counts": list(self._counts), "acted": self._acted, "unrolls": self._unrolls}
+        """Counters, from which random numbers follow; and the running episodes where the environments can be kept."""
+        return {
+            "counts": list(self._counts),
+            "acted": self._acted,
+            "unrolls": self._unrolls,
+            "seed": self._worker.seed,
+            "running": self._running_state(),
+        }
 
     def set_state(self, state: dict[str, Any]) -> None:
         self._counts, self._acted = list(state["counts"]), state["acted"]
         self._unrolls = state["unrolls"]
+        self._worker.seed = state.get("seed", self._worker.seed)
+        running = read_running(state.get("running"), self._vector)
+        if running is None:
+            self._obs = None  # new episodes
+            return
+        self._episodes = [
+            Episode(0, i, self._worker, self._worker.policy_for) for i in range(self._envs)
+        ]
+        for episode, saved in zip(self._episodes, running.pop("_episodes"), strict=True):
+            episode.set_state(saved)
+        vars(self).update(running)
+
+    def _running_state(self) -> bytes | None:
+        if self._obs is None or not self._by_step:
+            return None
+        running = {name: getattr(self, name) for name in _RUNNING}
+        episodes = [episode.get_state() for episode in self._episodes]
+        return write_running({**running, "_episodes": episodes}, self._vector)
 
     def start_anew(self) -> None:
         """New episodes everywhere, where they are not just beginning; what was running is not counted."""
@@ -306,7 +334,6 @@ class SingleAgentSampler:
     def _reset_at(self, index: int) -> Any:
         seed = self._worker.reset_seed(index, self._counts[index])
         raw, _ = self._vector.reset_at(index, seed=seed)
-        self._raws = getattr(self, "_raws", {})
         self._raws[index] = raw
         return self._prep.transform(raw)
 

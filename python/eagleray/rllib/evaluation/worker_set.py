@@ -61,6 +61,7 @@ class WorkerSet:
         self._native = _can_be_native(config)
         self._remote: dict[int, Any] = {}
         if num_workers > 0:
+            _make_registered_known()
             self._remote = {index: self._start(index) for index in range(1, num_workers + 1)}
         self._local = self._make_local(local_env)
 
@@ -364,6 +365,15 @@ class WorkerSet:
             ray.kill(worker)
         self._remote = {}
         self._local.stop()
+
+
+def _make_registered_known() -> None:
+    """What was registered before init(), for the actors."""
+    from eagleray.tune.registry import _global_registry
+
+    if not ray.is_initialized():
+        ray.init()
+    _global_registry.flush()
 
 
 def _got(calls: list[Any]) -> list[Any]:

@@ -185,6 +185,13 @@ class NativePolicy(Policy):
     def set_weights(self, weights: Mapping[str, Any]) -> None:
         self.mlp.set_weights(weights)
 
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """As Policy.load_state_dict(): with the names of get_weights(), or those of the same net in PyTorch (a torch policy's
+        model, what export_model() wrote)."""
+        hidden = len(self.config["model"]["fcnet_hiddens"])
+        names = _names_in_torch(hidden)
+        super().load_state_dict({names.get(name, name): v for name, v in state_dict.items()})
+
     def get_state(self) -> dict[str, Any]:
         state = super().get_state()
         state.update(seed=self._seed, acted=self._acted)
@@ -223,3 +230,24 @@ def _flat(batch: SampleBatch) -> SampleBatch:
 
 def _learned(stats: Mapping[str, float]) -> dict[str, Any]:
     return {"learner_stats": dict(stats), "model": {}, "learner_backend": "native"}
+
+
+def _names_in_torch(hidden: int) -> dict[str, str]:
+    """Names of weights in FullyConnectedNetwork, and in an exported net, to those of Mlp."""
+    modules = {
+        "_head._model.0": "policy.out",
+        "_value._model.0": "value.out",
+        "model.head": "policy.out",
+        "model.value_head": "value.out",
+    }
+    for layer in range(hidden):
+        modules[f"_trunk.{layer}._model.0"] = f"policy.{layer}"
+        modules[f"_value_trunk.{layer}._model.0"] = f"value.{layer}"
+        modules[f"model.policy.{2 * layer}"] = f"policy.{layer}"
+        modules[f"model.value.{2 * layer}"] = f"value.{layer}"
+    named = {
+        f"{theirs}.{kind}": f"{ours}.{kind}"
+        for theirs, ours in modules.items()
+        for kind in ("weight", "bias")
+    }
+    return {**named, "_log_std": "log_std", "model.log_std": "log_std"}

@@ -174,6 +174,10 @@ class Policy:
     def set_weights(self, weights: Mapping[str, Any]) -> None:
         raise NotImplementedError(f"{type(self).__name__} has no weights")
 
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Takes weights from a state dict of PyTorch (tensors or arrays by name). KeyError: a name is missing or unknown."""
+        self.set_weights({name: _array(value) for name, value in state_dict.items()})
+
     def get_state(self) -> dict[str, Any]:
         """Everything a checkpoint needs: weights, optimiser, coefficients."""
         return {"weights": self.get_weights(), "global_timestep": self.global_timestep}
@@ -208,3 +212,7 @@ class Policy:
 
 
 __getattr__ = lazily(__name__)  # names that are planned
+
+
+def _array(value: Any) -> Any:
+    return value.detach().cpu().numpy() if hasattr(value, "detach") else np.asarray(value)

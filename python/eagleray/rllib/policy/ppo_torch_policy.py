@@ -81,9 +81,7 @@ class PPOTorchPolicy(TorchPolicy):
             self.note(name, value)
         return total
 
-    def learn(
-        self, batch: SampleBatch, epochs: int, minibatch: int | None, generator: Any
-    ) -> dict[str, Any]:
+    def prepare(self, batch: SampleBatch) -> SampleBatch:
         """With advantages standardised over the whole batch. Deviations under 1e-4 count as 1e-4, as in Ray."""
         advantages = batch[SampleBatch.ADVANTAGES]
         deviation = max(float(advantages.std()), 1e-4)
@@ -91,7 +89,7 @@ class PPOTorchPolicy(TorchPolicy):
         batch[SampleBatch.ADVANTAGES] = ((advantages - advantages.mean()) / deviation).astype(
             "float32"
         )
-        return super().learn(batch, epochs, minibatch, generator)
+        return batch
 
     def after_learning(self, stats: dict[str, float]) -> None:
         if self.config["use_kl_loss"] and "kl" in stats:

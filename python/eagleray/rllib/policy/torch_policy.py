@@ -55,6 +55,7 @@ class TorchPolicy(Policy):
         self._lr = schedule_of(config["lr_schedule"], config["lr"])
         self.optimizer = self.make_optimizer()
         self.notes: dict[str, list[Any]] = {}
+        self.peers: Any = None  # other learners of the same update (core.learner)
         self.coefficient: dict[str, Any] = {}
         self._refresh()
         self._updates = make_updates(self)
@@ -223,16 +224,30 @@ class TorchPolicy(Policy):
         self, batch: SampleBatch, epochs: int, minibatch: int | None, generator: np.random.Generator
     ) -> dict[str, Any]:
         """Epochs of shuffled minibatches (None: the whole batch at once); {"learner_stats": means}."""
+        return self.learn_prepared(self.prepare(batch), epochs, minibatch, generator)
+
+    def prepare(self, batch: SampleBatch) -> SampleBatch:
+        """What is made of a whole batch before it is learned from, and shared among learners."""
+        return batch
+
+    def learn_prepared(
+        self, batch: SampleBatch, epochs: int, minibatch: int | None, generator: np.random.Generator
+    ) -> dict[str, Any]:
+        """learn() of a batch, or of this learner's share of one, that prepare() gave."""
         columns = self._tensors(batch)
-        size = columns.units if minibatch is None else max(minibatch // columns.per_unit, 1)
-        size = min(size, columns.units)
+        # All learners make as many steps, although their sequences may be more or fewer.
+        units = columns.units if self.peers is None else self.peers.least(columns.units)
+        size = units if minibatch is None else max(minibatch // columns.per_unit, 1)
+        size = min(size, units)
         orders = [
-            generator.permutation(columns.units) if size < columns.units else None
+            generator.permutation(columns.units)[:units] if size < columns.units else None
             for _ in range(epochs)
         ]
         self.model.train()
         self._refresh()
         stats = self._updates.run(columns, orders, size)
+        if self.peers is not None:
+            stats = self.peers.means(stats)
         stats["cur_lr"] = float(self.optimizer.param_groups[0]["lr"])
         self.after_learning(stats)
         return self._learned(stats)
@@ -266,6 +281,8 @@ class TorchPolicy(Policy):
     def step(self, train_batch: dict[str, Any]) -> None:
         """One step of the optimiser on one minibatch."""
         self._backward(train_batch)
+        if self.peers is not None:
+            self.peers.average([p.grad for p in self._trainable if p.grad is not None])
         norm = self._clip()
         if norm is not None:
             self.note("grad_gnorm", norm)
@@ -402,7 +419,14 @@ class TorchPolicy(Policy):
     def export_model(self, export_dir: str, onnx: int | None = None) -> None:
         from .export import export_torch
 
-        export_torch(self, export_dir, onnx)
+        try:
+            export_torch(self, export_dir, onnx)
+        finally:
+            if (
+                self.device.type != "cpu"
+            ):  # the net was written on the CPU; what a graph knew of it lies elsewhere now
+                self.model.to(self.device)
+                self._updates.forget()
 
 
 def _numpy(tensor: Any) -> Any:

@@ -72,6 +72,9 @@ def make_updates(policy: Any) -> Any:
         return EagerUpdates(policy)
     if not policy.config.get("cuda_graph", True):
         return EagerUpdates(policy)
+    if policy.config.get("num_learners", 0) > 1:
+        _say("several learners average their gradients in each step")
+        return EagerUpdates(policy)
     if policy.needs_state:
         _say("sequences have another shape in each batch")
         return EagerUpdates(policy)

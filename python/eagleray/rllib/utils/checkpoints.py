@@ -55,7 +55,8 @@ def algorithm_state(algorithm: Any) -> dict[str, Any]:
 
 
 def set_algorithm_state(algorithm: Any, state: Mapping[str, Any]) -> None:
-    """Takes the state over. Environments begin new episodes, except native ones, which go on where they were."""
+    """Takes the state over. Environments go on where they were: native ones, and those of Python that could be kept
+    (evaluation/running.py); the others, and those of several agents, begin new episodes."""
     workers = algorithm.workers
     local = workers.local_worker()
     for name, value in state["policies"].items():

@@ -31,6 +31,7 @@ class A3C(A2C):
     """See A3CConfig. A training step applies the gradients that are there, and waits for the first."""
 
     _config_class = A3CConfig
+    shares_learning = False
     native_loss = "a2c"
 
     @classmethod

@@ -64,6 +64,7 @@ class ES(Algorithm):
     """
 
     _config_class: Any = ESConfig
+    shares_learning = False
     native_loss = "pg"  # never used: it makes the net native where it can be
 
     @classmethod

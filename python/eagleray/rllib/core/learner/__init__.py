@@ -1,0 +1,7 @@
+"""Several learners that share the work of an update."""
+
+from __future__ import annotations
+
+from .learner_group import LearnerGroup
+
+__all__ = ["LearnerGroup"]
