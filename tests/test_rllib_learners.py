@@ -126,3 +126,13 @@ def test_settings():
     assert [b["CPU"] for b in bundles] == [1, 1, 3, 3]
     one = PG(config={**SMALL, "num_learners": 1})  # in the algorithm's process, as with none
     assert one.train()["info"]["learner"]["default_policy"]["learner_backend"] == "native"
+
+
+def test_slices_of_a_batch_keep_the_states_of_its_steps():
+    from eagleray.rllib.policy.sample_batch import SampleBatch
+
+    batch = SampleBatch(obs=np.arange(6.0), state_in_0=np.arange(6.0), eps_id=np.repeat([1, 2], 3))
+    assert batch.slice(2, 4)["state_in_0"].tolist() == [2.0, 3.0]
+    assert [part["state_in_0"][0] for part in batch.split_by_episode()] == [0.0, 3.0]
+    padded = SampleBatch(obs=np.arange(6.0), state_in_0=np.arange(2.0), seq_lens=np.array([3, 3]))
+    assert set(padded.slice(0, 3)) == {"obs"}

@@ -372,6 +372,34 @@ def test_nets_are_exported(tmp_path, backend):
     np.testing.assert_allclose(values.detach(), columns["vf_preds"], rtol=1e-3, atol=1e-5)
 
 
+def test_recurrent_nets_are_exported_with_their_states(tmp_path):
+    model = {
+        "use_lstm": True,
+        "lstm_cell_size": 8,
+        "fcnet_hiddens": [8],
+        "lstm_use_prev_action": True,
+    }
+    algorithm = PPO(config={**SMALL, "env": "CartPole-v1", "model": model})
+    algorithm.export_policy_model(str(tmp_path))
+    exported = torch.jit.load(os.path.join(tmp_path, "model.pt"))
+    obs = np.random.default_rng(1).normal(size=(3, 4)).astype(np.float32)
+    policy = algorithm.get_policy()
+    states = [np.full((3, 8), 0.5, np.float32) for _ in policy.get_initial_state()]
+    outputs, values, *after = exported(
+        torch.from_numpy(obs), *(torch.from_numpy(part) for part in states)
+    )
+    # A previous action of zero is one-hot to the policy; without any it is zeros.
+    inputs = {"obs": torch.from_numpy(obs), "prev_actions_flat": torch.zeros(3, 2)}
+    inputs["prev_rewards"] = torch.zeros(3)
+    given = [torch.from_numpy(part) for part in states]
+    with torch.no_grad():
+        expected, expected_after = policy.model(inputs, given, torch.ones(3, dtype=torch.int32))
+        torch.testing.assert_close(values, policy.model.value_function())
+    torch.testing.assert_close(outputs, expected)
+    for ours, theirs in zip(after, expected_after, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
 @pytest.mark.parametrize("backend", ["native", "torch"])
 def test_nets_are_exported_to_onnx(tmp_path, backend):
     pytest.importorskip("onnx")

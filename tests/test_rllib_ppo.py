@@ -233,6 +233,25 @@ def test_evaluation_in_workers_of_its_own(big_cluster):
     algorithm.stop()
 
 
+def test_evaluation_goes_on_without_a_worker_that_was_left_out(big_cluster):
+    algorithm = make(
+        num_workers=0,
+        evaluation_num_workers=2,
+        evaluation_num_episodes=4,
+        evaluation_interval=1,
+        recreate_failed_workers=False,
+        ignore_worker_failures=True,
+    )
+    algorithm.train()
+    workers = algorithm.evaluation_workers
+    pids = workers.foreach_worker(lambda worker: os.getpid(), local_worker=False)
+    os.kill(pids[0], signal.SIGKILL)
+    assert algorithm.train()["evaluation"]["episodes_this_iter"] == 2  # the share of the other
+    assert workers.healthy_worker_ids() == [2]
+    assert algorithm.train()["evaluation"]["episodes_this_iter"] == 4
+    algorithm.stop()
+
+
 def test_evaluation_beside_training(big_cluster):
     config = (
         PPOConfig()

@@ -80,8 +80,10 @@ class Evaluation:
             fresh=True,
             metrics_only=True,
         )
+        # Those that were left out after a failure have no share.
         shares = {
-            index: duration // count + (index <= duration % count) for index in range(1, count + 1)
+            index: duration // count + (at < duration % count)
+            for at, index in enumerate(workers.healthy_worker_ids())
         }
         return workers.begin(
             algorithm.get_weights(), request, shares if workers.num_remote_workers() else None

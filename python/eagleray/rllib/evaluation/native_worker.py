@@ -75,7 +75,6 @@ class NativeSampler:
         self._worker = worker
         self._policy = policy
         self._evaluations = 0
-        self._count = 0  # episodes that have ended
         self._seed = worker.seed
         self._rollout = self._make()
         self.records: list[EpisodeRecord] = []
@@ -128,7 +127,8 @@ class NativeSampler:
             shaped = [part[name].reshape(envs, steps, *part[name].shape[1:]) for part in parts]
             joined = shaped[0] if count == 1 else np.concatenate(shaped, axis=1)
             batch[name] = joined.reshape(envs * steps * count, *joined.shape[2:])
-        batch[SampleBatch.AGENT_INDEX] = batch.pop("env_index").astype(np.int32)
+        index = batch.pop("env_index").astype(np.int32)
+        batch[SampleBatch.AGENT_INDEX] = index + np.int32(self._worker.env_indices[0])
         self._take_episodes()
         self.perf.steps += steps * count
         self.perf.inference += time.perf_counter() - began
@@ -155,29 +155,25 @@ class NativeSampler:
 
     def _ended(self) -> list[EpisodeRecord]:
         ended = self._rollout.episodes()
-        rows = zip(ended["returns"], ended["lengths"], ended["env_index"], strict=True)
-        records = [
+        rows = zip(ended["returns"], ended["lengths"], ended["eps_id"], strict=True)
+        return [
             EpisodeRecord(
                 int(length),
                 float(reward),
                 {(AGENT, DEFAULT_POLICY_ID): float(reward)},
-                eps_id=(int(env) << 32) + self._count + at,
+                eps_id=int(eps_id),
             )
-            for at, (reward, length, env) in enumerate(rows)
+            for reward, length, eps_id in rows
         ]
-        self._count += len(records)
-        return records
 
     def get_state(self) -> dict[str, Any]:
         return {
             "rollout": self._rollout.save(),
             "seed": self._seed,
             "evaluations": self._evaluations,
-            "count": self._count,
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
         self._seed, self._evaluations = state["seed"], state["evaluations"]
-        self._count = state["count"]
         self._rollout = self._make()
         self._rollout.load(state["rollout"])

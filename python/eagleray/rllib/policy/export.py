@@ -26,15 +26,19 @@ class _Acting(nn.Module):
 
 
 class _RecurrentActing(_Acting):
-    """obs and states [n, ...] -> (inputs of the distribution, values, next states)."""
+    """obs and states [n, ...] -> (inputs of the distribution, values, next states). Previous actions and rewards count as zero."""
+
+    def __init__(self, model: Any, action_width: int) -> None:
+        super().__init__(model)
+        self.action_width = action_width
 
     def forward(self, obs: Any, *states: Any) -> Any:
-        rows = len(obs)
+        rows = obs.shape[0]
         inputs = {
             "obs": obs,
             "is_training": False,
             "prev_rewards": torch.zeros(rows),
-            "prev_actions_flat": torch.zeros(rows, 0),
+            "prev_actions_flat": torch.zeros(rows, self.action_width),
         }
         outputs, out = self.model(inputs, list(states), torch.ones(rows, dtype=torch.int32))
         return (outputs, self.model.value_function(), *out)
@@ -52,7 +56,11 @@ def export_torch(policy: Any, export_dir: str, onnx: int | None) -> None:
     states = [
         torch.as_tensor(part).repeat(2, *[1] * part.ndim) for part in policy.get_initial_state()
     ]
-    acting = (_RecurrentActing if states else _Acting)(policy.model).cpu()
+    acting: Any = _Acting(policy.model)
+    if states:
+        blank = np.zeros((1, *policy.columns.shape), policy.columns.dtype)
+        acting = _RecurrentActing(policy.model, policy.columns.one_hot(blank).shape[1])
+    acting = acting.cpu()
     with torch.no_grad():
         if onnx is None:
             traced = torch.jit.trace(acting, (obs, *states), check_trace=False)

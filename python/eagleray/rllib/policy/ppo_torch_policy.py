@@ -66,7 +66,8 @@ class PPOTorchPolicy(TorchPolicy):
             targets = train_batch[SampleBatch.VALUE_TARGETS]
             values = model.value_function()
             errors = values - targets
-            vf_loss = mean(errors.square().clamp(max=config["vf_clip_param"]))
+            squares, limit = errors.square(), config["vf_clip_param"]
+            vf_loss = mean(squares if limit is None else squares.clamp(max=limit))
             total = total + config["vf_loss_coeff"] * vf_loss
             self.note("vf_loss", vf_loss)
             self.note("vf_explained_var", _explained(targets.var(), errors.detach().var()))

@@ -105,12 +105,13 @@ class SampleBatch(dict[str, Any]):
         return [self[key] for key in keys]
 
     def slice(self, start: int, end: int) -> SampleBatch:
-        """Time steps start <= t < end, without copies."""
+        """Time steps start <= t < end, without copies. Of a batch padded to sequences, states are left out."""
+        by_sequence = self.SEQ_LENS in self
         return SampleBatch(
             {
                 key: _map(value, lambda array: array[start:end])
                 for key, value in self.items()
-                if key != self.SEQ_LENS and not key.startswith("state_in_")
+                if not (by_sequence and (key == self.SEQ_LENS or key.startswith("state_in_")))
             }
         )
 

@@ -131,18 +131,13 @@ class _Learner:
         rows = batch.count // self._count
         try:
             policy.set_state(state)
-            share = _rows(batch, self._rank * rows, (self._rank + 1) * rows)
+            share = batch.slice(self._rank * rows, (self._rank + 1) * rows)
             generator = np.random.default_rng([seed, self._rank])
             info = policy.learn_prepared(share, epochs, minibatch, generator)
         except BaseException:
             self._peers.leave()  # or the others would wait for this one
             raise
         return info, policy.get_state() if self._rank == 0 else None
-
-
-def _rows(batch: Any, begin: int, end: int) -> Any:
-    """Rows of all columns, states of recurrent nets among them, without copies."""
-    return type(batch)({name: column[begin:end] for name, column in batch.items()})
 
 
 def _of_learner(config: Any) -> Any:

@@ -157,7 +157,7 @@ class LSTMNetwork(TorchModelV2, nn.Module):
             parts.append(given["prev_actions_flat"].float())
         if self._takes_reward:
             parts.append(given["prev_rewards"].float().reshape(-1, 1))
-        sequences = torch.cat(parts, dim=1).reshape(len(state[0]), -1, self._lstm.input_size)
+        sequences = torch.cat(parts, dim=1).reshape(state[0].shape[0], -1, self._lstm.input_size)
         out, (h, c) = self._lstm(
             sequences, (state[0].unsqueeze(0).contiguous(), state[1].unsqueeze(0).contiguous())
         )
