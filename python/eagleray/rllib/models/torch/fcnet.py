@@ -58,7 +58,7 @@ class _Net(TorchModelV2, nn.Module):
             if self._free_std:
                 self._log_std = nn.Parameter(torch.zeros(num_outputs - outputs))
         self._value_trunk = None if self._shares else self._make_trunk()[0]
-        self._value = SlimFC(self.feature_size, 1, normc_initializer(0.01 if self._shares else 1.0))
+        self._value = SlimFC(self.feature_size, 1, normc_initializer(0.01))
 
     def _make_trunk(self) -> tuple[Any, int]:
         raise NotImplementedError
