@@ -52,6 +52,11 @@ class SingleAgentSampler:
         self._unrolls = 0
         self._acted = 0
         self._by_step = hasattr(self._vector, "step_at")
+        # Settings that every step looks at.
+        self._learns = learns_filters(self._config)
+        self._horizon, self._soft = self._config["horizon"], self._config["soft_horizon"]
+        self._no_ends = bool(self._config["no_done_at_end"])
+        self._rows = np.empty((self._envs, *self._prep.shape), self._prep.dtype)
         self._per_trajectory = type(
             policy
         ).postprocess_trajectory is not Policy.postprocess_trajectory or self._calls.uses(
@@ -108,7 +113,7 @@ class SingleAgentSampler:
         """Begins new episodes everywhere; what was running is not counted."""
         self._episodes = [self._begin(i) for i in range(self._envs)]
         rows = [self._reset_at(i) for i in range(self._envs)]
-        self._obs = self._filter(np.stack(rows), learns_filters(self._config))
+        self._obs = self._filter(np.stack(rows), self._learns)
         for i, episode in enumerate(self._episodes):
             self._started(episode, rows[i], self._obs[i])
         initial = self._policy.get_initial_state()
@@ -182,7 +187,10 @@ class SingleAgentSampler:
         self._note_before(fragment, t, obs, rows, extras)
         raws, rewards, terminateds, truncateds, infos = self._env_step(actions, active)
         stepped = time.perf_counter()
-        fragment.used[t, active] = True
+        if len(active) == self._envs:
+            fragment.used[t] = True
+        else:
+            fragment.used[t, active] = True
         for i, part in enumerate(states):
             fragment.put(t, f"state_out_{i}", part)
         self._states = states
@@ -265,36 +273,28 @@ class SingleAgentSampler:
         infos: list[Any],
         actions: Any,
     ) -> set[int]:
-        horizon = self._config["horizon"]
-        next_rows = (
-            np.array(self._obs, copy=True) if len(active) < self._envs else np.empty_like(self._obs)
-        )
+        next_rows = self._obs.copy() if len(active) < self._envs else np.empty_like(self._obs)
         fresh: dict[int, Any] = {}
-        rows = []
+        rows, earned = self._rows, rewards.tolist()
+        self._lengths[active] += 1
         for i in active:
             episode = self._episodes[i]
             episode.length += 1
-            self._lengths[i] += 1
-            reward = float(rewards[i])
-            episode.total_reward += reward
-            faulty = raws[i] is None
-            rows.append(self._last_raw(i) if faulty else self._prep.transform(raws[i]))
-            if horizon and episode.length >= horizon and not terminateds[i]:
+            episode.total_reward += earned[i]
+            raw = raws[i]
+            row = rows[i] = self._last_raw(i) if raw is None else self._prep.transform(raw)
+            if self._horizon and episode.length >= self._horizon and not terminateds[i]:
                 truncateds[i] = True
-            if self._watched and not faulty:
-                self._watch(episode, i, raws[i], rows[-1], infos[i], actions, reward)
-            if self._watched and not faulty:
+            if self._watched and raw is not None:
+                self._watch(episode, i, raw, row, infos[i], actions, earned[i])
                 self._call("on_episode_step", episode, i)
             if terminateds[i] or truncateds[i]:
-                fresh[i] = self._end(i, faulty, bool(terminateds[i]), rows[-1])
-        filtered = self._filter(np.stack(rows), learns_filters(self._config))
-        next_rows[active] = filtered
+                fresh[i] = self._end(i, raw is None, bool(terminateds[i]), row)
+        next_rows[active] = self._filter(rows[active], self._learns)
         self._write_outcome(fragment, t, next_rows, rewards, terminateds, truncateds)
         if fresh:
             next_rows = next_rows.copy()
-            next_rows[list(fresh)] = self._filter(
-                np.stack(list(fresh.values())), learns_filters(self._config)
-            )
+            next_rows[list(fresh)] = self._filter(np.stack(list(fresh.values())), self._learns)
             initial = self._policy.get_initial_state()
             for part, start in zip(self._states, initial, strict=True):
                 part[list(fresh)] = start
@@ -312,13 +312,12 @@ class SingleAgentSampler:
         terminateds: Any,
         truncateds: Any,
     ) -> None:
-        rewards = clipped(rewards, self._worker.clip_rewards)
         fragment.put(t, SampleBatch.NEXT_OBS, next_rows)
-        fragment.put(t, SampleBatch.REWARDS, rewards.astype(np.float32))
-        fragment.put(t, SampleBatch.TERMINATEDS, terminateds & (not self._config["no_done_at_end"]))
-        fragment.put(
-            t, SampleBatch.TRUNCATEDS, truncateds | (terminateds & self._config["no_done_at_end"])
-        )
+        fragment.put(t, SampleBatch.REWARDS, clipped(rewards, self._worker.clip_rewards))
+        if self._no_ends:
+            truncateds, terminateds = truncateds | terminateds, np.zeros_like(terminateds)
+        fragment.put(t, SampleBatch.TERMINATEDS, terminateds)
+        fragment.put(t, SampleBatch.TRUNCATEDS, truncateds)
 
     # Episodes
 
@@ -371,7 +370,7 @@ class SingleAgentSampler:
             record.agent_rewards = {(AGENT, DEFAULT_POLICY_ID): record.reward}
         self.records.append(record)
         self._episodes[index] = self._begin(index)
-        soft = self._config["soft_horizon"] and not terminated and not faulty
+        soft = self._soft and not terminated and not faulty
         return row if soft else self._reset_at(index)
 
     def _call(self, hook: str, episode: Episode, index: int) -> None:
