@@ -13,7 +13,7 @@ if not PEER:
     from eagleray.rllib.algorithms.es import ES
     from eagleray.rllib.algorithms.pg import PG
     from eagleray.rllib.algorithms.ppo import PPO
-    from eagleray.rllib.core.learner import LearnerGroup
+    from eagleray.rllib.learners import LearnerGroup
     from eagleray.rllib.policy.ppo_torch_policy import PPOTorchPolicy
 
 SMALL = {

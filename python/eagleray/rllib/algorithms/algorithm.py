@@ -321,7 +321,7 @@ class Algorithm(Trainable):
             learned: dict[str, Any] = policy.learn(part, epochs, minibatch, self._generator)
             return learned
         if self._learners is None:
-            from ..core.learner import LearnerGroup
+            from ..learners import LearnerGroup
 
             local = self.workers.local_worker()
             self._learners = LearnerGroup(self._algorithm_config, local.policy_map)

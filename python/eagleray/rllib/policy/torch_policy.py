@@ -55,7 +55,7 @@ class TorchPolicy(Policy):
         self._lr = schedule_of(config["lr_schedule"], config["lr"])
         self.optimizer = self.make_optimizer()
         self.notes: dict[str, list[Any]] = {}
-        self.peers: Any = None  # other learners of the same update (core.learner)
+        self.peers: Any = None  # other learners of the same update (rllib.learners)
         self.coefficient: dict[str, Any] = {}
         self._refresh()
         self._updates = make_updates(self)

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .learner_group import LearnerGroup
+from .group import LearnerGroup
 
 __all__ = ["LearnerGroup"]
