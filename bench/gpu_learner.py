@@ -95,13 +95,16 @@ def settings(device, graph=True, **more):
 
 
 class Work(NamedTuple):
-    """What is learned: the class of the policy, its spaces, the rows of its experience, other settings."""
+    """What is learned: the class of the policy, its spaces, the rows of its experience, other settings; whether the CPU must
+    learn the same to TOLERANCE."""
 
     policy_class: Any
     observations: Any
     actions: Any
     rows: int = ROWS
     more: Any = MappingProxyType({})
+    # Convolutions are summed in another order on a GPU, and Adam's first steps make a sign of the smallest gradient.
+    close_to_cpu: bool = True
 
     def policy(self, device, graph=True, loss=None, **more):
         made = self.policy_class
@@ -136,7 +139,7 @@ def works():
         "PPO": Work(PPOTorchPolicy, box(4), discrete(2)),
         "continuous": Work(PPOTorchPolicy, box(6), box(3)),
         "A2C": Work(A2CTorchPolicy, box(4), discrete(2), more={"lr": 1e-5}),
-        "images": Work(PPOTorchPolicy, images, discrete(6), 1024),
+        "images": Work(PPOTorchPolicy, images, discrete(6), 1024, close_to_cpu=False),
     }
 
 
@@ -174,12 +177,13 @@ def compare(name, work, epochs=1, **more):
         _, stats = update(policy, batch, epochs, seed=4)
         made[kind] = (policy, stats)
     worst = 0.0
-    for kind, found in made.items():
-        if kind == "cpu":
+    for kind, base in (("eager", "cpu"), ("graph", "cpu"), ("graph", "eager")):
+        if kind not in made:
             continue
-        by_weight, by_stat = difference(made["cpu"], found)
-        worst = max(worst, by_weight, by_stat)
-        print(f"{name}, {kind} against CPU: weights {by_weight:.1e}, statistics {by_stat:.1e}")
+        by_weight, by_stat = difference(made[base], made[kind])
+        if base == "eager" or work.close_to_cpu:
+            worst = max(worst, by_weight, by_stat)
+        print(f"{name}, {kind} against {base}: weights {by_weight:.1e}, statistics {by_stat:.1e}")
     if "graph" in made and made["graph"][0]._updates._replay is None:
         print(f"{name}: NO GRAPH WAS CAPTURED")
         worst = float("inf")
