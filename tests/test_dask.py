@@ -27,7 +27,8 @@ def test_delayed():
     parts = [add(i, 1) for i in range(10)]
     assert dask.delayed(sum)(parts).compute() == 55
     assert dask.compute(add(1, 2), [add(3, 4), {"a": add(5, 6)}]) == (3, [7, {"a": 11}])
-    assert add(add(1, 2), add(3, 4)).compute(scheduler=on_ray.ray_dask_get_sync) == 10
+    if not PEER:  # Ray's takes no expressions, which Dask has given since 2025
+        assert add(add(1, 2), add(3, 4)).compute(scheduler=on_ray.ray_dask_get_sync) == 10
 
 
 def test_graphs_of_tuples():

@@ -185,8 +185,11 @@ def test_tasks_and_actors_by_state(cluster, monkeypatch):
     }
     monkeypatch.setitem(sys.modules, "eagleray.util.state", state)
     found = samples(_metrics_text.system_metrics(7))
-    assert found['ray_tasks{State="FINISHED"}'] == 5 and found['ray_tasks{State="FAILED"}'] == 1
-    assert found['ray_actors{State="ALIVE"}'] == 2 and found["eagleray_metrics_dropped"] == 7
+    assert found['ray_tasks{Name="f",State="FINISHED"}'] == 3
+    assert found['ray_tasks{Name="f",State="FAILED"}'] == 1
+    assert found['ray_tasks{Name="g",State="FINISHED"}'] == 2
+    assert found['ray_actors{Name="A",State="ALIVE"}'] == 2
+    assert found["eagleray_metrics_dropped"] == 7
 
 
 @only_ours

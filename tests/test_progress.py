@@ -226,6 +226,20 @@ def test_register_serializer(cluster):
         value_of.remote(Holder(7))
 
 
+def test_accelerators():
+    from importlib import import_module
+
+    names = import_module(f"{ray.__name__}.util.accelerators")
+    assert (names.NVIDIA_A100, names.GOOGLE_TPU_V7X, names.APPLE_M3_MAX, names.METAX_C500) == (
+        "A100",
+        "TPU-V7X",
+        "M3-Max",
+        "MXC500",
+    )
+    with pytest.warns(DeprecationWarning, match="NVIDIA_A100"):
+        assert names.NVIDIA_TESLA_A100 == "A100"
+
+
 def test_actor_group(cluster):
     from importlib import import_module
 

@@ -65,6 +65,15 @@ PLANNED: dict[str, tuple[str, str, str]] = {
         "list_placement_groups list_runtime_envs list_tasks list_workers summarize_actors "
         "summarize_objects summarize_tasks",
     ),
+    "util.tpu": (
+        "slices of TPUs, which are several machines",
+        "SlicePlacementGroup SubslicePlacementGroup",
+        "dispatch get_current_pod_name get_current_pod_worker_count get_num_ready_tpu_slices "
+        "get_num_tpu_chips_on_node get_num_tpu_slices get_tpu_coordinator_env_vars "
+        "get_tpu_nodes_for_slice get_tpu_num_slices_for_workers get_tpu_slice_name_from_node "
+        "get_tpu_version_from_type get_tpu_worker_resources init_jax_profiler run_on_slice "
+        "slice_placement_group subslice_placement_group",
+    ),
     "widgets": ("notebook widgets", "", ""),
     "workflow": ("eagleray.workflow (removed from Ray, too)", "", ""),
 }

@@ -80,10 +80,13 @@ def system_metrics(dropped: int) -> str:
     capacity = total.get("object_store_memory", 0.0)
     free["object_store_memory"] = capacity - node["store_used"]
     workers = [p for p in node["processes"] if p["kind"] == "worker"]
-    running = Counter(
-        RUNNING=sum(1 for worker in workers if worker["what"]),
-        PENDING_NODE_ASSIGNMENT=sum(demand["count"] for demand in node["demands"]),
-    )
+    running: list[tuple[Tags, float]] = [
+        ((("State", "RUNNING"),), sum(1 for worker in workers if worker["what"])),
+        (
+            (("State", "PENDING_NODE_ASSIGNMENT"),),
+            sum(demand["count"] for demand in node["demands"]),
+        ),
+    ]
     kinds = Counter(process["kind"] for process in node["processes"])
     tables: list[tuple[str, str, list[tuple[Tags, float]]]] = [
         (
@@ -104,8 +107,8 @@ def system_metrics(dropped: int) -> str:
             "Bytes that objects may take.",
             [((), capacity - node["store_used"])],
         ),
-        ("ray_tasks", "Tasks by state.", _by_state(_counts("tasks") or running)),
-        ("ray_actors", "Actors by state.", _by_state(_counts("actors"))),
+        ("ray_tasks", "Tasks by name and state.", _counts("tasks") or running),
+        ("ray_actors", "Actors by class and state.", _counts("actors")),
         (
             "eagleray_processes",
             "Drivers and workers.",
@@ -132,21 +135,19 @@ def system_metrics(dropped: int) -> str:
     return "".join(line + "\n" for line in lines)
 
 
-def _counts(what: str) -> Counter[str]:
-    """How many tasks or actors are in which state, as ray.util.state knows; empty where it does not."""
-    found: Counter[str] = Counter()
+def _counts(what: str) -> list[tuple[Tags, float]]:
+    """How many tasks or actors of which name are in which state, as ray.util.state knows; none where it does
+    not."""
     try:
         module = importlib.import_module("eagleray.util.state")
         summary = getattr(module, f"summarize_{what}")(timeout=STATE_S)["cluster"]["summary"]
-        for row in summary.values():
-            found.update(row["state_counts"])
+        return [
+            ((("Name", name), ("State", said)), count)
+            for name, row in sorted(summary.items())
+            for said, count in sorted(row["state_counts"].items())
+        ]
     except (NotImplementedError, ImportError, ray.exceptions.RayError, KeyError, OSError):
-        pass
-    return found
-
-
-def _by_state(counts: Counter[str]) -> list[tuple[Tags, float]]:
-    return [((("State", said),), count) for said, count in sorted(counts.items())]
+        return []
 
 
 def _resident_bytes(pid: int) -> int:
