@@ -219,6 +219,15 @@ def test_several_wait(session):
     assert run.ends()[0] == "[3, 5] after\n"
 
 
+def test_what_a_killed_worker_has_left_is_removed(session, tmp_path):
+    run = session(BREAKS)
+    (facts,) = wait_for(run.waiting, 30)
+    run.program.kill()
+    wait_for(lambda: not os.path.exists(f"/proc/{facts['pid']}"))
+    assert run.waiting() == []
+    assert not list(tmp_path.glob("session_2*/debug-*"))
+
+
 def test_nothing_waits(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "eagleray", "debug", "--temp-dir", str(tmp_path)],

@@ -155,6 +155,16 @@ def test_workers_are_added_up(address):
 
 
 @only_ours
+def test_workers_that_end_with_their_task_are_counted(address):
+    @ray.remote(max_calls=1)
+    def count():
+        metrics.Counter("of_the_short_lived").inc()
+
+    ray.get([count.remote() for _ in range(5)])
+    eventually(address, {"ray_of_the_short_lived_total": 5})
+
+
+@only_ours
 def test_the_cluster_itself(address):
     found = samples(scrape(address))
     assert (

@@ -407,7 +407,7 @@ def shutdown(_exiting_interpreter: bool = False) -> None:
     """Disconnects; ends a cluster that init() started. Does nothing when not connected."""
     with state.lock:
         if state.client is not None:
-            _utilities.finish()
+            _utilities.finish(cluster_ends=state.node is not None)
         while state.before_shutdown:
             state.before_shutdown.pop()()
         core, node, monitor = state.client, state.node, state.log_monitor

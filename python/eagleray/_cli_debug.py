@@ -35,8 +35,12 @@ def waiting(temp_dir: str | None) -> list[dict[str, Any]]:
                     continue
                 with open(path) as file:
                     facts = json.load(file)
+                socket_path = path[: -len(".json")] + ".sock"
                 if os.path.exists(f"/proc/{int(facts['pid'])}"):
-                    found.append({**facts, "socket": path[: -len(".json")] + ".sock"})
+                    found.append({**facts, "socket": socket_path})
+                    continue
+                for left in (path, socket_path):  # of a worker that was killed
+                    os.unlink(left)
             except (OSError, ValueError, KeyError):
                 continue  # it has just ended
     return sorted(found, key=lambda each: each["time"])

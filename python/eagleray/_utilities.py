@@ -3,12 +3,14 @@ used."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import Any
 
 from ._state import state
 
+DELIVERY_S = 1.0
 HOOK_FILE = "tracing-hook"  # in the session directory of a cluster whose programs are all traced
 
 
@@ -81,13 +83,24 @@ def look_at(error: BaseException) -> None:
         rpdb.look_at(error)
 
 
-def finish() -> None:
-    """Before the connection ends: metrics and spans that are still here go out."""
+def finish(cluster_ends: bool = False) -> None:
+    """Before the connection ends: metrics and spans that are still here go out. cluster_ends: nobody will read
+    metrics, or there may be nobody to take them."""
     recorder = sys.modules.get("eagleray.util._metrics_recorder")
-    if recorder is not None:
-        recorder.recorder.flush()
+    if recorder is not None and not cluster_ends:
+        _deliver(recorder.recorder)
     if state.tracing:
         from . import _tracing
 
         _tracing.finish()
         state.tracing = False
+
+
+def _deliver(recorder: Any) -> None:
+    """Waits a moment until what was recorded has arrived: this process ends."""
+    import eagleray as ray
+
+    sent = recorder.flush()
+    if sent is not None:
+        with contextlib.suppress(ConnectionError, ray.exceptions.RayError):
+            ray.wait([sent], timeout=DELIVERY_S)

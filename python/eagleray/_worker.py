@@ -44,7 +44,7 @@ def main(fd: int, token: int) -> int:
         lambda task, error: error_of(core, task, error),
         placed,
     )
-    _utilities.finish()
+    _utilities.finish(cluster_ends=True)
     _output.flush()
     return 0
 
