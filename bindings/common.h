@@ -55,6 +55,8 @@ extern constinit thread_local bool constructing;    // an actor, on this thread
 inline bool in_task() { return executing != nullptr; }
 
 std::string bytes_of(nb::bytes bytes);
+// Where the program is, as Ray writes it: "(what) | FILE:FUNCTION:LINE". Empty: not recorded.
+std::string creation_site(const char* what);
 ResourceMap resources_of(nb::dict dict);
 nb::dict dict_of(const ResourceMap& map);
 nb::dict dict_of(const Settings& settings);
@@ -105,5 +107,6 @@ void bind_control(nb::class_<Client>& client);
 void bind_groups(nb::class_<Client>& client);
 void bind_settings(nb::module_& m);
 void bind_channels(nb::module_& m);
+void bind_state(nb::module_& m, nb::class_<Client>& client);
 
 }  // namespace eagleray::python

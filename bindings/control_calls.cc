@@ -67,6 +67,7 @@ nb::list cluster(Client&) {
   for (const ClusterNode& node : ask<ClusterView>(QueryCluster{}).nodes) {
     nb::dict row;
     row["node_id"] = node.info.node.hex();
+    row["index"] = node.info.index.value;
     row["address"] = node.info.address;
     row["host_name"] = node.info.host_name;
     nb::dict labels;
@@ -129,6 +130,9 @@ nb::dict node_status() {
     row["kind"] = process.kind;
     row["what"] = process.what;
     row["job"] = process.job.value;
+    row["proc"] = process.proc.value;
+    row["actor"] = process.actor.is_zero() ? "" : process.actor.hex();
+    row["started_us"] = process.started_us;
     processes.append(row);
   }
   nb::dict dict;

@@ -310,6 +310,7 @@ NB_MODULE(_core, m) {
   bind_groups(client);
   bind_settings(m);
   bind_channels(m);
+  bind_state(m, client);
   bind_execution(m, client);
   m.def("end_interpreter", &end_interpreter);
   m.def("set_parent_death_signal", [](int number) { ::prctl(PR_SET_PDEATHSIG, number); });

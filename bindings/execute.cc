@@ -132,7 +132,20 @@ TaskDone done_of(const ExecTask* task) {
   TaskDone done;
   done.run_us =
       static_cast<uint32_t>(std::min<int64_t>((monotonic_now() - task->started_at).us, UINT32_MAX));
+  done.started_us = task->started_at.us;
   return done;
+}
+
+// What an exception says, at most its first and last lines.
+std::string text_of(nb::handle record) {
+  constexpr size_t kBytesMax = 4'000;
+  PyObject* made = PyObject_Str(record.ptr());
+  const char* text = made ? PyUnicode_AsUTF8(made) : nullptr;
+  if (!text) PyErr_Clear();
+  std::string bytes = text ? text : "";
+  Py_XDECREF(made);
+  if (bytes.size() <= kBytesMax) return bytes;
+  return bytes.substr(0, kBytesMax / 4) + " ... " + bytes.substr(bytes.size() - kBytesMax / 4 * 3);
 }
 
 // A task that is cancelled may catch the interrupt: then what it makes of it counts. Methods are
@@ -160,6 +173,7 @@ void answer_error(ExecTask* task, nb::handle record, bool retry, bool leaving) {
   }
   value.kind = ValueKind::kError;
   TaskDone done = done_of(task);
+  done.error = text_of(record);
   done.leaving = leaving;
   done.outcome = retry ? TaskOutcome::kRetry : TaskOutcome::kDone;
   done.returns.push_back(std::move(value));
@@ -181,7 +195,9 @@ bool answer_values(ExecTask* task, PyObject* const* values, size_t count) {
       return false;
     }
   }
-  done.run_us = done_of(task).run_us;
+  const TaskDone timed = done_of(task);
+  done.run_us = timed.run_us;
+  done.started_us = timed.started_us;
   ClientShell::Access machine = shell().access();
   machine->finish(task, std::move(done), std::move(nested), machine.effects());
   return true;

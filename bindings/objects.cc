@@ -150,9 +150,11 @@ nb::object put(Client& client, nb::handle object) {
   std::vector<Object*> nested;
   if (!encode_value(object.ptr(), value, nested)) throw nb::python_error();
   Object* made = nullptr;
+  std::string site = creation_site("(put object)");
   {
     ClientShell::Access machine = client.core->access();
     made = machine->put(std::move(value), nested);
+    if (!site.empty()) machine->note_site(made, std::move(site));
   }
   return nb::steal(make_ref(made));
 }

@@ -137,9 +137,13 @@ PyObject* submit(PyObject* self, PyObject* const* args, size_t flagged, PyObject
   const auto count = static_cast<size_t>(PyVectorcall_NARGS(flagged));
   ClientMachine::Call call;
   call.form = submitter->form;
-  call.parent = executing ? executing->serial : 0;
+  if (executing) {
+    call.parent = executing->serial;
+    std::memcpy(&call.parent_task, executing->push.task.bytes.data(), sizeof call.parent_task);
+  }
   if ((count > 0 || names) && !encode_arguments(args, count, names, nullptr, call)) return nullptr;
   ClientMachine::Submitted submitted;
+  std::string site = creation_site(submitter->actor ? "(actor call)" : "(task call)");
   {
     ClientShell::Access machine = submitter->shell->access();
     if (submitter->actor) {
@@ -156,6 +160,7 @@ PyObject* submit(PyObject* self, PyObject* const* args, size_t flagged, PyObject
     } else {
       submitted = machine->submit(std::move(call), monotonic_now(), machine.effects());
     }
+    if (!site.empty() && submitted.first) machine->note_site(submitted.first, std::move(site));
   }
   const int32_t returns = submitter->form->num_returns;
   if (returns == 0) Py_RETURN_NONE;

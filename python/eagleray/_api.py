@@ -315,6 +315,8 @@ def _connect(
         exceptions.from_system,
     )
     info = core.info()
+    observe(core)
+    _note_job(info, {**config, "runtime_env": env})
     state.client = core
     state.renew()
     state.namespace = info["namespace"]
@@ -367,6 +369,26 @@ def connect_to(socket_path: str, session_dir: str, namespace: str) -> None:
     """Of programs that belong to a cluster: no output, no handlers, no environment."""
     with state.lock:
         _connect(socket_path, session_dir, namespace, None, None, {}, False)
+
+
+def observe(core: Any) -> None:
+    """Lets others see what this process holds."""
+    from . import _core
+
+    _core.record_sites(os.environ.get("RAY_record_ref_creation_sites", "0") not in ("", "0"))
+
+    def holders() -> bytes:
+        from ._memory import holders as found
+
+        return found()
+
+    core.answer_holders(holders)
+
+
+def _note_job(info: dict[str, Any], config: dict[str, Any]) -> None:
+    from ._history import describe_job
+
+    describe_job(info, config)
 
 
 def _main_path() -> str:
@@ -708,8 +730,15 @@ def get_gpu_ids() -> list[int]:
     return list(state.client.assigned_gpus())
 
 
-def timeline(filename: str | None = None) -> Any:
-    raise NotImplementedError("timeline")
+def timeline(filename: str | None = None) -> list[dict[str, Any]] | None:
+    """What ran where and when, of all jobs: Chrome trace events, written to `filename` as JSON (open it with
+    ui.perfetto.dev or chrome://tracing) or returned. Unlike in Ray nothing must be switched on before. RuntimeError:
+    not connected."""
+    from ._timeline import timeline as made
+
+    if state.client is None:
+        raise RuntimeError("eagleray is not initialised: call eagleray.init() first")
+    return made(filename)
 
 
 # ---- remote ----

@@ -177,6 +177,13 @@ _ELSEWHERE = {
     "metrics": "._cli_metrics:metrics",
     "debug": "._cli_debug:debug",
     "check": "._cli_check:check",
+    "list": "._cli_state:list_command",
+    "get": "._cli_state:get_command",
+    "summary": "._cli_state:summary_group",
+    "memory": "._cli_state:memory_command",
+    "logs": "._cli_state:logs_group",
+    "timeline": "._cli_state:timeline_command",
+    "explain": "._cli_state:explain_command",
 }
 # name of the command: module whose `cli` it is
 _LIBRARIES = {"tune": "eagleray.tune.cli", "rllib": "eagleray.rllib.cli"}

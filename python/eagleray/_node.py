@@ -50,7 +50,8 @@ def make_session_dir(temp_dir: str | None) -> str:
         except FileExistsError:
             n += 1
             path = f"{base}_{n}"
-    os.mkdir(os.path.join(path, "logs"), 0o700)
+    for folder in ("logs", "history"):
+        os.mkdir(os.path.join(path, folder), 0o700)
     link = os.path.join(root, f".latest_{os.getpid()}")
     try:
         os.symlink(path, link)

@@ -57,14 +57,6 @@ PLANNED: dict[str, tuple[str, str, str]] = {
         "",
         "setup_global_ray_cluster setup_ray_cluster shutdown_ray_cluster",
     ),
-    "util.state": (
-        "the state API",
-        "StateApiClient",
-        "get_actor get_job get_log get_node get_objects get_placement_group get_task get_worker "
-        "list_actors list_cluster_events list_jobs list_logs list_nodes list_objects "
-        "list_placement_groups list_runtime_envs list_tasks list_workers summarize_actors "
-        "summarize_objects summarize_tasks",
-    ),
     "util.tpu": (
         "slices of TPUs, which are several machines",
         "SlicePlacementGroup SubslicePlacementGroup",

@@ -23,10 +23,11 @@ def main(fd: int, token: int) -> int:
     import gc
 
     from . import _core
-    from ._api import _load_function
+    from ._api import _load_function, observe
 
     gc.unfreeze()
     core = _core.Client.connect_worker(fd, token)
+    observe(core)
     _output.start(core)
     state.client = core
     state.is_worker = True

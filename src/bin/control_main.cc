@@ -11,6 +11,7 @@
 
 #include "io/log.h"
 #include "shell/control_shell.h"
+#include "shell/history_keeper.h"
 
 int main(int argc, char** argv) {
   using namespace eagleray;
@@ -19,11 +20,12 @@ int main(int argc, char** argv) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // without its node it has nobody to serve
   ::fcntl(3, F_SETFD, FD_CLOEXEC);
   ControlShell::Options options;
-  std::string log_path;
+  std::string log_path, history;
   for (int i = 1; i < argc; ++i) {
     const std::string_view argument(argv[i]);
     if (argument.starts_with("--store=")) options.store_path = argument.substr(8);
     if (argument.starts_with("--log=")) log_path = argument.substr(6);
+    if (argument.starts_with("--history=")) history = argument.substr(10);
     if (argument.starts_with("--settings=")) {
       const Result<Settings> settings = settings_from_text(argument.substr(11));
       if (settings.ok()) options.settings = settings.value();
@@ -40,11 +42,13 @@ int main(int argc, char** argv) {
     return 2;
   }
   if (::getrandom(&options.seed, sizeof options.seed, 0) < 0) return 1;
+  const uint64_t history_bytes_max = options.settings.history_bytes_max;
   auto shell = ControlShell::open(std::move(options), Fd(3));
   if (!shell.ok()) {
     log_line(LogLevel::kError, shell.error().message);
     return 1;
   }
+  const auto keeper = HistoryKeeper::start(history, history_bytes_max);
   shell.value()->run();
   return 0;
 }

@@ -17,6 +17,8 @@ ActorPeer* ClientMachine::actor_peer(const ActorId& id, Effects& out) {
   if (!actor) {
     actor = std::make_unique<ActorPeer>();
     actor->actor = id;
+    actor_numbers_.push_back(id);
+    actor->number = static_cast<uint32_t>(actor_numbers_.size());
     const RequestId request = next_request();
     out.to_node.push_back(AskControl{request, SubscribeActor{id}});
   }
@@ -33,6 +35,8 @@ ClientMachine::NewActor ClientMachine::create_actor(ActorSpec&& spec, Payload ar
   slot = std::make_unique<ActorPeer>();
   ActorPeer* actor = slot.get();
   actor->actor = spec.actor;
+  actor_numbers_.push_back(spec.actor);
+  actor->number = static_cast<uint32_t>(actor_numbers_.size());
   Object* handle = new_object(handle_object_of(spec.actor), proc_);
   handle->refs = 1;
   if (!spec.detached) handle->extra().actor = spec.actor;
@@ -98,6 +102,7 @@ void ClientMachine::fail_creation(TaskRecord* task, const Value& error, Effects&
 ClientMachine::Submitted ClientMachine::submit_to_actor(ActorPeer* actor, Call&& call, Instant now,
                                                         Effects& out) {
   now_ = now;
+  ++attempts_;
   TaskRecord* task =
       new_task(std::move(call), make_actor_task_id(proc_, ++last_counter_, actor->actor));
   task->order = last_counter_;
@@ -223,7 +228,7 @@ void ClientMachine::settle_lost(ActorPeer& actor, Effects& out) {
     }
     if (task->maybe_started) {
       if (task->retries_left > 0) --task->retries_left;
-      ++task->attempt;
+      next_attempt(*task, TaskError::of(FailureKind::kActorDied), out);
     }
     actor.queue.push_front(task);
   }

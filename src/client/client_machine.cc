@@ -16,6 +16,8 @@ void Effects::clear() {
   create_actors.clear();
   after_creations.clear();
   interrupt.clear();
+  history.clear();
+  errors.clear();
   completed = 0;
   runnable = 0;
 }
@@ -94,6 +96,9 @@ void ClientMachine::on_node(NodeToClient&& message, Instant now, Effects& out) {
     }
   } else if (auto* search = std::get_if<SearchActor>(&message)) {
     on_search(*search, out);
+  } else if (auto* tell = std::get_if<TellState>(&message)) {
+    if (tell->about == StateAbout::kHolders) return;  // the shell's: the language knows them
+    out.to_node.push_back(StateTold{tell->question, report(tell->about, tell->limit)});
   }
 }
 

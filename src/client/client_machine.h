@@ -5,7 +5,7 @@
 // one lock, what it wants done comes out as Effects, and it never waits, reads a clock or touches a
 // descriptor.
 //
-// The parts are in submitter.cc, actors.cc, references.cc, executor.cc and waits.cc. The state
+// The parts are in submitter.cc, actors.cc, references.cc, executor.cc, waits.cc and state.cc. The state
 // tables and the borrowing protocol are in docs/design/client.md.
 #pragma once
 
@@ -24,11 +24,14 @@
 #include "config/settings.h"
 #include "message/local.h"
 #include "message/peer.h"
+#include "message/state.h"
+#include "message/task_row.h"
 
 namespace eagleray {
 
 // What is the same for every call of one remote function or method with one set of options.
 struct TaskTemplate {
+  uint32_t number = 0;  // from 1, the machine's own
   FunctionId function;
   KeyId key;  // normal tasks
   int32_t num_returns = 1;
@@ -80,6 +83,12 @@ struct TaskRecord {
   std::shared_ptr<Stream>
       stream;                   // shared with the language's iterator, which may outlive the task
   uint64_t parent = 0;          // serial of the ExecTask that submitted it, for recursive cancel
+  // For the history; of the attempt: from `pushed` on.
+  uint64_t parent_task = 0;  // the first 8 bytes of that task's id
+  Instant submitted, ready, pushed, started;
+  ProcId last_worker;
+  uint32_t run_us = 0;
+  uint64_t result_bytes = 0;
   Object* actor_pin = nullptr;  // the actor's handle, kept while the call is in flight
   uint64_t order = 0;           // submission order among the calls of one actor
   bool maybe_started = false;   // its worker died while it may have been running
@@ -128,6 +137,13 @@ struct Effects {
   std::vector<ActorCreation> create_actors;  // the shell encodes the arguments into the spec
   std::vector<ClientToNode> after_creations;  // to be sent behind them
   std::vector<ExecTask*> interrupt;           // running tasks to interrupt
+  std::vector<TaskRow> history;               // attempts that have ended
+  struct ErrorText {
+    uint64_t unique = 0;  // of the row
+    uint16_t attempt = 0;
+    std::string text;
+  };
+  std::vector<ErrorText> errors;  // what some of them say
   uint32_t completed = 0;                     // objects that became ready, stream items included
   uint32_t runnable = 0;                      // tasks that became runnable here
   void clear();
@@ -137,6 +153,7 @@ enum class ActorPhase : uint8_t { kPending, kAlive, kRestarting, kDead };
 
 struct ActorPeer {
   ActorId actor;
+  uint32_t number = 0;  // from 1, the machine's own
   ActorPhase phase = ActorPhase::kPending;
   ProcId proc;
   uint32_t incarnation = 0;
@@ -196,6 +213,7 @@ class ClientMachine {
     std::vector<ArgumentRef> refs;
     std::vector<Object*> nested;
     uint64_t parent = 0;  // ExecTask::serial, or 0
+    uint64_t parent_task = 0;  // the first 8 bytes of its TaskId
   };
   Submitted submit(Call&& call, Instant now, Effects& out);
   Submitted submit_to_actor(ActorPeer* actor, Call&& call, Instant now, Effects& out);
@@ -269,6 +287,20 @@ class ClientMachine {
   bool take_reason(RequestId request, std::string& reason);
   void forget_reason(RequestId request) { reasons_.erase(request); }
 
+  // ---- for those who look ----
+  // What rows of the history name by number.
+  struct FormView {
+    std::string name, function, runtime_env;
+    ResourceMap resources;
+    PlacementGroupId group;
+  };
+  FormView form_view(uint32_t number) const;
+  ActorId actor_numbered(uint32_t number) const;
+  StateReport report(StateAbout about, uint32_t limit) const;
+  void note_site(Object* object, std::string site) {
+    object->extra().site = std::make_unique<std::string>(std::move(site));
+  }
+
   // ---- views ----
   ProcId proc() const { return proc_; }
   JobId job() const { return job_; }
@@ -276,6 +308,7 @@ class ClientMachine {
   std::string describe_objects() const;  // one line each, for a simulator's trace
   size_t object_count() const { return index_.size(); }
   size_t task_count() const { return task_count_; }
+  uint64_t attempts() const { return attempts_; }  // of tasks; each has a row when it has ended
   void check_invariants() const;
 
  private:
@@ -345,7 +378,7 @@ class ClientMachine {
   void retry(TaskRecord* task, Effects& out);
   void requeue(TaskRecord* task, Effects& out);
   bool may_retry_for_memory(const TaskRecord& task) const;
-  void retry_later(TaskRecord* task);
+  void retry_later(TaskRecord* task, Effects& out);
   void release_delayed(Effects& out);
   void take_back_from(Peer& worker, Effects& out);
   void refuse_foreign_place(Value& value, ProcId from);
@@ -442,6 +475,22 @@ class ClientMachine {
   std::string name_of(const ExecTask* task) const;
   std::string place() const;
 
+  // state.cc
+  struct Pins {
+    uint32_t used = 0, captured = 0, executing = 0;
+  };
+  static uint64_t size_of(const std::vector<Value>& values);
+  static uint8_t error_in(const std::vector<Value>& values);
+  void record(const TaskRecord& task, uint8_t error, Effects& out);
+  void next_attempt(TaskRecord& task, uint8_t error, Effects& out);
+  const TaskTemplate* template_of(uint32_t number) const;
+  std::string function_name(const TaskTemplate& form) const;
+  TaskNow task_now(const TaskRecord& task) const;
+  void report_tasks(uint32_t limit, StateReport& report) const;
+  std::unordered_map<const Object*, Pins> count_pins() const;
+  ObjectNow object_now(const Object& object, const Pins& pins) const;
+  void report_objects(uint32_t limit, StateReport& report) const;
+
   void send(ProcId to, PeerMessage&& message, Effects& out);
   Peer& peer(ProcId proc) { return peers_[proc]; }
 
@@ -467,6 +516,9 @@ class ClientMachine {
   std::vector<uint32_t> free_slots_;
   std::vector<uint32_t> slot_generations_;
   size_t task_count_ = 0;
+  uint64_t attempts_ = 0;
+  std::string error_text_;  // of the attempt that is being ended
+  std::vector<ActorId> actor_numbers_;  // by ActorPeer::number - 1
   std::multimap<Instant, uint64_t> delayed_;  // tokens of tasks that wait for their retry
   std::unordered_map<LeaseId, std::unique_ptr<Lease>, IdHash> leases_;
 

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -32,6 +33,7 @@ struct ObjectMore {
   bool notify = false;                  // somebody in this process registered a call-back
   uint32_t acks_awaited = 0;            // borrowed: our own AddBorrower questions in flight
   ActorId actor;                        // non-zero: an actor's handle; freed means out of scope
+  std::unique_ptr<std::string> site;    // where it was made, if that is recorded
 };
 
 struct Object {

@@ -38,6 +38,7 @@ KeyId ClientMachine::intern_key(const ResourceMap& resources, const Strategy& st
 }
 
 const TaskTemplate* ClientMachine::intern_template(TaskTemplate form) {
+  form.number = static_cast<uint32_t>(templates_.size()) + 1;
   templates_.push_back(std::move(form));
   return &templates_.back();
 }
@@ -70,6 +71,8 @@ TaskRecord* ClientMachine::new_task(Call&& call, TaskId id) {
   task->refs = std::move(call.refs);
   task->nested = std::move(call.nested);
   task->parent = call.parent;
+  task->parent_task = call.parent_task;
+  task->submitted = now_;
   return task;
 }
 
@@ -107,6 +110,7 @@ void ClientMachine::await_arguments(TaskRecord* task, Effects& out) {
 
 ClientMachine::Submitted ClientMachine::submit(Call&& call, Instant now, Effects& out) {
   now_ = now;
+  ++attempts_;
   TaskRecord* task = new_task(std::move(call), make_task_id(proc_, ++last_counter_, job_));
   add_outputs(task);
   Submitted submitted{task->output, task->more_outputs, task->stream, task->token};
@@ -121,6 +125,7 @@ ClientMachine::Submitted ClientMachine::submit(Call&& call, Instant now, Effects
 
 // All arguments have a value: pass an error on, or queue.
 void ClientMachine::arguments_ready(TaskRecord* task, Effects& out) {
+  task->ready = now_;
   for (const ArgumentRef& argument : task->refs) {
     if (argument.object->failed()) {
       const Value error = value_of(argument.object);
@@ -266,7 +271,8 @@ void ClientMachine::push(TaskRecord* task, ProcId proc, Effects& out) {
   }
   if (!task->nested.empty()) message.nested = hand_over(task->nested, proc, out);
   task->state = TaskState::kPushed;
-  task->worker = proc;
+  task->worker = task->last_worker = proc;
+  task->pushed = now_;
   if (task->stream) task->stream->worker = proc;
   link_task(to, task);
   send(proc, std::move(message), out);
@@ -346,6 +352,10 @@ void ClientMachine::on_done(ProcId from, TaskDone&& message, Effects& out) {
     key.run_us = key.run_us < 0 ? run_us : key.run_us * 0.8 + run_us * 0.2;
   }
   for (Value& value : message.returns) refuse_foreign_place(value, from);
+  task->started = Instant{message.started_us};
+  task->run_us = message.run_us;
+  task->result_bytes = size_of(message.returns);
+  error_text_ = std::move(message.error);
   if (message.outcome == TaskOutcome::kCancelled) {
     fail(task, FailureKind::kCancelled, "the task was cancelled", out);
   } else if (message.outcome == TaskOutcome::kRetry && task->retries_left != 0 &&
@@ -369,7 +379,7 @@ void ClientMachine::on_done(ProcId from, TaskDone&& message, Effects& out) {
 // Runs it once more after a failure that counts.
 void ClientMachine::retry(TaskRecord* task, Effects& out) {
   if (task->retries_left > 0) --task->retries_left;
-  ++task->attempt;
+  next_attempt(*task, TaskError::kException, out);
   requeue(task, out);
 }
 
@@ -505,6 +515,7 @@ void ClientMachine::complete(TaskRecord* task, ProcId from, std::vector<Value>&&
   }
   // One output's value may end another output: those still to come stay with the record, which
   // release_object() clears.
+  record(*task, error_in(values), out);
   if (task->form->num_returns != 0) give(std::exchange(task->output, nullptr), 0);
   for (size_t i = 0; i < task->more_outputs.size(); ++i) {
     give(std::exchange(task->more_outputs[i], nullptr), i + 1);
@@ -540,6 +551,9 @@ void ClientMachine::fail(TaskRecord* task, FailureKind kind, const std::string& 
 }
 
 void ClientMachine::fail(TaskRecord* task, const Value& error, Effects& out) {
+  if (error.kind == ValueKind::kSystemError) {
+    error_text_ = failure_from(error.bytes.view()).message;
+  }
   Value plain;
   plain.kind = error.kind;
   plain.bytes = error.bytes;
@@ -547,6 +561,8 @@ void ClientMachine::fail(TaskRecord* task, const Value& error, Effects& out) {
     fail_creation(task, plain, out);
     return;
   }
+  const bool by_argument = error.kind == ValueKind::kError && !task->pushed.us;
+  record(*task, by_argument ? TaskError::kDependency : error_in({plain}), out);
   if (task->stream) end_stream(task, &plain, out);
   const auto give = [&](Object*& output) {  // as in complete()
     if (Object* object = std::exchange(output, nullptr)) {
@@ -629,11 +645,11 @@ bool ClientMachine::may_retry_for_memory(const TaskRecord& task) const {
 }
 
 // So that the memory it wants may become free, it waits: each time twice as long.
-void ClientMachine::retry_later(TaskRecord* task) {
+void ClientMachine::retry_later(TaskRecord* task, Effects& out) {
   const int64_t delay_us = settings_.task_oom_retry_delay_base.us
                            << std::min<uint16_t>(task->oom_retries, kOomDoublingsMax);
   ++task->oom_retries;
-  ++task->attempt;
+  next_attempt(*task, TaskError::of(FailureKind::kWorkerOutOfMemory), out);
   task->state = TaskState::kQueued;
   delayed_.emplace(now_ + Duration{std::min(delay_us, kOomRetryDelayMax.us)}, task->token);
 }
@@ -668,12 +684,13 @@ void ClientMachine::lost_tasks(Peer& worker, uint64_t running_token, Effects& ou
       task->state = TaskState::kQueued;
       keys_[task->form->key.value - 1]->queue.push_front(task);
     } else if (exit.out_of_memory && may_retry_for_memory(*task)) {
-      retry_later(task);
+      retry_later(task, out);
     } else if (!exit.out_of_memory &&
                (task->retries_left != 0 || planted(Planted::kRunsOnceTaskAgain)) &&
                !task->cancelled) {
       if (task->retries_left > 0) --task->retries_left;
-      ++task->attempt;
+      error_text_ = describe(exit);
+      next_attempt(*task, TaskError::of(FailureKind::kWorkerCrashed), out);
       task->state = TaskState::kQueued;
       keys_[task->form->key.value - 1]->queue.push_front(task);
     } else if (task->cancelled) {

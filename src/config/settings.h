@@ -70,6 +70,9 @@ struct Settings {
   uint32_t sessions_max = 10;
   uint64_t sessions_bytes_max = 4ull << 30;
 
+  // History.
+  uint64_t history_bytes_max = 1ull << 30;
+
   // Control.
   uint32_t dead_actors_max = 1'000;
   uint32_t keys_max = 1'000'000;

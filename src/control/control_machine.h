@@ -135,6 +135,8 @@ class ControlMachine {
   void call(const Caller& caller, const KvList& list, ControlEffects& out);
   void call(const Caller& caller, const QueryCluster& query, ControlEffects& out);
   void call(const Caller& caller, const QueryNode& query, ControlEffects& out);
+  void call(const Caller& caller, const QueryActors& query, ControlEffects& out);
+  void call(const Caller& caller, const QueryJobs& query, ControlEffects& out);
 
   NodeIndex number_of(const NodeId& node) const;
   void place(Actor& actor, ControlEffects& out);

@@ -1,4 +1,4 @@
-// Key-value pairs, and the view of the cluster.
+// Key-value pairs, and views of the cluster.
 #include "control/control_machine.h"
 #include "control/records.h"
 
@@ -78,6 +78,24 @@ void ControlMachine::call(const Caller& caller, const QueryCluster&, ControlEffe
 
 void ControlMachine::call(const Caller& caller, const QueryNode&, ControlEffects& out) {
   fail(caller, ErrorCode::kInvalid, "a node answers this", out);
+}
+
+void ControlMachine::call(const Caller& caller, const QueryActors&, ControlEffects& out) {
+  ActorRows rows;
+  for (const auto& [id, actor] : actors_) {
+    ActorRow& row = rows.actors.emplace_back(ActorRow{actor.spec, actor.status, actor.node});
+    row.spec.class_blob.clear();
+    row.spec.arguments.clear();
+    row.spec.handle_blob.clear();
+    row.status.creation_error.clear();
+  }
+  answer(caller, std::move(rows), out);
+}
+
+void ControlMachine::call(const Caller& caller, const QueryJobs&, ControlEffects& out) {
+  JobRows rows;
+  for (const auto& [id, job] : jobs_) rows.jobs.push_back(job.info);
+  answer(caller, std::move(rows), out);
 }
 
 }  // namespace eagleray

@@ -13,7 +13,7 @@
 
 namespace eagleray {
 
-inline constexpr uint32_t kClusterVersion = 5;
+inline constexpr uint32_t kClusterVersion = 6;
 
 // ---- node to control ----
 

@@ -81,9 +81,17 @@ struct QueryNode {  // NodeStatus: the asker's own node answers this itself
   EAGLERAY_NO_FIELDS(QueryNode)
 };
 
+struct QueryActors {  // ActorRows: of all jobs, the living and the remembered
+  EAGLERAY_NO_FIELDS(QueryActors)
+};
+struct QueryJobs {  // JobRows: whose drivers live
+  EAGLERAY_NO_FIELDS(QueryJobs)
+};
+
 using ControlCall = std::variant<CreateActor, SubscribeActor, ActorOutOfScope, KillActor, FindActor,
                                  ListActors, CreateGroup, RemoveGroup, WaitGroup, QueryGroups,
-                                 KvPut, KvGet, KvDelete, KvList, QueryCluster, QueryNode>;
+                                 KvPut, KvGet, KvDelete, KvList, QueryCluster, QueryNode,
+                                 QueryActors, QueryJobs>;
 
 struct Done {
   uint8_t error_code = 0;  // 0: done; else 1 + ErrorCode
@@ -158,7 +166,10 @@ struct NodeProcess {
   std::string kind;  // "driver", "worker"
   std::string what;  // "idle", "runs tasks", "actor A"
   JobId job;
-  EAGLERAY_FIELDS(NodeProcess, pid, kind, what, job)
+  ProcId proc;
+  ActorId actor;
+  int64_t started_us = 0;  // by the monotonic clock
+  EAGLERAY_FIELDS(NodeProcess, pid, kind, what, job, proc, actor, started_us)
 };
 struct NodeStatus {
   std::vector<NodeDemand> demands;
@@ -167,7 +178,22 @@ struct NodeStatus {
   EAGLERAY_FIELDS(NodeStatus, demands, processes, store_used)
 };
 
+struct ActorRow {
+  ActorSpec spec;  // without its blobs
+  ActorStatus status;
+  NodeIndex node;
+  EAGLERAY_FIELDS(ActorRow, spec, status, node)
+};
+struct ActorRows {
+  std::vector<ActorRow> actors;
+  EAGLERAY_FIELDS(ActorRows, actors)
+};
+struct JobRows {
+  std::vector<JobInfo> jobs;
+  EAGLERAY_FIELDS(JobRows, jobs)
+};
+
 using ControlAnswer = std::variant<Done, ActorUpdate, FoundActor, ActorList, GroupStatus, GroupList,
-                                   KvValue, KvKeys, ClusterView, NodeStatus>;
+                                   KvValue, KvKeys, ClusterView, NodeStatus, ActorRows, JobRows>;
 
 }  // namespace eagleray

@@ -11,6 +11,7 @@
 #include "message/common.h"
 #include "message/control_calls.h"
 #include "message/peer.h"
+#include "message/state.h"
 
 namespace eagleray {
 
@@ -172,12 +173,27 @@ struct Unask {
   EAGLERAY_FIELDS(Unask, request)
 };
 
+// What all processes of the node say of themselves, of every job: who may connect to the node may
+// see what runs there. StateIs from each, in any order.
+struct AskState {
+  RequestId request;
+  StateAbout about = StateAbout::kTasks;
+  uint32_t limit = 0;  // rows of a process
+  ProcId only;         // none: all
+  EAGLERAY_FIELDS(AskState, request, about, limit, only)
+};
+struct StateTold {  // the answer to TellState
+  RequestId question;
+  StateReport report;
+  EAGLERAY_FIELDS(StateTold, question, report)
+};
+
 using ClientToNode =
     std::variant<Register, RequestLeases, ReturnLease, ConnectPeer, Blocked, Unblocked,
                  RequestSegment, ReleaseSegment, OpenSegment, FreeOrphanExtents, EstateFile,
                  CustodyClaim, CustodyAdd, CustodyRelease, CustodyWant, ActorStarted, Leaving,
                  AskControl, SearchActor, ExplainActor, FlushOutput, BrokenPeer, Unask,
-                 PrepareEnvironment>;
+                 PrepareEnvironment, AskState, StateTold>;
 
 // ---- node to client ----
 
@@ -324,11 +340,28 @@ struct ControlSays {
   EAGLERAY_FIELDS(ControlSays, request, answer)
 };
 
+struct TellState {  // StateTold
+  RequestId question;
+  StateAbout about = StateAbout::kTasks;
+  uint32_t limit = 0;
+  EAGLERAY_FIELDS(TellState, question, about, limit)
+};
+struct StateIs {
+  RequestId request;
+  ProcId proc;  // none: it ended before it answered, or there is nobody to ask
+  uint32_t pid = 0;
+  bool worker = false;
+  JobId job;
+  uint32_t awaited = 0;  // answers that are still to come
+  StateReport report;
+  EAGLERAY_FIELDS(StateIs, request, proc, pid, worker, job, awaited, report)
+};
+
 using NodeToClient =
     std::variant<Registered, Refused, AssignJob, LeaseGranted, LeaseWaits, RevokeLease, PeerLinked,
                  PeerLost, CustodyAdded, CustodyIs, CustodyEnded, FreeStored, SegmentGranted,
                  SegmentDenied, SegmentOpened, ReclaimSegments, StartActor, Exit, LogLines,
-                 ControlSays, SearchActor, CustodyLent, LeaseRefused, ActorExplained,
-                 OutputFlushed>;
+                 ControlSays, SearchActor, CustodyLent, LeaseRefused, ActorExplained, OutputFlushed,
+                 TellState, StateIs>;
 
 }  // namespace eagleray

@@ -121,7 +121,9 @@ struct TaskDone {
   uint32_t run_us = 0;
   bool leaving = false;        // the worker exits after this (max_calls, exit_actor)
   std::vector<Value> returns;  // one, or one per return; kRetry: the error in case no retry is left
-  EAGLERAY_FIELDS(TaskDone, token, outcome, run_us, leaving, returns)
+  int64_t started_us = 0;      // by the monotonic clock
+  std::string error;           // for people: what an exception says
+  EAGLERAY_FIELDS(TaskDone, token, outcome, run_us, leaving, returns, started_us, error)
 };
 // Not started and given back: the worker blocks, runs something long, or was asked.
 struct TasksReturned {

@@ -68,6 +68,8 @@ void NodeMachine::on_control(const ControlToNode& message, Instant now, NodeEffe
     client->second.job = job->job.job;
     jobs_[job->job.job] = job->job;
     drivers_[job->job.job] = proc;
+    out.events.push_back(
+        {"job_started", proc, client->second.pid, job->job.job, {}, job->job.name_space, {}});
     send(proc, Registered{proc, info_, job->job, "", to_text(settings_)}, out);
     if (store_short_) send(proc, ReclaimSegments{true}, out);
   } else if (const auto* answer = std::get_if<AnswerClient>(&message)) {

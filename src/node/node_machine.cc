@@ -40,6 +40,7 @@ ProcId NodeMachine::on_register(const Register& message, Instant now, NodeEffect
   client.proc = proc;
   client.kind = message.kind;
   client.pid = message.pid;
+  client.since = now;
   if (message.kind == ClientKind::kDriver) {
     const RequestId request{++last_request_};
     job_requests_[request] = proc;
@@ -64,6 +65,7 @@ ProcId NodeMachine::on_register(const Register& message, Instant now, NodeEffect
   start_problem_.clear();
   send(proc, Registered{proc, info_, JobInfo{}, "", to_text(settings_)}, out);
   if (store_short_) send(proc, ReclaimSegments{true}, out);
+  out.events.push_back({"worker_started", proc, client.pid, {}, {}, "", {}});
   if (worker.zygote && find(worker.zygote) == environments_.end()) {
     end_worker(proc, worker, "its runtime environment is gone", out);
   }
@@ -218,6 +220,9 @@ void NodeMachine::on(ProcId from, const ActorStarted& started, Instant, NodeEffe
   const auto worker = workers_.find(from);
   if (worker == workers_.end() || worker->second.actor != started.actor) return;
   report(ActorPlaced{started.actor, worker->second.incarnation, from, started.error}, out);
+  const Client& client = clients_.at(from);
+  out.events.push_back({started.error.empty() ? "actor_started" : "actor_failed", from, client.pid,
+                        client.job, started.actor, worker->second.actor_class, {}});
   if (!started.error.empty()) {
     end_worker(from, worker->second, "the actor's constructor failed", out);
   }
@@ -281,6 +286,7 @@ void NodeMachine::on_client_gone(ProcId proc, const ExitInfo& seen,
     exit.out_of_memory = worker->second.out_of_memory;
     exit.reason = worker->second.intent;
   }
+  tell_of_end(proc, client, exit, out);
   std::set<ProcId> peers;
   for (uint64_t peer : client.linked) {
     if (clients_.contains(ProcId{peer})) peers.insert(ProcId{peer});
@@ -306,6 +312,7 @@ void NodeMachine::on_client_gone(ProcId proc, const ExitInfo& seen,
     workers_.erase(worker);
   }
   clients_.erase(proc);
+  forget_questions(proc, out);
   Custodian::Out taken;
   std::swap(taken.taken, custody.taken);
   carry_out(taken, now, out);  // before its segments may go
@@ -454,10 +461,12 @@ NodeStatus NodeMachine::status() const {
   for (const auto& [proc, client] : clients_) {
     const auto worker = workers_.find(proc);
     NodeProcess process{client.pid, "driver", "job " + std::to_string(client.job.value),
-                        client.job};
+                        client.job, proc,     ActorId{},
+                        client.since.us};
     if (worker != workers_.end()) {
       const WorkerState state = worker->second.state;
       process.kind = "worker";
+      process.actor = worker->second.actor;
       process.what = state == WorkerState::kActor    ? "actor " + worker->second.actor_class
                      : state == WorkerState::kLeased ? "runs tasks"
                      : state == WorkerState::kEnding ? "ends"

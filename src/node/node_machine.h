@@ -79,6 +79,17 @@ struct NodeEffects {
                               FromNode>;  // FromNode: to control
   std::vector<Effect> list;               // in this order
   std::vector<std::string> warnings;      // for the log
+  // What people may want to know later, in the order in which it came about.
+  struct Event {
+    const char* kind = "";
+    ProcId proc;
+    uint32_t pid = 0;
+    JobId job;
+    ActorId actor;
+    std::string what;  // an actor's class, a job's namespace
+    ExitInfo exit;
+  };
+  std::vector<Event> events;
 };
 
 // Who holds memory, when it is short.
@@ -161,6 +172,7 @@ class NodeMachine {
     uint32_t pid = 0;
     JobId job;
     std::set<uint64_t> linked;
+    Instant since;
   };
   struct Worker {
     WorkerState state = WorkerState::kStarting;
@@ -255,6 +267,8 @@ class NodeMachine {
   void on(ProcId from, const SearchActor&, Instant now, NodeEffects& out);
   void on(ProcId from, const ExplainActor&, Instant now, NodeEffects& out);
   void on(ProcId from, const FlushOutput&, Instant now, NodeEffects& out);
+  void on(ProcId from, const AskState&, Instant now, NodeEffects& out);
+  void on(ProcId from, const StateTold&, Instant now, NodeEffects& out);
 
   // rights.cc
   JobId family_of(JobId job) const;
@@ -332,6 +346,9 @@ class NodeMachine {
   void orphan_segments(ProcId gone, const Client& client, NodeEffects& out);
   void name_custodian();
   void carry_out(Custodian::Out& said, Instant now, NodeEffects& out);
+  void told(RequestId question, ProcId by, StateReport report, NodeEffects& out);
+  void forget_questions(ProcId gone, NodeEffects& out);
+  void tell_of_end(ProcId proc, const Client& client, const ExitInfo& exit, NodeEffects& out);
   NodeStatus status() const;
   std::string explain(const ResourceMap& want, const Strategy& strategy,
                       const std::string& runtime_env, bool& hopeless) const;
@@ -355,6 +372,12 @@ class NodeMachine {
   std::map<uint64_t, EnvironmentId> starting_;  // tokens, and whose zygote forks them
   Environments environments_;
   std::map<RequestId, ProcId> job_requests_;
+  struct Question {
+    ProcId asker;
+    RequestId request;
+    std::set<ProcId> awaited;
+  };
+  std::map<RequestId, Question> questions_;
   std::map<JobId, JobInfo> jobs_;
   std::map<JobId, ProcId> drivers_;
   std::map<JobId, JobId> families_;  // of jobs that know each other: towards the oldest

@@ -89,6 +89,8 @@ Result<Ok> ClientShell::start() {
   settings_ = settings.value();
   machine_.use(settings_);
   machine_.on_registered(registered_, static_cast<uint32_t>(::getpid()));
+  history_.begin(registered_.session_dir + "/history", registered_.proc,
+                 static_cast<uint32_t>(::getpid()));
   allocator_.keep_empty(settings_.store_cache_bytes_max);
   allocator_.fit_store(settings_.object_store_memory);
   Result<Mapping> node_page =
@@ -115,6 +117,7 @@ void ClientShell::close() {
   {
     std::lock_guard lock(mutex_);
     ++interrupts_;
+    history_.end();
     count_running(-1);
     wake_waiting_for_seat();
   }
@@ -193,6 +196,8 @@ void ClientShell::apply() {
 
 void ClientShell::carry_out() {
   Effects& effects = effects_;
+  for (const TaskRow& row : effects.history) history_.append(row, machine_);
+  for (const Effects::ErrorText& error : effects.errors) history_.note_error(error);
   if (!effects.leave.empty() || !effects.withdraw.empty()) write_estate();
   for (Effects::ToPeer& out : effects.to_peer) {
     if (out.proc == machine_.proc()) {
@@ -288,7 +293,8 @@ void ClientShell::refuse_long(Link& link, const PeerMessage& message, size_t byt
   if (const auto* task = std::get_if<PushTask>(&message)) {
     arrived_here_.push_back({link.proc, TaskDone{.token = task->token, .returns = {error}}});
   } else if (const auto* done = std::get_if<TaskDone>(&message)) {
-    push(link, TaskDone{done->token, done->outcome, done->run_us, done->leaving, {error}});
+    push(link, TaskDone{done->token, done->outcome, done->run_us, done->leaving, {error},
+                        done->started_us, ""});
   } else if (const auto* item = std::get_if<StreamItem>(&message)) {
     push(link, StreamItem{item->token, item->index, error});
   } else if (const auto* is = std::get_if<ObjectIs>(&message)) {
@@ -472,6 +478,14 @@ void ClientShell::handle_node(Frame&& frame) {
     machine_.on_job(assign->job.job);
   } else if (auto* lines = std::get_if<LogLines>(&message)) {
     return keep_logs(std::move(*lines));
+  } else if (auto* state = std::get_if<StateIs>(&message)) {
+    return keep_state(std::move(*state));
+  } else if (auto* tell = std::get_if<TellState>(&message)) {
+    if (tell->about == StateAbout::kHolders && holders_hook_) {
+      holders_hook_(tell->question);
+    } else if (tell->about == StateAbout::kHolders) {
+      effects_.to_node.push_back(StateTold{tell->question, {}});
+    }
   } else if (auto* flushed = std::get_if<OutputFlushed>(&message)) {
     if (flushes_.erase(flushed->request)) ++effects_.completed;
   } else if (auto* says = std::get_if<ControlSays>(&message)) {
@@ -493,6 +507,15 @@ void ClientShell::keep_logs(LogLines&& lines) {
     logs_.push_back(std::move(lines));
   }
   notified_.notify_all();
+}
+
+void ClientShell::keep_state(StateIs&& state) {
+  const auto asked = states_.find(state.request);
+  if (asked == states_.end()) return;  // nobody waits any more
+  asked->second.complete = state.awaited == 0;
+  if (asked->second.complete) ++effects_.completed;
+  asked->second.answers.push_back(std::move(state));
+  apply();
 }
 
 void ClientShell::add_link(const PeerLinked& message, std::vector<Fd>&& fds) {
@@ -594,6 +617,38 @@ std::string ClientShell::wait_reason(Object* object) {
   Access machine = access();
   machine->forget_reason(request);
   return reason;
+}
+
+std::vector<StateIs> ClientShell::ask_state(StateAbout about, uint32_t limit, ProcId only,
+                                            Instant deadline, uint32_t& missing) {
+  RequestId request;
+  {
+    Access machine = access();
+    request = machine->next_request();
+    states_[request];
+    machine.effects().to_node.push_back(AskState{request, about, limit, only});
+  }
+  Waited waited = Waited::kInterrupted;
+  while (waited == Waited::kInterrupted && !closed() && !exiting()) {
+    waited = wait([&] { return states_[request].complete || exiting(); },
+                  Wait{.deadline = deadline});
+  }
+  std::lock_guard lock(mutex_);
+  Asked asked = std::move(states_[request]);
+  states_.erase(request);
+  missing = asked.complete ? 0 : asked.answers.empty() ? 1 : asked.answers.back().awaited;
+  return std::move(asked.answers);
+}
+
+void ClientShell::set_holders_hook(std::function<void(RequestId)> hook) {
+  std::lock_guard lock(mutex_);
+  holders_hook_ = std::move(hook);
+}
+
+void ClientShell::answer_holders(RequestId question, std::string text) {
+  StateTold told{question, {}};
+  told.report.text = std::move(text);
+  send_to_node(std::move(told));
 }
 
 // ---- worker ----

@@ -28,6 +28,7 @@
 #include "store/doorbell.h"
 #include "store/estate.h"
 #include "store/ring.h"
+#include "shell/task_history.h"
 #include "store/segment_allocator.h"
 
 namespace eagleray {
@@ -103,6 +104,14 @@ class ClientShell {
   Waited wait(const std::function<bool()>& done, const Wait& options);
   // Why `object` has no value yet. Asks the process that knows, for 200 ms at most.
   std::string wait_reason(Object* object);
+  // What the node's processes say of themselves, each at most `limit` rows; `missing`: how many had
+  // not answered at the deadline.
+  std::vector<StateIs> ask_state(StateAbout about, uint32_t limit, ProcId only, Instant deadline,
+                                 uint32_t& missing);
+  // Called (on whatever thread drives) when another process asks what the language knows; the answer
+  // is sent by answer_holders(), from any thread.
+  void set_holders_hook(std::function<void(RequestId question)> hook);
+  void answer_holders(RequestId question, std::string text);
 
   // ---- node's answers ----
   RequestId ask_control(ControlCall call);
@@ -197,6 +206,7 @@ class ClientShell {
   Result<SegmentAllocator::Extent> wait_for_room(uint64_t bytes, Wait::Signals signals,
                                                  const GiveUp& give_up);
   void keep_logs(LogLines&& lines);
+  void keep_state(StateIs&& state);
   void add_link(const PeerLinked& message, std::vector<Fd>&& fds);
   void lose_peer(const PeerLost& message);
   void push(Link& link, const PeerMessage& message);
@@ -279,6 +289,13 @@ class ClientShell {
   std::vector<uint32_t> gpus_;
   uint32_t blocked_tasks_ = 0;
   std::function<void(ExecTask*)> interrupt_hook_;
+  std::function<void(RequestId)> holders_hook_;
+  TaskHistory history_;
+  struct Asked {
+    std::vector<StateIs> answers;
+    bool complete = false;
+  };
+  std::unordered_map<RequestId, Asked, IdHash> states_;
   Fd task_bell_;
 
   // The seat: which thread drives.

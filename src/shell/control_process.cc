@@ -18,7 +18,8 @@ Result<Ok> ControlProcess::start() {
   Result<pid_t> pid =
       spawn({options_.program, "--store=" + options_.store_path, "--log=" + options_.log_path,
              std::string("--sync=") + (options_.sync_disk ? "disk" : "kernel"),
-             "--settings=" + to_text(options_.settings), "--disk-trouble=" + trouble_},
+             "--settings=" + to_text(options_.settings), "--disk-trouble=" + trouble_,
+             "--history=" + options_.history},
             {}, sockets.value().theirs.get());
   if (!pid.ok()) return pid.error();
   pid_ = pid.value();

@@ -24,6 +24,7 @@ class ControlProcess {
     std::string program;  // absolute path of eagleray-control
     std::string store_path;
     std::string log_path;
+    std::string history;  // directory
     bool sync_disk = false;
     Settings settings;
   };

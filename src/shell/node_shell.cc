@@ -45,7 +45,8 @@ NodeShell::NodeShell(Options options)
       node_(options_.settings, options_.info),
       control_(loop_,
                {options_.control_program, options_.session_dir + "/control.db",
-                options_.log_dir + "/control.log", options_.driver_pid == 0, options_.settings},
+                options_.log_dir + "/control.log", options_.session_dir + "/history",
+                options_.driver_pid == 0, options_.settings},
                {[this] {
                   NodeEffects effects;
                   node_.on_control_attached(effects);
@@ -62,6 +63,8 @@ NodeShell::NodeShell(Options options)
                     {options_.python, options_.python_path, options_.session_dir, options_.log_dir,
                      to_text(options_.settings)},
                     environment_handlers()),
+      events_(options_.session_dir + "/history/" + options_.info.node.hex().substr(0, 16) +
+              ".events"),
       kernel_kills_seen_(memory_.kernel_kills()),
       output_room_(OutputLimits::of(options_.settings), [this](const std::string& text) {
         NodeEffects effects;
@@ -677,7 +680,12 @@ void NodeShell::apply(NodeEffects& effects) {
       control_.send(*message);
     }
   }
-  for (const std::string& warning : effects.warnings) log_line(LogLevel::kWarning, warning);
+  for (const std::string& warning : effects.warnings) {
+    log_line(LogLevel::kWarning, warning);
+    events_.warn(warning);
+  }
+  for (const NodeEffects::Event& event : effects.events) events_.write(event);
+  effects.events.clear();
   effects.list.clear();
   effects.warnings.clear();
 }

@@ -17,6 +17,7 @@
 #include "node/node_machine.h"
 #include "shell/control_process.h"
 #include "shell/environments.h"
+#include "shell/event_log.h"
 #include "shell/worker_output.h"
 #include "shell/zygote_process.h"
 
@@ -104,6 +105,7 @@ class NodeShell {
   ZygoteProcess zygote_;
   Environments environments_;
   MemoryReader memory_;
+  EventLog events_;
   uint64_t kernel_kills_seen_ = 0;
   uint64_t file_limit_ = 0;  // how many files this process may open
   Fd listener_, signals_, driver_;

@@ -139,6 +139,7 @@ class ClusterSim {
     int64_t pair_kept = 0;  // ... and the last that was acknowledged
     std::unique_ptr<ClientMachine> machine;
     Effects effects;
+    std::set<std::pair<uint64_t, uint16_t>> rows;  // of its history: task and attempt
     std::deque<ClientToNode> to_node;
     std::deque<NodeToClient> from_node;
     std::map<ObjectId, Value> estate;  // what it leaves if it dies

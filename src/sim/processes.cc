@@ -60,6 +60,9 @@ void ClusterSim::apply(Process& process) {
     process.estate[bequest.object] = std::move(bequest.value);
   }
   for (const ObjectId& object : effects.withdraw) process.estate.erase(object);
+  for (const TaskRow& row : effects.history) {
+    check(process.rows.emplace(row.unique, row.attempt).second, "an attempt has two rows of history");
+  }
   for (Effects::ToPeer& out : effects.to_peer) {
     if (!find(out.proc)) continue;
     links_[{process.id.value, out.proc.value}].push_back(std::move(out.message));

@@ -33,6 +33,7 @@ __all__ = [
     "deregister_serializer",
     "disable_log_once_globally",
     "enable_periodic_logging",
+    "explain",
     "get_current_placement_group",
     "get_node_instance_id",
     "get_node_ip_address",
@@ -68,8 +69,18 @@ _SUBMODULES = (
     "metrics",
     "multiprocessing",
     "serialization",
+    "state",
 )
 _MODULES_BY_ANOTHER_NAME = {"pdb": "rpdb", "ray_debugpy": "debugpy"}
+
+
+def explain(ref: Any, timeout: float = 10.0) -> Any:
+    """Why `ref` (an ObjectRef, an actor's handle, or an id) is not there yet; or where it was made, how long each
+    phase took, and how many bytes it cost. The answer prints as sentences; see docs/user/state.md. ValueError:
+    nothing is known of it."""
+    from .._explain import explain as made
+
+    return made(ref, timeout)
 
 
 def list_named_actors(all_namespaces: bool = False) -> list[Any]:

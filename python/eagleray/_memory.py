@@ -1,0 +1,255 @@
+"""Who holds what: references of all processes, and for each process what in its program holds them. Found by asking
+the garbage collector, in the process, when somebody wants to see it (`eagleray memory`); nothing is recorded
+before."""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+import types
+from typing import Any, NamedTuple
+
+from ._core import ObjectRef
+from ._state_rows import Lookout
+
+HOLDERS_MAX = 1_000  # references that a process tells of
+_STEPS_MAX = 3  # containers within containers
+_LEAKS = {"traceback", "closure"}
+
+
+class Holder(NamedTuple):
+    kind: str  # variable, local, attribute, closure, traceback, generator, container
+    where: str
+
+
+# ---- in the process that is asked ----
+
+
+class _Search:
+    def __init__(self) -> None:
+        self.frames: dict[int, Any] = {}  # that run now
+        self.locals: dict[int, list[Holder]] = {}  # by the id of what they hold
+        for frame in list(sys._current_frames().values()):
+            at: Any = frame
+            while at is not None:
+                self.frames[id(at)] = at
+                at = at.f_back
+        ours = {id(frame) for frame in self._own()}
+        for key, frame in self.frames.items():
+            if key not in ours:
+                for name, value in list(frame.f_locals.items()):
+                    self.locals.setdefault(id(value), []).append(
+                        Holder("local", f"{name} in {_place(frame)}")
+                    )
+
+    @staticmethod
+    def _own() -> list[Any]:
+        found, at = [], sys._getframe()
+        while at is not None:
+            found.append(at)
+            at = at.f_back  # type: ignore[assignment]
+        return found
+
+    def references(self) -> dict[str, list[Holder]]:
+        found: dict[str, list[Holder]] = {}
+        for container in gc.get_objects():
+            if container is self.locals or id(container) in self.frames:
+                continue
+            for inner in gc.get_referents(container):
+                if type(inner) is ObjectRef and len(found) < HOLDERS_MAX:
+                    found.setdefault(inner.hex(), []).extend(self.explain(container, inner))
+        # What only a running function holds is in no container.
+        for frame in self.frames.values():
+            for value in list(frame.f_locals.values()):
+                if type(value) is ObjectRef and len(found) < HOLDERS_MAX:
+                    found.setdefault(value.hex(), []).extend(self.locals.get(id(value), []))
+        return {ref: list(dict.fromkeys(holders)) for ref, holders in found.items()}
+
+    def explain(self, container: Any, inner: Any, steps: int = 0) -> list[Holder]:
+        """What `container` is to the program."""
+        if isinstance(container, types.FrameType):
+            return [self._frame(container, inner)]
+        if isinstance(container, types.CellType):
+            return self._cell(container)
+        if isinstance(container, (types.GeneratorType, types.CoroutineType)):
+            return [Holder("generator", container.__qualname__)]
+        if isinstance(container, types.FunctionType):
+            return [Holder("variable", f"a default value of {container.__qualname__}()")]
+        if isinstance(container, dict):
+            return self._dict(container, inner, steps)
+        if isinstance(container, (list, tuple, set, frozenset)):
+            return self._sequence(container, steps)
+        return [Holder("attribute", f"a {_type(container)}")]
+
+    def _frame(self, frame: types.FrameType, inner: Any) -> Holder:
+        names = [name for name, value in frame.f_locals.items() if value is inner]
+        where = f"{names[0] if names else 'a value'} in {_place(frame)}"
+        for referrer in gc.get_referrers(frame):
+            if isinstance(referrer, types.TracebackType):
+                return Holder("traceback", where)
+        return Holder("generator", where)
+
+    def _cell(self, cell: types.CellType) -> list[Holder]:
+        for tuple_of_cells in gc.get_referrers(cell):
+            if not isinstance(tuple_of_cells, tuple):
+                continue
+            for function in gc.get_referrers(tuple_of_cells):
+                if isinstance(function, types.FunctionType) and function.__closure__:
+                    name = self._free_name(function, cell)
+                    return [Holder("closure", f"{name} captured by {function.__qualname__}()")]
+        return [Holder("closure", "a function that runs")] if self._is_live(cell) else []
+
+    def _is_live(self, cell: types.CellType) -> bool:
+        return bool(gc.get_referrers(cell))
+
+    @staticmethod
+    def _free_name(function: types.FunctionType, cell: types.CellType) -> str:
+        for name, each in zip(function.__code__.co_freevars, function.__closure__ or (), strict=False):
+            if each is cell:
+                return name
+        return "a value"
+
+    def _dict(self, container: dict[Any, Any], inner: Any, steps: int) -> list[Holder]:
+        key = next((k for k, v in list(container.items()) if v is inner), None)
+        for owner in gc.get_referrers(container):
+            if isinstance(owner, types.ModuleType):
+                return [Holder("variable", f"{key} of module {owner.__name__}")]
+            if getattr(owner, "__dict__", None) is container:
+                return [Holder("attribute", f"{key} of a {_type(owner)}")]
+        name = container.get("__name__")
+        if isinstance(name, str) and "__builtins__" in container:
+            return [Holder("variable", f"{key} of module {name}")]
+        return self._sequence(container, steps)
+
+    def _sequence(self, container: Any, steps: int) -> list[Holder]:
+        what = f"a {type(container).__name__} of {len(container)}"
+        known = self.locals.get(id(container))
+        if known:
+            return [Holder(each.kind, f"{what}: {each.where}") for each in known]
+        found: list[Holder] = []
+        if steps < _STEPS_MAX:
+            for owner in gc.get_referrers(container):
+                if owner is self.locals or id(owner) in self.frames or owner is gc.garbage:
+                    continue
+                if isinstance(owner, list) and len(owner) > 10_000:
+                    continue  # the collector's own
+                for each in self.explain(owner, container, steps + 1):
+                    found.append(Holder(each.kind, f"{what}: {each.where}"))
+        return found or [Holder("container", what)]
+
+
+def _type(value: Any) -> str:
+    cls = type(value)
+    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _place(frame: Any) -> str:
+    code = frame.f_code
+    return f"{code.co_name}() ({code.co_filename}:{frame.f_lineno})"
+
+
+def holders() -> bytes:
+    """JSON: by reference, what holds it in this process."""
+    try:
+        found = _Search().references()
+        return json.dumps({ref: [list(each) for each in all_] for ref, all_ in found.items()}).encode()
+    except Exception as error:
+        return json.dumps({"error": repr(error)}).encode()
+
+
+# ---- of all processes ----
+
+_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
+GROUPS = {"NODE_ADDRESS": "ip", "STACK_TRACE": "call_site"}
+SORTS = {"OBJECT_SIZE": "object_size", "PID": "pid", "REFERENCE_TYPE": "reference_type"}
+_KINDS = {
+    "LOCAL_REFERENCE": "Local References",
+    "PINNED_IN_MEMORY": "Pinned",
+    "USED_BY_PENDING_TASK": "Used by task",
+    "CAPTURED_IN_OBJECT": "Captured in Objects",
+    "ACTOR_HANDLE": "Actor Handles",
+}
+
+
+def facts(look: Lookout, find_holders: bool = True) -> list[dict[str, Any]]:
+    """A row for each process and reference, as list_objects() has it, with `held_by` and `leak`."""
+    held: dict[int, dict[str, list[list[str]]]] = {}
+    if find_holders:
+        for answer in look.ask("holders"):
+            held[answer["pid"]] = json.loads(answer["text"] or b"{}")
+    rows = look.objects()
+    for row in rows:
+        found = held.get(row["pid"], {}).get(row["object_id"], [])
+        row["held_by"] = [f"{kind}: {where}" for kind, where in found]
+        row["leak"] = bool(found) and all(kind in _LEAKS for kind, _ in found)
+    return rows
+
+
+def text_of(
+    rows: list[dict[str, Any]],
+    group_by: str = "NODE_ADDRESS",
+    sort_by: str = "OBJECT_SIZE",
+    units: str = "B",
+    stats_only: bool = False,
+    num_entries: int | None = None,
+) -> str:
+    """As people read it. KeyError: a grouping, order or unit that there is not."""
+    by, order, unit = GROUPS[group_by], SORTS[sort_by], _UNITS[units]
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in sorted(rows, key=lambda row: row[order], reverse=sort_by == "OBJECT_SIZE"):
+        groups.setdefault(str(row[by]), []).append(row)
+    limit = "all" if num_entries is None else str(num_entries)
+    lines = [f"Grouping by {by}... Sorting by {order}... Display {limit} entries per group...", ""]
+    for key, members in groups.items():
+        lines += [f"--- Summary for {by}: {key} ---", *_summary(members, unit, units), ""]
+        if not stats_only:
+            lines += [f"--- Object references for {by}: {key} ---", *_table(members[:num_entries], unit, units), ""]
+    leaks = [row for row in rows if row["leak"]]
+    lines.append("--- Leaks: held only by a traceback or a closure ---")
+    for row in leaks:
+        lines.append(f"{row['object_id']} in process {row['pid']}: {'; '.join(row['held_by'])}")
+    if not leaks:
+        lines.append("none found")
+    return "\n".join(lines)
+
+
+def _summary(rows: list[dict[str, Any]], unit: int, name: str) -> list[str]:
+    total = sum(max(0, row["object_size"]) for row in rows)
+    lines = [f"Mem Used by Objects  {total / unit:g} {name}"]
+    for kind, title in _KINDS.items():
+        theirs = [row for row in rows if row["reference_type"] == kind]
+        size = sum(max(0, row["object_size"]) for row in theirs)
+        lines.append(f"{title:<19}  {len(theirs)} ({size / unit:g} {name})")
+    return lines
+
+
+def _table(rows: list[dict[str, Any]], unit: int, name: str) -> list[str]:
+    form = "{:<9} {:<15} {:<7} {:>7} {:<8} {:<22} {:<7} {:>14} {:<21} {}"
+    lines = [
+        form.format(
+            "PID", "IP Address", "Type", "Owner", "Attempt", "Status", "Local", "Size", "Reference Type", "Object Ref"
+        )
+    ]
+    for row in rows:
+        size = "?" if row["object_size"] < 0 else f"{row['object_size'] / unit:g} {name}"
+        lines.append(
+            form.format(
+                row["pid"],
+                row["ip"],
+                row["type"],
+                str(row["owner_pid"]),
+                row["attempt_number"],
+                row["task_status"],
+                row["local_ref_count"],
+                size,
+                row["reference_type"],
+                row["object_id"],
+            )
+        )
+        if row["call_site"] != "disabled":
+            lines.append(f"    made at {row['call_site']}")
+        if row["borrower_pids"]:
+            lines.append(f"    borrowed by processes {', '.join(map(str, row['borrower_pids']))}")
+        lines += [f"    held by {each}" for each in row["held_by"]]
+    return lines

@@ -1,0 +1,138 @@
+"""Log files of a session as the state API lists and reads them. Workers' are worker-PID.out and .err, with full
+parts FILE.1, FILE.2 ... (docs/user/logs.md)."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ._state_rows import Lookout
+
+_INTERVAL_S = 1.0
+_CHUNK_BYTES = 1 << 16
+_ANSI = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+@dataclass
+class Wanted:
+    node_id: str | None = None
+    node_ip: str | None = None
+    filename: str | None = None
+    actor_id: str | None = None
+    task_id: str | None = None
+    pid: int | None = None
+    suffix: str = "out"
+    submission_id: str | None = None
+    attempt_number: int = 0
+
+
+def _directory(look: Lookout) -> str:
+    return os.path.join(look.info["session_dir"], "logs")
+
+
+def _check_node(look: Lookout, node_id: str | None, node_ip: str | None) -> None:
+    from .util.state.exception import RayStateApiException
+
+    known = any(node_id in (None, n["node_id"]) and node_ip in (None, n["address"]) for n in look.cluster)
+    if not known:
+        raise RayStateApiException(
+            f"There is no node {node_id or node_ip}: see list_nodes(), or `eagleray list nodes`."
+        )
+
+
+def _group_of(name: str) -> str:
+    if name.startswith("worker-"):
+        return "worker_err" if ".err" in name else "worker_out"
+    return name.split(".")[0]
+
+
+def listed(
+    look: Lookout, node_id: str | None, node_ip: str | None, pattern: str
+) -> dict[str, list[str]]:
+    _check_node(look, node_id, node_ip)
+    groups: dict[str, list[str]] = {}
+    for name in sorted(os.listdir(_directory(look))):
+        if fnmatch.fnmatch(name, pattern):
+            groups.setdefault(_group_of(name), []).append(name)
+    return groups
+
+
+def _pid_of(look: Lookout, wanted: Wanted) -> int | None:
+    if wanted.pid is not None:
+        return int(wanted.pid)
+    if wanted.actor_id:
+        started = [e["pid"] for e in look.events if e.get("actor") == wanted.actor_id]
+        return started[-1] if started else None
+    rows = look.tasks(
+        [("task_id", "=", wanted.task_id or "")], 1000, lambda row: row["task_id"] == wanted.task_id
+    )[1]
+    for row in rows:
+        if row["attempt_number"] == wanted.attempt_number:
+            pid: int | None = row["worker_pid"]
+            return pid
+    return None
+
+
+def _path_of(look: Lookout, wanted: Wanted) -> str:
+    from .util.state.exception import RayStateApiException
+
+    if wanted.suffix not in ("out", "err"):
+        raise ValueError(f"Invalid suffix: {wanted.suffix}. Must be one of 'out' or 'err'.")
+    _check_node(look, wanted.node_id, wanted.node_ip)
+    name = wanted.filename
+    if name is None:
+        if not (wanted.actor_id or wanted.task_id or wanted.pid):
+            raise ValueError("one of filename, actor_id, task_id and pid is needed")
+        pid = _pid_of(look, wanted)
+        if pid is None:
+            raise RayStateApiException(
+                "No process is known for it: it has not run yet, or there is no such actor or task."
+            )
+        name = f"worker-{pid}.{wanted.suffix}"
+    directory = os.path.realpath(_directory(look))
+    path = os.path.realpath(os.path.join(directory, name))
+    if not path.startswith(directory + os.sep) or not os.path.isfile(path):
+        raise RayStateApiException(
+            f"There is no log {name}: `eagleray logs cluster` lists what there is. A worker that printed "
+            "nothing has none."
+        )
+    return path
+
+
+def _start_of_tail(file: Any, lines: int) -> int:
+    """The offset of the last `lines` lines."""
+    at = end = file.seek(0, os.SEEK_END)
+    found = -1  # the newline that ends the last line counts for nothing
+    while at > 0:
+        step = min(_CHUNK_BYTES, at)
+        at -= step
+        file.seek(at)
+        chunk = file.read(step)
+        if at + step == end and not chunk.endswith(b"\n"):
+            found += 1
+        for index in range(len(chunk) - 1, -1, -1):
+            if chunk[index] == 10:
+                found += 1
+                if found == lines:
+                    return int(at + index + 1)
+    return 0
+
+
+def chunks(
+    look: Lookout, wanted: Wanted, tail: int, follow: bool, interval: float | None, plain: bool
+) -> Iterator[bytes]:
+    with open(_path_of(look, wanted), "rb") as file:
+        file.seek(0 if tail < 0 else _start_of_tail(file, tail))
+        while True:
+            chunk = file.read(_CHUNK_BYTES)
+            if chunk:
+                yield _ANSI.sub(b"", chunk) if plain else chunk
+            elif not follow:
+                return
+            else:
+                time.sleep(interval or _INTERVAL_S)

@@ -1,0 +1,714 @@
+"""Rows of the state API as dicts, one function a resource. Gathered from control, the node, the live processes
+and the history; nothing here is formatted or limited but tasks, whose number has no bound."""
+
+from __future__ import annotations
+
+import json
+import time
+import warnings
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+from . import _core, _history
+from ._history import Block, Condition, History, Row
+from ._options import RESOURCE_UNIT
+from ._state import client
+
+ASKED_MAX = 10_000  # rows that one process is asked for; of pending tasks there may be more
+_PHASES = {
+    "waiting": "PENDING_ARGS_AVAIL",
+    "queued": "PENDING_NODE_ASSIGNMENT",
+    "pushed": "SUBMITTED_TO_WORKER",
+    "": "NIL",
+}
+STATES = {0: "FINISHED"}  # of a row's error; any other: FAILED
+_NO_ACTOR = b"\xff" * 12
+Answers = tuple[list[dict[str, Any]], int]
+
+
+def readable_name(form: dict[str, Any], of_actor: bool) -> str:
+    """As a user reads it: the name option, or the function without its module."""
+    function: str = form.get("function", "")
+    if form.get("name"):
+        return str(form["name"])
+    return function if of_actor else function.rsplit(".", 1)[-1]
+
+
+def is_method(form: dict[str, Any]) -> bool:
+    """Functions have their module before their name."""
+    return "." not in form.get("function", "")
+
+
+class Lookout:
+    """One look at a cluster. What several rows need is asked for once."""
+
+    def __init__(self, timeout: float = 30.0) -> None:
+        self.timeout = timeout
+        self.unanswered = 0  # processes that did not answer in time
+        self.truncated = 0  # rows that processes had beyond ASKED_MAX
+        self._client = client()
+        self.info = self._client.info()
+        self.wall_us = time.time_ns() // 1000 - _core.monotonic_us()
+
+    # ---- what is asked once ----
+
+    @cached_property
+    def cluster(self) -> list[dict[str, Any]]:
+        return list(self._client.cluster())
+
+    @cached_property
+    def node_ids(self) -> dict[int, str]:
+        return {node["index"]: node["node_id"] for node in self.cluster}
+
+    @cached_property
+    def processes(self) -> dict[int, dict[str, Any]]:
+        return {each["proc"]: each for each in self._client.node_status()["processes"]}
+
+    @cached_property
+    def events(self) -> list[dict[str, Any]]:
+        return _history.events(self.info["session_dir"])
+
+    @cached_property
+    def history(self) -> History:
+        history = History(self.info["session_dir"])
+        _ = history.blocks
+        return history
+
+    @cached_property
+    def pids(self) -> dict[int, int]:
+        """Of all processes, dead ones too as far as events tell."""
+        pids = {e["proc"]: e["pid"] for e in self.events if "proc" in e and "pid" in e}
+        pids.update({proc: each["pid"] for proc, each in self.processes.items()})
+        return pids
+
+    @cached_property
+    def classes(self) -> dict[str, str]:
+        """Of actors, also of those that control has forgotten."""
+        classes = {e["actor"]: e.get("what", "") for e in self.events if "actor" in e}
+        classes.update({id: actor["class_name"] for id, actor in self.actor_rows.items()})
+        return classes
+
+    @cached_property
+    def actor_rows(self) -> dict[str, dict[str, Any]]:
+        return {actor["actor_id"]: actor for actor in self._client.all_actors()}
+
+    def info_ms(self) -> float:
+        """Now, by the clock of the rows."""
+        return (_core.monotonic_us() + self.wall_us) / 1000
+
+    def demands_of(self, class_name: str) -> str:
+        """Why an actor of this class has not been placed, as its node says; or nothing."""
+        for demand in self._client.node_status()["demands"]:
+            if demand["what"] == f"actor {class_name}":
+                return str(demand["reason"])
+        return ""
+
+    def ask(self, about: str, only: int = 0) -> list[dict[str, Any]]:
+        answers, missing = self._client.ask_state(about, ASKED_MAX, self.timeout, only)
+        self.unanswered += missing
+        return list(answers)
+
+    def say_what_is_missing(self) -> str:
+        """One sentence, or nothing."""
+        parts = []
+        if self.unanswered:
+            parts.append(
+                f"{self.unanswered} process(es) did not answer within {self.timeout:g} s (stopped, or busy)"
+            )
+        if self.truncated:
+            parts.append(
+                f"{self.truncated} more rows were not sent: a process sends {ASKED_MAX} at most"
+            )
+        return "; ".join(parts)
+
+    def say_what_was_dropped(self) -> str:
+        history, parts = self.history, []
+        if history.dropped:
+            until = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(history.dropped_until_us / 1e6))
+            parts.append(
+                f"{history.dropped} older attempts of tasks (until {until}) were dropped: the history is kept "
+                "within history_bytes_max"
+            )
+        if history.lost:
+            parts.append(f"{history.lost} attempts found no room on the disk")
+        return "; ".join(parts)
+
+    # ---- ids ----
+
+    def worker_id(self, proc: int) -> str | None:
+        if not proc:
+            return None
+        node = self.node_ids.get(proc >> 32)
+        return f"{node[:40]}{proc:016x}" if node else None
+
+    def node_of(self, proc: int) -> str | None:
+        return self.node_ids.get(proc >> 32) if proc else None
+
+    @staticmethod
+    def proc_of(worker_id: str) -> int:
+        try:
+            return int(worker_id[-16:], 16)
+        except ValueError:
+            return 0
+
+    # ---- resources other than tasks ----
+
+    def nodes(self) -> list[dict[str, Any]]:
+        started = min((e["us"] for e in self.events), default=0) // 1000
+        return [
+            {
+                "node_id": node["node_id"],
+                "node_ip": node["address"],
+                "is_head_node": node["index"] == 1,
+                "state": "ALIVE" if node["alive"] else "DEAD",
+                "state_message": None,
+                "node_name": node["address"],
+                "resources_total": amounts(node["total"]),
+                "labels": dict(node["labels"]),
+                "start_time_ms": started,
+                "end_time_ms": 0,
+            }
+            for node in self.cluster
+        ]
+
+    def actors(self) -> list[dict[str, Any]]:
+        return [self._actor(actor) for actor in self.actor_rows.values()]
+
+    def _actor(self, actor: dict[str, Any]) -> dict[str, Any]:
+        dead = actor["state"] == "DEAD"
+        return {
+            "actor_id": actor["actor_id"],
+            "class_name": actor["class_name"],
+            "state": actor["state"],
+            "job_id": job_hex(actor["job"]),
+            "name": actor["name"],
+            "node_id": self.node_ids.get(actor["node"]),
+            "pid": self.pids.get(actor["proc"], 0),
+            "ray_namespace": actor["namespace"],
+            "serialized_runtime_env": actor["env"] or "{}",
+            "required_resources": amounts(actor["resources"]),
+            "death_cause": {"actor_died_error_context": {"error_message": actor["reason"]}}
+            if dead
+            else None,
+            "is_detached": actor["detached"],
+            "placement_group_id": actor["group"] or None,
+            "repr_name": "",
+            "num_restarts": actor["incarnation"],
+            "num_restarts_due_to_lineage_reconstruction": 0,
+            "num_restarts_due_to_node_preemption": 0,
+        }
+
+    def placement_groups(self) -> list[dict[str, Any]]:
+        from .util.placement_group import placement_group_table
+
+        rows = []
+        for group_id, group in placement_group_table().items():
+            rows.append(
+                {
+                    "placement_group_id": group_id,
+                    "name": group["name"],
+                    "creator_job_id": group_id[-8:],
+                    "state": group["state"],
+                    "bundles": [
+                        {
+                            "bundle_id": {"placement_group_id": group_id, "bundle_index": index},
+                            "node_id": group.get("bundles_to_node_id", {}).get(index),
+                            "unit_resources": bundle,
+                        }
+                        for index, bundle in group["bundles"].items()
+                    ],
+                    "is_detached": None,
+                    "stats": group.get("stats"),
+                }
+            )
+        return rows
+
+    def workers(self) -> list[dict[str, Any]]:
+        rows: dict[int, dict[str, Any]] = {}
+        for event in self.events:
+            kind = event["kind"]
+            if kind in ("worker_started", "job_started"):
+                rows[event["proc"]] = self._worker(
+                    event["proc"], event["pid"], kind == "worker_started", event["us"] // 1000
+                )
+            elif kind in ("worker_ended", "job_ended") and event["proc"] in rows:
+                rows[event["proc"]].update(
+                    is_alive=False,
+                    exit_type=exit_type(event),
+                    exit_detail=event.get("reason"),
+                    end_time_ms=event["us"] // 1000,
+                )
+        for proc, each in self.processes.items():
+            started = (each["started_us"] + self.wall_us) // 1000
+            rows.setdefault(
+                proc, self._worker(proc, each["pid"], each["kind"] == "worker", started)
+            )
+        return list(rows.values())
+
+    def _worker(self, proc: int, pid: int, worker: bool, started_ms: int) -> dict[str, Any]:
+        return {
+            "worker_id": self.worker_id(proc),
+            "is_alive": True,
+            "worker_type": "WORKER" if worker else "DRIVER",
+            "exit_type": None,
+            "node_id": self.node_of(proc),
+            "ip": self.info["node_ip"],
+            "pid": pid,
+            "exit_detail": None,
+            "worker_launch_time_ms": -1,
+            "worker_launched_time_ms": -1,
+            "start_time_ms": started_ms,
+            "end_time_ms": 0,
+            "debugger_port": None,
+            "num_paused_threads": 0,
+        }
+
+    def jobs(self) -> list[dict[str, Any]]:
+        configs = {e["job"]: e for e in self.events if e["kind"] == "job_described"}
+        rows: dict[int, dict[str, Any]] = {}
+        for event in self.events:
+            if event["kind"] == "job_started":
+                rows[event["job"]] = self._job(event, configs.get(event["job"], {}))
+            elif event["kind"] == "job_ended" and event.get("job") in rows:
+                rows[event["job"]].update(status="SUCCEEDED", end_time=event["us"] // 1000)
+        return list(rows.values())
+
+    def _job(self, event: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "job_id": job_hex(event["job"]),
+            "submission_id": None,
+            "entrypoint": config.get("entrypoint", ""),
+            "type": "DRIVER",
+            "status": "RUNNING",
+            "message": None,
+            "error_type": None,
+            "driver_info": {
+                "id": job_hex(event["job"]),
+                "node_ip_address": self.info["node_ip"],
+                "pid": str(event["pid"]),
+            },
+            "start_time": event["us"] // 1000,
+            "end_time": 0,
+            "metadata": config.get("metadata") or {},
+            "runtime_env": config.get("runtime_env") or {},
+            "driver_agent_http_address": "",
+            "driver_node_id": self.node_of(event["proc"]),
+            "driver_exit_code": None,
+        }
+
+    def runtime_envs(self) -> list[dict[str, Any]]:
+        """Those that actors have, and those of jobs and tasks that live processes know."""
+        users: dict[str, int] = {}
+        for actor in self.actor_rows.values():
+            if actor["env"] and actor["state"] == "ALIVE":
+                users[actor["env"]] = users.get(actor["env"], 0) + 1
+        for answer in self.ask("tasks"):
+            for task in answer["tasks"]:
+                if task["env"]:
+                    users[task["env"]] = users.get(task["env"], 0) + 1
+        for job in self._client.all_jobs():
+            env = json.loads(job["config"] or "{}").get("runtime_env")
+            if env:
+                users[json.dumps(env)] = users.get(json.dumps(env), 0) + 1
+        return [
+            {
+                "runtime_env": json.loads(env),
+                "success": True,
+                "creation_time_ms": None,
+                "node_id": self.info["node_id"],
+                "ref_cnt": count,
+                "error": None,
+            }
+            for env, count in users.items()
+        ]
+
+    def cluster_events(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "severity": severity(event),
+                "time": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(event["us"] / 1e6)),
+                "source_type": "NODE",
+                "message": sentence(event),
+                "event_id": event["id"],
+                "custom_fields": {k: v for k, v in event.items() if k not in ("us", "id")},
+            }
+            for event in self.events
+            if event["kind"] != "job_described"
+        ]
+
+    def objects(self) -> list[dict[str, Any]]:
+        answers = self.ask("objects")
+        rows = []
+        for answer in answers:
+            self.truncated += max(0, answer["total"] - len(answer["objects"]))
+            rows += [self._object(answer, each) for each in answer["objects"]]
+        return rows
+
+    def _object(self, holder: dict[str, Any], each: dict[str, Any]) -> dict[str, Any]:
+        pending = each["kind"] == 0
+        own = each["owner"] == holder["proc"]
+        status = "NIL" if not own else _PHASES[each["phase"]] if pending else "FINISHED"
+        return {
+            "object_id": each["object_id"],
+            "object_size": -1 if pending else each["bytes"],
+            "task_status": status,
+            "attempt_number": each["attempt"] + 1,
+            "reference_type": reference_type(each),
+            "call_site": each["site"] or "disabled",
+            "type": "WORKER" if holder["worker"] else "DRIVER",
+            "pid": holder["pid"],
+            "ip": self.info["node_ip"],
+            "owner_worker_id": self.worker_id(each["owner"]),
+            "owner_pid": self.pids.get(each["owner"]),
+            "borrower_pids": [self.pids.get(proc, 0) for proc in each["borrowers"]],
+            "local_ref_count": each["local"],
+        }
+
+    # ---- tasks ----
+
+    def live_tasks(self) -> list[dict[str, Any]]:
+        answers = self.ask("tasks")
+        running = {}
+        for answer in answers:
+            for task_id, attempt, started_us, waits in answer["running"]:
+                running[task_id, attempt] = (started_us, waits)
+        rows = []
+        for answer in answers:
+            self.truncated += max(0, answer["total"] - len(answer["tasks"]))
+            rows += [self._live(answer, task, running) for task in answer["tasks"]]
+        return rows
+
+    def _live(
+        self, owner: dict[str, Any], task: dict[str, Any], running: dict[Any, Any]
+    ) -> dict[str, Any]:
+        actor_id = actor_in(task["task_id"])
+        state = _PHASES[task["phase"]]
+        started_us, waits = running.get((task["task_id"], task["attempt"]), (0, False))
+        if actor_id and task["phase"] == "pushed":
+            state = "PENDING_ACTOR_TASK_ORDERING_OR_CONCURRENCY"
+        if started_us:
+            state = "RUNNING_IN_RAY_GET" if waits else "RUNNING"
+        moments = [
+            ("PENDING_ARGS_AVAIL", task["submitted_us"]),
+            ("PENDING_NODE_ASSIGNMENT", task["ready_us"]),
+            ("SUBMITTED_TO_WORKER", task["pushed_us"]),
+            ("RUNNING", started_us),
+        ]
+        row = self._task(
+            task_id=task["task_id"],
+            attempt=task["attempt"],
+            form=task,
+            actor_id=actor_id,
+            worker=task["worker"],
+            parent=task["parent"],
+            state=state,
+            error=0,
+        )
+        row["events"] = [
+            {"state": name, "created_ms": (us + self.wall_us) / 1000} for name, us in moments if us
+        ]
+        row["creation_time_ms"] = (task["submitted_us"] + self.wall_us) // 1000
+        row["start_time_ms"] = (started_us + self.wall_us) // 1000 if started_us else None
+        row["end_time_ms"] = None
+        row["_live"] = {**task, "owner": owner["proc"], "started_us": started_us}
+        return row
+
+    def _task(
+        self,
+        *,
+        task_id: str,
+        attempt: int,
+        form: dict[str, Any],
+        actor_id: str | None,
+        worker: int,
+        parent: int,
+        state: str,
+        error: int,
+    ) -> dict[str, Any]:
+        name = readable_name(form, actor_id is not None)
+        if actor_id and not form.get("name"):
+            name = self._of_class(actor_id, name)
+        env = form.get("env")
+        return {
+            "task_id": task_id,
+            "attempt_number": attempt,
+            "name": name,
+            "state": state,
+            "job_id": task_id[-8:],
+            "actor_id": actor_id,
+            "type": "ACTOR_TASK" if actor_id else "NORMAL_TASK",
+            "func_or_class_name": self._function(form, actor_id),
+            "parent_task_id": parent_hex(parent, task_id[-8:]),
+            "node_id": self.node_of(worker),
+            "worker_id": self.worker_id(worker),
+            "worker_pid": self.pids.get(worker) if worker else None,
+            "error_type": _history.ERROR_NAMES.get(error),
+            "language": "PYTHON",
+            "required_resources": amounts(form.get("resources", {})),
+            "runtime_env_info": {"serialized_runtime_env": env} if env else None,
+            "placement_group_id": form.get("group") or None,
+            "is_debugger_paused": False,
+        }
+
+    def _function(self, form: dict[str, Any], actor_id: str | None) -> str:
+        plain = {"function": form.get("function", "")}
+        name = readable_name(plain, actor_id is not None)
+        return self._of_class(actor_id, name) if actor_id else name
+
+    def _of_class(self, actor_id: str, method: str) -> str:
+        class_name = self.classes.get(actor_id)
+        return f"{class_name}.{method}" if class_name else method
+
+    def ended(self, block: Block, row: Row) -> dict[str, Any]:
+        """A row of the history as the state API shows it."""
+        actor_id = block.names.actors.get(row.actor) if row.actor else None
+        end = row.submitted_us
+        events = [{"state": "PENDING_ARGS_AVAIL", "created_ms": end / 1000}]
+        end += row.waited_us
+        events.append({"state": "PENDING_NODE_ASSIGNMENT", "created_ms": end / 1000})
+        started = None
+        end += row.queued_us
+        if row.worker:
+            events.append({"state": "SUBMITTED_TO_WORKER", "created_ms": end / 1000})
+            started = end + row.sent_us
+            events.append({"state": "RUNNING", "created_ms": started / 1000})
+            end = started + row.ran_us
+        state = STATES.get(row.error, "FAILED")
+        events.append({"state": state, "created_ms": end / 1000})
+        made = self._task(
+            task_id=task_hex(row.unique, actor_id, block.job),
+            attempt=row.attempt,
+            form=block.names.forms.get(row.form, {}),
+            actor_id=actor_id,
+            worker=row.worker,
+            parent=row.parent,
+            state=state,
+            error=row.error,
+        )
+        made["events"] = events
+        made["creation_time_ms"] = row.submitted_us // 1000
+        made["start_time_ms"] = started // 1000 if started else None
+        made["end_time_ms"] = end // 1000
+        made["error_message"] = block.names.errors.get((row.unique, row.attempt))
+        made["_row"] = row
+        made["_owner"] = block.proc
+        return made
+
+    def creations(self) -> list[dict[str, Any]]:
+        """Actors as the tasks that make them."""
+        return [self._creation(actor) for actor in self.actor_rows.values()]
+
+    def _creation(self, actor: dict[str, Any]) -> dict[str, Any]:
+        failed = actor["state"] == "DEAD" and actor["reason"] == "its constructor failed"
+        pending = actor["state"] in ("PENDING_CREATION", "RESTARTING")
+        state = "FAILED" if failed else "PENDING_NODE_ASSIGNMENT" if pending else "FINISHED"
+        started = next(
+            (e["us"] // 1000 for e in self.events if e.get("actor") == actor["actor_id"]), None
+        )
+        proc = actor["proc"]
+        made = f"{actor['class_name']}.__init__"
+        return {
+            "task_id": "00" * 8 + actor["actor_id"],
+            "attempt_number": actor["incarnation"],
+            "name": f"{actor['name']}:{made}" if actor["name"] else made,
+            "state": state,
+            "job_id": job_hex(actor["job"]),
+            "actor_id": actor["actor_id"],
+            "type": "ACTOR_CREATION_TASK",
+            "func_or_class_name": made,
+            "parent_task_id": parent_hex(0, job_hex(actor["job"])),
+            "node_id": self.node_of(proc) or self.node_ids.get(actor["node"]),
+            "worker_id": self.worker_id(proc),
+            "worker_pid": self.pids.get(proc),
+            "error_type": "TASK_EXECUTION_EXCEPTION" if failed else None,
+            "language": "PYTHON",
+            "required_resources": amounts(actor["resources"]),
+            "runtime_env_info": {"serialized_runtime_env": actor["env"]} if actor["env"] else None,
+            "placement_group_id": actor["group"] or None,
+            "end_time_ms": started,
+            "error_message": actor["reason"] if failed else None,
+            "is_debugger_paused": False,
+        }
+
+    def tasks(
+        self, filters: list[tuple[str, str, Any]], limit: int, holds: Callable[[dict[str, Any]], bool]
+    ) -> tuple[int, list[dict[str, Any]]]:
+        """How many there are that hold, and at most `limit` of them: live ones first, then the newest."""
+        rows = [row for row in self.live_tasks() + self.creations() if holds(row)]
+        total, rows = len(rows), rows[:limit]
+        for block in self.history.blocks:
+            conditions = Conditions(self, block).of(filters)
+            if conditions is None:
+                continue
+            count, found = self.history.scan(block, conditions, limit - len(rows))
+            total += count
+            rows += [self.ended(block, row) for row in found]
+        dropped = self.say_what_was_dropped()
+        if dropped:
+            warnings.warn(dropped, UserWarning, stacklevel=4)
+        return total, rows
+
+
+class Conditions:
+    """Filters of tasks as the core's conditions on one block."""
+
+    def __init__(self, look: Lookout, block: Block) -> None:
+        self._look = look
+        self._block = block
+
+    def of(self, filters: list[tuple[str, str, Any]]) -> list[Condition] | None:
+        """None: no row of the block holds."""
+        conditions: list[Condition] = []
+        for key, predicate, value in filters:
+            made = getattr(self, f"_{key}", self._constant(key))(str(value).lower())
+            differs = predicate == "!="
+            if isinstance(made, bool):
+                if made == differs:
+                    return None
+                continue
+            column, values = made
+            conditions.append((column, differs, sorted(values)))
+        return conditions
+
+    @staticmethod
+    def _constant(key: str) -> Callable[[str], Any]:
+        same: dict[str, Any] = {"language": "python", "is_debugger_paused": "false"}
+        return lambda value: same.get(key, "none") == value
+
+    def _state(self, value: str) -> Any:
+        if value == "finished":
+            return _history.ERROR, [_history.NO_ERROR]
+        if value == "failed":
+            return _history.ERROR, [code for code in _history.ERROR_NAMES if code]
+        return False
+
+    def _error_type(self, value: str) -> Any:
+        codes = [c for c, name in _history.ERROR_NAMES.items() if str(name).lower() == value]
+        return (_history.ERROR, codes) if codes else False
+
+    def _job_id(self, value: str) -> bool:
+        return job_hex(self._block.job) == value
+
+    def _attempt_number(self, value: str) -> Any:
+        return (_history.ATTEMPT, [int(value)]) if value.isdigit() else False
+
+    def _type(self, value: str) -> Any:
+        if value == "normal_task":
+            return _history.ACTOR, [0]
+        if value == "actor_task":
+            return _history.ACTOR, list(self._block.names.actors)
+        return False
+
+    def _actor_id(self, value: str) -> Any:
+        names = self._block.names.actors
+        if value == "none":
+            return _history.ACTOR, [0]
+        return _history.ACTOR, [number for number, actor in names.items() if actor == value]
+
+    def _task_id(self, value: str) -> Any:
+        if len(value) != 48 or value[-8:] != job_hex(self._block.job):
+            return False
+        return _history.UNIQUE, [int.from_bytes(bytes.fromhex(value[:16]), "little")]
+
+    def _parent_task_id(self, value: str) -> Any:
+        if len(value) != 48 or value[-8:] != job_hex(self._block.job):
+            return False
+        parent = 0 if value[:40] == "f" * 40 else int.from_bytes(bytes.fromhex(value[:16]), "little")
+        return _history.PARENT, [parent]
+
+    def _forms(self, shown: Callable[[dict[str, Any]], set[str]], value: str) -> Any:
+        forms = self._block.names.forms
+        return _history.FORM, [number for number, form in forms.items() if value in shown(form)]
+
+    def _name(self, value: str) -> Any:
+        return self._forms(self._shown, value)
+
+    def _func_or_class_name(self, value: str) -> Any:
+        return self._forms(lambda form: self._shown({**form, "name": ""}), value)
+
+    def _shown(self, form: dict[str, Any]) -> set[str]:
+        of_actor = is_method(form)
+        name = readable_name(form, of_actor).lower()
+        if not of_actor or form.get("name"):
+            return {name}
+        classes = {each.lower() for each in self._look.classes.values()}
+        return {name} | {f"{each}.{name}" for each in classes}
+
+    def _placement_group_id(self, value: str) -> Any:
+        return self._forms(lambda form: {form.get("group") or "none"}, value)
+
+    def _node_id(self, value: str) -> Any:
+        workers = [p for p in self._look.pids if self._look.node_of(p) == value]
+        return _history.WORKER, workers
+
+    def _worker_id(self, value: str) -> Any:
+        return _history.WORKER, [0 if value == "none" else self._look.proc_of(value)]
+
+    def _worker_pid(self, value: str) -> Any:
+        return _history.WORKER, [p for p, pid in self._look.pids.items() if str(pid) == value]
+
+
+# ---- ids and words ----
+
+
+def job_hex(job: int) -> str:
+    return job.to_bytes(4, "little").hex()
+
+
+def task_hex(unique: int, actor_id: str | None, job: int) -> str:
+    tail = actor_id or (_NO_ACTOR + job.to_bytes(4, "little")).hex()
+    return unique.to_bytes(8, "little").hex() + tail
+
+
+def parent_hex(parent: int, job: str) -> str:
+    """Of a normal task; a driver's own task is all ones, as in Ray."""
+    head = "f" * 16 if not parent else parent.to_bytes(8, "little").hex()
+    return head + "f" * 24 + job
+
+
+def actor_in(task_id: str) -> str | None:
+    return None if task_id[16:40] == "f" * 24 else task_id[16:]
+
+
+def amounts(resources: dict[str, int]) -> dict[str, float]:
+    return {name: amount / RESOURCE_UNIT for name, amount in resources.items()}
+
+
+def exit_type(event: dict[str, Any]) -> str:
+    if event.get("memory"):
+        return "NODE_OUT_OF_MEMORY"
+    reason = event.get("reason", "")
+    if event["kind"] == "job_ended" or "exit" in reason and event.get("intended"):
+        return "INTENDED_USER_EXIT"
+    if event.get("intended"):
+        return "USER_ERROR" if "constructor failed" in reason else "INTENDED_SYSTEM_EXIT"
+    return "SYSTEM_ERROR"
+
+
+def reference_type(each: dict[str, Any]) -> str:
+    if each["actor_handle"]:
+        return "ACTOR_HANDLE"
+    if each["used"]:
+        return "USED_BY_PENDING_TASK"
+    if each["local"]:
+        return "LOCAL_REFERENCE"
+    if each["executing"]:
+        return "PINNED_IN_MEMORY"
+    return "CAPTURED_IN_OBJECT" if each["captured"] or each["borrowers"] else "UNKNOWN_STATUS"
+
+
+def severity(event: dict[str, Any]) -> str:
+    if event["kind"] == "warning":
+        return "WARNING"
+    bad = event["kind"].endswith(("_ended", "_failed")) and not event.get("intended")
+    return "ERROR" if bad and event["kind"] != "job_ended" else "INFO"
+
+
+def sentence(event: dict[str, Any]) -> str:
+    if event["kind"] == "warning":
+        return str(event["reason"])
+    what = event["kind"].replace("_", " ")
+    whose = f" {event['what']}" if event.get("what") else ""
+    reason = f": {event['reason']}" if event.get("reason") else ""
+    return f"{what.split()[0]}{whose} (process {event.get('pid', '?')}) {what.split()[1]}{reason}"

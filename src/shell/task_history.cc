@@ -1,0 +1,141 @@
+#include "shell/task_history.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <new>
+
+#include "shell/json.h"
+
+namespace eagleray {
+namespace {
+
+constexpr uint64_t kFirstFileBytes = 16u << 10;  // most processes submit few tasks
+constexpr uint64_t kFileBytes = 256u << 10;
+constexpr uint32_t kSkipRows = 4'096;  // where there was no room
+constexpr uint64_t kErrorBytesMax = 4u << 20;  // of a process; what later errors say is not kept
+
+int64_t wall_minus_monotonic_us() {
+  timespec wall{};
+  ::clock_gettime(CLOCK_REALTIME, &wall);
+  return wall.tv_sec * 1'000'000 + wall.tv_nsec / 1'000 - monotonic_now().us;
+}
+
+}  // namespace
+
+std::string file_prefix(ProcId proc) {
+  char big_endian[8];
+  for (int i = 0; i < 8; ++i) big_endian[i] = static_cast<char>(proc.value >> (56 - 8 * i));
+  return to_hex({big_endian, sizeof big_endian});
+}
+
+void TaskHistory::begin(std::string directory, ProcId proc, uint32_t pid) {
+  directory_ = std::move(directory);
+  proc_ = proc;
+  pid_ = pid;
+}
+
+void TaskHistory::end() {
+  memory_ = Mapping();
+  rows_ = nullptr;
+  count_ = capacity_ = 0;
+  directory_.clear();
+  names_.reset();
+}
+
+// The room is taken now: a write into a hole of a file on a full disk would end this process.
+Result<Mapping> TaskHistory::make_file(uint64_t bytes) const {
+  const std::string path =
+      directory_ + "/" + file_prefix(proc_) + "-" + std::to_string(files_) + ".tasks";
+  Fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!file.valid()) return Error{ErrorCode::kSystem, "open"};
+  const bool good = ::flock(file.get(), LOCK_EX | LOCK_NB) == 0 &&
+                    ::posix_fallocate(file.get(), 0, static_cast<off_t>(bytes)) == 0;
+  if (!good) {
+    ::unlink(path.c_str());
+    return Error{ErrorCode::kDiskFull, "no room"};
+  }
+  Result<Mapping> memory = Mapping::map(file.get(), bytes, Mapping::Access::kReadWrite);
+  if (!memory.ok()) return memory;
+  // The lock lasts as long as the mapping, which a fork does not share.
+  ::madvise(memory.value().data(), bytes, MADV_DONTFORK);
+  const Result<Ok> there = populate(memory.value().data(), bytes);
+  if (!there.ok()) return there.error();
+  return memory;
+}
+
+bool TaskHistory::next_file(JobId job) {
+  if (directory_.empty()) return false;
+  if (skip_ > 0) {
+    --skip_;
+    ++lost_;
+    return false;
+  }
+  const uint64_t bytes = files_ == 0 ? kFirstFileBytes : kFileBytes;
+  Result<Mapping> made = make_file(bytes);
+  ++files_;
+  if (!made.ok()) {
+    skip_ = kSkipRows;
+    ++lost_;
+    return false;
+  }
+  auto* header = new (made.value().data()) TaskFileHeader;
+  header->job = job.value;
+  header->proc = proc_.value;
+  header->sequence = files_;
+  header->wall_us = wall_minus_monotonic_us();
+  header->lost = std::exchange(lost_, 0);
+  header->pid = pid_;
+  memory_ = std::move(made).value();
+  rows_ = reinterpret_cast<TaskRow*>(memory_.data() + sizeof(TaskFileHeader));
+  count_ = 0;
+  capacity_ = static_cast<uint32_t>((bytes - sizeof(TaskFileHeader)) / sizeof(TaskRow));
+  return true;
+}
+
+// All numbers up to those of `row`: they are given out in order, but mentioned in any.
+void TaskHistory::name(const TaskRow& row, const ClientMachine& machine) {
+  if (directory_.empty()) return;
+  std::string text;
+  while (forms_named_ < row.form) {
+    const ClientMachine::FormView form = machine.form_view(++forms_named_);
+    text += "{\"form\":" + std::to_string(forms_named_) + ",\"name\":" + json(form.name) +
+            ",\"function\":" + json(form.function);
+    if (!form.runtime_env.empty()) text += ",\"env\":" + json(form.runtime_env);
+    if (!form.group.is_zero()) text += ",\"group\":" + json(form.group.hex());
+    std::string resources;
+    for (const auto& [name, amount] : form.resources) {
+      resources += (resources.empty() ? "" : ",") + json(name) + ":" + std::to_string(amount);
+    }
+    text += ",\"resources\":{" + resources + "}}\n";
+  }
+  while (actors_named_ < row.actor) {
+    const ActorId actor = machine.actor_numbered(++actors_named_);
+    text += "{\"actor\":" + std::to_string(actors_named_) + ",\"id\":" + json(actor.hex()) + "}\n";
+  }
+  write_line(text);
+}
+
+void TaskHistory::note_error(const Effects::ErrorText& error) {
+  if (directory_.empty() || error_bytes_ > kErrorBytesMax) return;
+  error_bytes_ += error.text.size();
+  write_line("{\"error\":" + std::to_string(error.unique) +
+             ",\"attempt\":" + std::to_string(error.attempt) + ",\"text\":" + json(error.text) +
+             "}\n");
+}
+
+// What a full disk does not take is missing: then rows are shown without it.
+void TaskHistory::write_line(const std::string& text) {
+  if (!names_.valid()) {
+    const std::string path = directory_ + "/" + file_prefix(proc_) + ".names";
+    names_ = Fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
+  }
+  [[maybe_unused]] const ssize_t written = ::write(names_.get(), text.data(), text.size());
+}
+
+}  // namespace eagleray
