@@ -76,6 +76,7 @@ def main():
     parser.add_argument("--smoke", action="store_true", help="tiny input; only that it runs")
     parser.set_defaults(kind="core")
     for kind in ("scale", "library", "utility"):
+    for kind in ("scale", "library", "state"):
         parser.add_argument(
             "--libraries" if kind == "library" else f"--{kind}",
             action="store_const",

@@ -2,7 +2,6 @@
 // themselves.
 #include <algorithm>
 #include <map>
-#include <thread>
 #include <tuple>
 
 #include "common.h"
@@ -191,8 +190,8 @@ nb::dict dict_of(const StateIs& state) {
   nb::list tasks, tallies, running, objects;
   for (const TaskNow& task : state.report.tasks) tasks.append(dict_of(task));
   for (const TaskTally& each : state.report.tallies) {
-    tallies.append(nb::make_tuple(each.name, each.function, each.of_actor, name_of(each.phase),
-                                  each.count));
+    tallies.append(
+        nb::make_tuple(each.name, each.function, each.of_actor, name_of(each.phase), each.count));
   }
   for (const RunNow& run : state.report.running) {
     running.append(nb::make_tuple(run.task.hex(), run.attempt, run.started_us, run.waits));
@@ -225,24 +224,20 @@ nb::tuple ask_state(Client& client, const std::string& about, uint32_t limit, do
   return nb::make_tuple(list, missing);
 }
 
-// Python's answer to who holds what needs the interpreter's lock, which the thread that drives may
-// not wait for.
 void answer_holders(Client& client, nb::callable holders) {
   PyObject* call = holders.release().ptr();  // for the process's life
   ClientShell* core = client.core;
   core->set_holders_hook([core, call](RequestId question) {
-    std::thread([core, call, question] {
-      std::string text;
-      const PyGILState_STATE held = PyGILState_Ensure();
-      PyObject* made = PyObject_CallNoArgs(call);
-      if (made && PyBytes_Check(made)) {
-        text.assign(PyBytes_AS_STRING(made), static_cast<size_t>(PyBytes_GET_SIZE(made)));
-      }
-      Py_XDECREF(made);
-      PyErr_Clear();
-      PyGILState_Release(held);
-      if (!core->closed()) core->answer_holders(question, std::move(text));
-    }).detach();
+    std::string text;
+    const PyGILState_STATE held = PyGILState_Ensure();
+    PyObject* made = PyObject_CallNoArgs(call);
+    if (made && PyBytes_Check(made)) {
+      text.assign(PyBytes_AS_STRING(made), static_cast<size_t>(PyBytes_GET_SIZE(made)));
+    }
+    Py_XDECREF(made);
+    PyErr_Clear();
+    PyGILState_Release(held);
+    if (!core->closed()) core->answer_holders(question, std::move(text));
   });
 }
 
@@ -318,8 +313,9 @@ void bind_state(nb::module_& m, nb::class_<Client>& client) {
   m.def("history_tally", &tally);
   m.def("record_sites", [](bool wanted) { sites_recorded = wanted; });
   m.def("monotonic_us", [] { return monotonic_now().us; });
-  client.def("ask_state", &ask_state, nb::arg("about"), nb::arg("limit"), nb::arg("timeout"),
-             nb::arg("only") = 0)
+  client
+      .def("ask_state", &ask_state, nb::arg("about"), nb::arg("limit"), nb::arg("timeout"),
+           nb::arg("only") = 0)
       .def("answer_holders", &answer_holders)
       .def("all_actors", &all_actors)
       .def("all_jobs", &all_jobs);

@@ -18,9 +18,11 @@ from .util.state.common import (
     DEFAULT_LIMIT,
     DEFAULT_LOG_LIMIT,
     DEFAULT_RPC_TIMEOUT,
+    GetApiOptions,
     ListApiOptions,
     StateResource,
     StateSchema,
+    SummaryApiOptions,
     SummaryResource,
     resource_to_schema,
 )
@@ -168,7 +170,9 @@ def show(rows: list[dict[str, Any]], schema: type[StateSchema], form: str, detai
     "--limit", type=click.IntRange(min=1), default=DEFAULT_LIMIT, show_default=True,
     help="Rows at most; tasks: those that have not ended, then the newest.",
 )  # fmt: skip
-@click.option("--detail", is_flag=True, help="All columns; as yaml, unless --format says otherwise.")
+@click.option(
+    "--detail", is_flag=True, help="All columns; as yaml, unless --format says otherwise."
+)
 @_timeout
 @_address
 def list_command(
@@ -222,7 +226,7 @@ def get_command(resource: str, id: str, form: str, timeout: float, address: str 
     """
     what = _resource(resource)
     with asking(address):
-        found = api.StateApiClient(address).get(what, id, api.GetApiOptions(timeout=timeout))
+        found = api.StateApiClient(address).get(what, id, GetApiOptions(timeout=timeout))
     rows = [_plain(row) for row in (found if isinstance(found, list) else [found]) if row]
     if not rows:
         raise click.ClickException(f"Resource with id={id} not found in the cluster.")
@@ -240,14 +244,18 @@ def summary_group() -> None:
 
 
 def _add_summary(what: SummaryResource, title: str, by: str) -> None:
-    @summary_group.command(what.value, help=f"{title}\n\n\b\nExample:\n  eagleray summary {what.value}")
-    @click.option("--format", "form", type=click.Choice(FORMATS), default="default", show_default=True)
+    @summary_group.command(
+        what.value, help=f"{title}\n\n\b\nExample:\n  eagleray summary {what.value}"
+    )
+    @click.option(
+        "--format", "form", type=click.Choice(FORMATS), default="default", show_default=True
+    )
     @_timeout
     @_address
     def command(form: str, timeout: float, address: str | None) -> None:
         with asking(address):
             made = api.StateApiClient(address).summary(
-                what, options=api.SummaryApiOptions(timeout=timeout)
+                what, options=SummaryApiOptions(timeout=timeout)
             )["cluster"]
         if form == "json":
             click.echo(json.dumps(made))
@@ -257,7 +265,9 @@ def _add_summary(what: SummaryResource, title: str, by: str) -> None:
             return
         rows = [{by: key, **row} for key, row in made["summary"].items()]
         totals = {k: v for k, v in made.items() if k not in ("summary", "summary_by")}
-        click.echo(f"\n{'=' * 8} {what.value.capitalize()} Summary: {datetime.datetime.now()} {'=' * 8}")
+        click.echo(
+            f"\n{'=' * 8} {what.value.capitalize()} Summary: {datetime.datetime.now()} {'=' * 8}"
+        )
         click.echo("Stats:\n" + "-" * 36 + "\n" + yaml_of(totals))
         click.echo(f"\nTable (group by {made['summary_by']}):\n" + "-" * 36)
         click.echo(table_of(rows, list(rows[0])) if rows else "No resource in the cluster")
@@ -269,14 +279,18 @@ _add_summary(SummaryResource.OBJECTS, "Count references by the place that made t
 
 
 @click.command("memory")
-@click.option("--group-by", type=click.Choice(["NODE_ADDRESS", "STACK_TRACE"]), default="NODE_ADDRESS")
+@click.option(
+    "--group-by", type=click.Choice(["NODE_ADDRESS", "STACK_TRACE"]), default="NODE_ADDRESS"
+)
 @click.option(
     "--sort-by", type=click.Choice(["OBJECT_SIZE", "PID", "REFERENCE_TYPE"]), default="OBJECT_SIZE"
 )
 @click.option("--units", type=click.Choice(["B", "KB", "MB", "GB"]), default="B", show_default=True)
 @click.option("--no-format", is_flag=True, hidden=True)
 @click.option("--stats-only", is_flag=True, help="No list of references.")
-@click.option("-n", "--num-entries", "--n", type=click.IntRange(min=0), help="References of a group.")
+@click.option(
+    "-n", "--num-entries", "--n", type=click.IntRange(min=0), help="References of a group."
+)
 @click.option("--format", "form", type=click.Choice(FORMATS), default="default", show_default=True)
 @_timeout
 @_address

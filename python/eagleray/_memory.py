@@ -5,6 +5,7 @@ before."""
 from __future__ import annotations
 
 import gc
+import inspect
 import json
 import sys
 import types
@@ -38,7 +39,7 @@ class _Search:
         ours = {id(frame) for frame in self._own()}
         for key, frame in self.frames.items():
             if key not in ours:
-                for name, value in list(frame.f_locals.items()):
+                for name, value in list(_locals_of(frame).items()):
                     self.locals.setdefault(id(value), []).append(
                         Holder("local", f"{name} in {_place(frame)}")
                     )
@@ -56,15 +57,24 @@ class _Search:
         for container in gc.get_objects():
             if container is self.locals or id(container) in self.frames:
                 continue
-            for inner in gc.get_referents(container):
-                if type(inner) is ObjectRef and len(found) < HOLDERS_MAX:
-                    found.setdefault(inner.hex(), []).extend(self.explain(container, inner))
+            self._look_into(container, found, 0)
         # What only a running function holds is in no container.
         for frame in self.frames.values():
-            for value in list(frame.f_locals.values()):
+            for value in list(_locals_of(frame).values()):
                 if type(value) is ObjectRef and len(found) < HOLDERS_MAX:
                     found.setdefault(value.hex(), []).extend(self.locals.get(id(value), []))
         return {ref: list(dict.fromkeys(holders)) for ref, holders in found.items()}
+
+    def _look_into(self, container: Any, found: dict[str, list[Holder]], steps: int) -> None:
+        """The collector does not know of dicts and tuples that hold nothing which it knows."""
+        for inner in gc.get_referents(container):
+            if type(inner) is ObjectRef:
+                if len(found) < HOLDERS_MAX:
+                    found.setdefault(inner.hex(), []).extend(self.explain(container, inner))
+            elif (
+                isinstance(inner, (dict, tuple)) and steps < _STEPS_MAX and not gc.is_tracked(inner)
+            ):
+                self._look_into(inner, found, steps + 1)
 
     def explain(self, container: Any, inner: Any, steps: int = 0) -> list[Holder]:
         """What `container` is to the program."""
@@ -80,10 +90,14 @@ class _Search:
             return self._dict(container, inner, steps)
         if isinstance(container, (list, tuple, set, frozenset)):
             return self._sequence(container, steps)
-        return [Holder("attribute", f"a {_type(container)}")]
+        attributes = getattr(container, "__dict__", None)
+        if not isinstance(attributes, dict):
+            attributes = {}
+        names = [name for name, value in attributes.items() if value is inner]
+        return [Holder("attribute", f"{names[0] if names else 'a value'} of a {_type(container)}")]
 
     def _frame(self, frame: types.FrameType, inner: Any) -> Holder:
-        names = [name for name, value in frame.f_locals.items() if value is inner]
+        names = [name for name, value in _locals_of(frame).items() if value is inner]
         where = f"{names[0] if names else 'a value'} in {_place(frame)}"
         for referrer in gc.get_referrers(frame):
             if isinstance(referrer, types.TracebackType):
@@ -105,7 +119,9 @@ class _Search:
 
     @staticmethod
     def _free_name(function: types.FunctionType, cell: types.CellType) -> str:
-        for name, each in zip(function.__code__.co_freevars, function.__closure__ or (), strict=False):
+        for name, each in zip(
+            function.__code__.co_freevars, function.__closure__ or (), strict=False
+        ):
             if each is cell:
                 return name
         return "a value"
@@ -139,9 +155,22 @@ class _Search:
         return found or [Holder("container", what)]
 
 
+def _locals_of(frame: types.FrameType) -> dict[str, Any]:
+    """Before Python 3.13 the frame keeps what it was asked for: that would hold the values longer than the program
+    does, so it is emptied again."""
+    kept = frame.f_locals
+    if not frame.f_code.co_flags & inspect.CO_OPTIMIZED or type(kept) is not dict:
+        return dict(kept)
+    copied = dict(kept)
+    kept.clear()
+    return copied
+
+
 def _type(value: Any) -> str:
     cls = type(value)
-    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+    return (
+        cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+    )
 
 
 def _place(frame: Any) -> str:
@@ -153,7 +182,9 @@ def holders() -> bytes:
     """JSON: by reference, what holds it in this process."""
     try:
         found = _Search().references()
-        return json.dumps({ref: [list(each) for each in all_] for ref, all_ in found.items()}).encode()
+        return json.dumps(
+            {ref: [list(each) for each in all_] for ref, all_ in found.items()}
+        ).encode()
     except Exception as error:
         return json.dumps({"error": repr(error)}).encode()
 
@@ -204,7 +235,11 @@ def text_of(
     for key, members in groups.items():
         lines += [f"--- Summary for {by}: {key} ---", *_summary(members, unit, units), ""]
         if not stats_only:
-            lines += [f"--- Object references for {by}: {key} ---", *_table(members[:num_entries], unit, units), ""]
+            lines += [
+                f"--- Object references for {by}: {key} ---",
+                *_table(members[:num_entries], unit, units),
+                "",
+            ]
     leaks = [row for row in rows if row["leak"]]
     lines.append("--- Leaks: held only by a traceback or a closure ---")
     for row in leaks:
@@ -228,7 +263,16 @@ def _table(rows: list[dict[str, Any]], unit: int, name: str) -> list[str]:
     form = "{:<9} {:<15} {:<7} {:>7} {:<8} {:<22} {:<7} {:>14} {:<21} {}"
     lines = [
         form.format(
-            "PID", "IP Address", "Type", "Owner", "Attempt", "Status", "Local", "Size", "Reference Type", "Object Ref"
+            "PID",
+            "IP Address",
+            "Type",
+            "Owner",
+            "Attempt",
+            "Status",
+            "Local",
+            "Size",
+            "Reference Type",
+            "Object Ref",
         )
     ]
     for row in rows:

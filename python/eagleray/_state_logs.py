@@ -38,7 +38,9 @@ def _directory(look: Lookout) -> str:
 def _check_node(look: Lookout, node_id: str | None, node_ip: str | None) -> None:
     from .util.state.exception import RayStateApiException
 
-    known = any(node_id in (None, n["node_id"]) and node_ip in (None, n["address"]) for n in look.cluster)
+    known = any(
+        node_id in (None, n["node_id"]) and node_ip in (None, n["address"]) for n in look.cluster
+    )
     if not known:
         raise RayStateApiException(
             f"There is no node {node_id or node_ip}: see list_nodes(), or `eagleray list nodes`."

@@ -95,7 +95,8 @@ class Lookout:
 
     def info_ms(self) -> float:
         """Now, by the clock of the rows."""
-        return (_core.monotonic_us() + self.wall_us) / 1000
+        now_us: int = _core.monotonic_us() + self.wall_us
+        return now_us / 1000
 
     def demands_of(self, class_name: str) -> str:
         """Why an actor of this class has not been placed, as its node says; or nothing."""
@@ -125,7 +126,9 @@ class Lookout:
     def say_what_was_dropped(self) -> str:
         history, parts = self.history, []
         if history.dropped:
-            until = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(history.dropped_until_us / 1e6))
+            until = time.strftime(
+                "%Y-%m-%d %H:%M:%S", time.localtime(history.dropped_until_us / 1e6)
+            )
             parts.append(
                 f"{history.dropped} older attempts of tasks (until {until}) were dropped: the history is kept "
                 "within history_bytes_max"
@@ -272,7 +275,27 @@ class Lookout:
                 rows[event["job"]] = self._job(event, configs.get(event["job"], {}))
             elif event["kind"] == "job_ended" and event.get("job") in rows:
                 rows[event["job"]].update(status="SUCCEEDED", end_time=event["us"] // 1000)
-        return list(rows.values())
+        submitted = self._submissions()
+        theirs = {row["submission_id"]: row for row in submitted}
+        drivers = []
+        for row in rows.values():
+            of = theirs.get(row["metadata"].get("job_submission_id"))
+            if of is None:
+                drivers.append(row)
+            else:  # its driver is no job of its own
+                of.update(job_id=row["job_id"], driver_info=row["driver_info"])
+        return drivers + submitted
+
+    def _submissions(self) -> list[dict[str, Any]]:
+        from .job_submission._table import JobTable
+
+        rows = []
+        for submission_id, info in JobTable(self._client, self.info["session_dir"]).all():
+            row = {**info.to_json(), "submission_id": submission_id, "type": "SUBMISSION"}
+            row["status"] = info.status.value
+            row["runtime_env"] = info.runtime_env
+            rows.append(row)
+        return rows
 
     def _job(self, event: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -449,7 +472,12 @@ class Lookout:
             "runtime_env_info": {"serialized_runtime_env": env} if env else None,
             "placement_group_id": form.get("group") or None,
             "is_debugger_paused": False,
+            "task_log_info": self._logs_of(worker) if worker and not actor_id else None,
         }
+
+    def _logs_of(self, worker: int) -> dict[str, str]:
+        base = f"{self.info['session_dir']}/logs/worker-{self.pids.get(worker, 0)}"
+        return {"stdout_file": f"{base}.out", "stderr_file": f"{base}.err"}
 
     def _function(self, form: dict[str, Any], actor_id: str | None) -> str:
         plain = {"function": form.get("function", "")}
@@ -532,7 +560,10 @@ class Lookout:
         }
 
     def tasks(
-        self, filters: list[tuple[str, str, Any]], limit: int, holds: Callable[[dict[str, Any]], bool]
+        self,
+        filters: list[tuple[str, str, Any]],
+        limit: int,
+        holds: Callable[[dict[str, Any]], bool],
     ) -> tuple[int, list[dict[str, Any]]]:
         """How many there are that hold, and at most `limit` of them: live ones first, then the newest."""
         rows = [row for row in self.live_tasks() + self.creations() if holds(row)]
@@ -614,7 +645,9 @@ class Conditions:
     def _parent_task_id(self, value: str) -> Any:
         if len(value) != 48 or value[-8:] != job_hex(self._block.job):
             return False
-        parent = 0 if value[:40] == "f" * 40 else int.from_bytes(bytes.fromhex(value[:16]), "little")
+        parent = (
+            0 if value[:40] == "f" * 40 else int.from_bytes(bytes.fromhex(value[:16]), "little")
+        )
         return _history.PARENT, [parent]
 
     def _forms(self, shown: Callable[[dict[str, Any]], set[str]], value: str) -> Any:

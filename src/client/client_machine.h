@@ -5,8 +5,8 @@
 // one lock, what it wants done comes out as Effects, and it never waits, reads a clock or touches a
 // descriptor.
 //
-// The parts are in submitter.cc, actors.cc, references.cc, executor.cc, waits.cc and state.cc. The state
-// tables and the borrowing protocol are in docs/design/client.md.
+// The parts are in submitter.cc, actors.cc, references.cc, executor.cc, waits.cc and state.cc. The
+// state tables and the borrowing protocol are in docs/design/client.md.
 #pragma once
 
 #include <cstdint>
@@ -81,17 +81,15 @@ struct TaskRecord {
   Object* output = nullptr;  // first return; null when nobody wants it any more
   std::vector<Object*> more_outputs;
   std::shared_ptr<Stream>
-      stream;                   // shared with the language's iterator, which may outlive the task
-  uint64_t parent = 0;          // serial of the ExecTask that submitted it, for recursive cancel
-  // For the history; of the attempt: from `pushed` on.
+      stream;           // shared with the language's iterator, which may outlive the task
+  uint64_t parent = 0;  // serial of the ExecTask that submitted it, for recursive cancel
+  // For the history.
   uint64_t parent_task = 0;  // the first 8 bytes of that task's id
-  Instant submitted, ready, pushed, started;
+  Instant submitted, ready, pushed;
   ProcId last_worker;
-  uint32_t run_us = 0;
-  uint64_t result_bytes = 0;
-  Object* actor_pin = nullptr;  // the actor's handle, kept while the call is in flight
-  uint64_t order = 0;           // submission order among the calls of one actor
-  bool maybe_started = false;   // its worker died while it may have been running
+  Object* actor_pin = nullptr;     // the actor's handle, kept while the call is in flight
+  uint64_t order = 0;              // submission order among the calls of one actor
+  bool maybe_started = false;      // its worker died while it may have been running
   TaskRecord* previous = nullptr;  // of its worker's list, in push order
   TaskRecord* next = nullptr;
 };
@@ -144,8 +142,8 @@ struct Effects {
     std::string text;
   };
   std::vector<ErrorText> errors;  // what some of them say
-  uint32_t completed = 0;                     // objects that became ready, stream items included
-  uint32_t runnable = 0;                      // tasks that became runnable here
+  uint32_t completed = 0;         // objects that became ready, stream items included
+  uint32_t runnable = 0;          // tasks that became runnable here
   void clear();
 };
 
@@ -212,7 +210,7 @@ class ClientMachine {
     Payload arguments;
     std::vector<ArgumentRef> refs;
     std::vector<Object*> nested;
-    uint64_t parent = 0;  // ExecTask::serial, or 0
+    uint64_t parent = 0;       // ExecTask::serial, or 0
     uint64_t parent_task = 0;  // the first 8 bytes of its TaskId
   };
   Submitted submit(Call&& call, Instant now, Effects& out);
@@ -482,6 +480,7 @@ class ClientMachine {
   static uint64_t size_of(const std::vector<Value>& values);
   static uint8_t error_in(const std::vector<Value>& values);
   void record(const TaskRecord& task, uint8_t error, Effects& out);
+  void record_run(const TaskRecord& task, TaskRow& row) const;
   void next_attempt(TaskRecord& task, uint8_t error, Effects& out);
   const TaskTemplate* template_of(uint32_t number) const;
   std::string function_name(const TaskTemplate& form) const;
@@ -517,8 +516,15 @@ class ClientMachine {
   std::vector<uint32_t> slot_generations_;
   size_t task_count_ = 0;
   uint64_t attempts_ = 0;
-  std::string error_text_;  // of the attempt that is being ended
-  std::vector<ActorId> actor_numbers_;  // by ActorPeer::number - 1
+  // What a worker's answer says of the attempt that is being ended.
+  struct Ending {
+    Instant started;
+    uint32_t run_us = 0;
+    uint64_t result_bytes = 0;
+    std::string error;
+  };
+  Ending ending_;
+  std::vector<ActorId> actor_numbers_;        // by ActorPeer::number - 1
   std::multimap<Instant, uint64_t> delayed_;  // tokens of tasks that wait for their retry
   std::unordered_map<LeaseId, std::unique_ptr<Lease>, IdHash> leases_;
 

@@ -177,7 +177,7 @@ void ClientMachine::on_cancel(ProcId from, const CancelTask& message, Effects& o
   }
   runnable_.erase(std::find(runnable_.begin(), runnable_.end(), task));
   if (!planted(Planted::kCancelOfQueuedIsSilent)) {
-    send(from, TaskDone{message.token, TaskOutcome::kCancelled, 0, false, {}}, out);
+    send(from, TaskDone{message.token, TaskOutcome::kCancelled, 0, false, {}, 0, ""}, out);
   }
   drop_exec(task, out);
 }

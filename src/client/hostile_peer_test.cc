@@ -41,7 +41,7 @@ TEST_F(HostilePeerTest, a_result_may_be_ended_by_the_error_of_the_one_before_it)
   const auto next = submit(1, {made.first}, {made.more[0]});
   machine_.unpin(made.more[0], effects_);
   machine_.cancel(made.first, false, true, effects_);
-  peer(kWorker, TaskDone{made.token, TaskOutcome::kCancelled, 0, false, {}});
+  peer(kWorker, TaskDone{made.token, TaskOutcome::kCancelled, 0, false, {}, 0, ""});
   EXPECT_TRUE(next.first->failed());
   EXPECT_TRUE(made.more[1]->failed());
   EXPECT_EQ(machine_.task_count(), 0u);
@@ -57,7 +57,7 @@ TEST_F(HostilePeerTest, room_of_others_cannot_be_freed) {
   Value forged;
   forged.kind = ValueKind::kStored;
   forged.location = kept->more->location;  // not the worker's
-  peer(kWorker, TaskDone{made.token, TaskOutcome::kDone, 0, false, {forged}});
+  peer(kWorker, TaskDone{made.token, TaskOutcome::kDone, 0, false, {forged}, 0, ""});
   EXPECT_EQ(made.first->kind, ValueKind::kSystemError);
   machine_.unpin(made.first, effects_);
   EXPECT_TRUE(effects_.free_extents.empty());
@@ -69,7 +69,7 @@ TEST_F(HostilePeerTest, a_reference_with_another_owner_lends_nothing) {
   Value value;
   value.kind = ValueKind::kInline;
   value.nested = {NestedRef{ours->id, kOther}};  // as if a third process owned it
-  peer(kWorker, TaskDone{made.token, TaskOutcome::kDone, 0, false, {value}});
+  peer(kWorker, TaskDone{made.token, TaskOutcome::kDone, 0, false, {value}, 0, ""});
   peer(kOther, Lent{kWorker, ours->id});
   EXPECT_EQ(ours->credits, 0u);
   machine_.unpin(made.first, effects_);

@@ -49,10 +49,6 @@ uint8_t ClientMachine::error_in(const std::vector<Value>& values) {
 void ClientMachine::record(const TaskRecord& task, uint8_t error, Effects& out) {
   if (settings_.history_bytes_max == 0 || !task.form) return;
   TaskRow& row = out.history.emplace_back();
-  if (error != TaskError::kNone && !error_text_.empty()) {
-    out.errors.push_back({first_word(task.id), static_cast<uint16_t>(task.attempt),
-                          std::exchange(error_text_, {})});
-  }
   row.unique = first_word(task.id);
   row.submitted_us = task.submitted.us;
   row.parent = task.parent_task;
@@ -61,26 +57,30 @@ void ClientMachine::record(const TaskRecord& task, uint8_t error, Effects& out) 
   row.attempt = static_cast<uint16_t>(std::min<uint32_t>(task.attempt, UINT16_MAX));
   row.error = error;
   row.argument_bytes = pack(static_cast<int64_t>(argument_bytes(task)));
-  if (task.ready.us == 0) {  // it ended while it waited for its arguments
-    row.waited = pack((now_ - task.submitted).us);
-    return;
+  const Instant ready = task.ready.us == 0 ? now_ : task.ready;
+  const Instant pushed = task.pushed.us == 0 ? now_ : task.pushed;
+  row.waited = pack((ready - task.submitted).us);
+  row.queued = pack((pushed - ready).us);
+  if (task.pushed.us != 0) record_run(task, row);
+  if (error != TaskError::kNone && !ending_.error.empty()) {
+    out.errors.push_back({row.unique, row.attempt, std::move(ending_.error)});
   }
-  row.waited = pack((task.ready - task.submitted).us);
-  if (task.pushed.us == 0) {
-    row.queued = pack((now_ - task.ready).us);
-    return;
-  }
+  ending_ = Ending{};
+}
+
+void ClientMachine::record_run(const TaskRecord& task, TaskRow& row) const {
   row.worker = task.last_worker.value;
-  row.queued = pack((task.pushed - task.ready).us);
-  if (task.started.us == 0) {  // its worker died, or answered for it before it began
+  if (ending_.started.us == 0) {  // its worker died, or answered for it before it began
     row.ran = pack((now_ - task.pushed).us);
     return;
   }
-  const Instant started{std::clamp(task.started.us, task.pushed.us, std::max(task.pushed, now_).us)};
+  // Another process's word.
+  const int64_t latest = std::max(task.pushed, now_).us;
+  const Instant started{std::clamp(ending_.started.us, task.pushed.us, latest)};
   row.sent = pack((started - task.pushed).us);
-  row.ran = pack(task.run_us);
-  row.answered = pack((now_ - started).us - static_cast<int64_t>(task.run_us));
-  row.result_bytes = pack(static_cast<int64_t>(task.result_bytes));
+  row.ran = pack(ending_.run_us);
+  row.answered = pack((now_ - started).us - static_cast<int64_t>(ending_.run_us));
+  row.result_bytes = pack(static_cast<int64_t>(ending_.result_bytes));
 }
 
 // This attempt has ended, and there will be another.
@@ -88,8 +88,7 @@ void ClientMachine::next_attempt(TaskRecord& task, uint8_t error, Effects& out) 
   record(task, error, out);
   ++task.attempt;
   ++attempts_;
-  task.pushed = task.started = Instant{};
-  task.result_bytes = 0;
+  task.pushed = Instant{};
 }
 
 const TaskTemplate* ClientMachine::template_of(uint32_t number) const {

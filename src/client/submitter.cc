@@ -352,10 +352,8 @@ void ClientMachine::on_done(ProcId from, TaskDone&& message, Effects& out) {
     key.run_us = key.run_us < 0 ? run_us : key.run_us * 0.8 + run_us * 0.2;
   }
   for (Value& value : message.returns) refuse_foreign_place(value, from);
-  task->started = Instant{message.started_us};
-  task->run_us = message.run_us;
-  task->result_bytes = size_of(message.returns);
-  error_text_ = std::move(message.error);
+  ending_ = {Instant{message.started_us}, message.run_us, size_of(message.returns),
+             std::move(message.error)};
   if (message.outcome == TaskOutcome::kCancelled) {
     fail(task, FailureKind::kCancelled, "the task was cancelled", out);
   } else if (message.outcome == TaskOutcome::kRetry && task->retries_left != 0 &&
@@ -551,15 +549,15 @@ void ClientMachine::fail(TaskRecord* task, FailureKind kind, const std::string& 
 }
 
 void ClientMachine::fail(TaskRecord* task, const Value& error, Effects& out) {
-  if (error.kind == ValueKind::kSystemError) {
-    error_text_ = failure_from(error.bytes.view()).message;
-  }
   Value plain;
   plain.kind = error.kind;
   plain.bytes = error.bytes;
   if (!task->form) {  // an actor's creation: its arguments failed
     fail_creation(task, plain, out);
     return;
+  }
+  if (error.kind == ValueKind::kSystemError) {
+    ending_.error = failure_from(error.bytes.view()).message;
   }
   const bool by_argument = error.kind == ValueKind::kError && !task->pushed.us;
   record(*task, by_argument ? TaskError::kDependency : error_in({plain}), out);
@@ -689,7 +687,7 @@ void ClientMachine::lost_tasks(Peer& worker, uint64_t running_token, Effects& ou
                (task->retries_left != 0 || planted(Planted::kRunsOnceTaskAgain)) &&
                !task->cancelled) {
       if (task->retries_left > 0) --task->retries_left;
-      error_text_ = describe(exit);
+      ending_.error = describe(exit);
       next_attempt(*task, TaskError::of(FailureKind::kWorkerCrashed), out);
       task->state = TaskState::kQueued;
       keys_[task->form->key.value - 1]->queue.push_front(task);

@@ -88,10 +88,10 @@ struct QueryJobs {  // JobRows: whose drivers live
   EAGLERAY_NO_FIELDS(QueryJobs)
 };
 
-using ControlCall = std::variant<CreateActor, SubscribeActor, ActorOutOfScope, KillActor, FindActor,
-                                 ListActors, CreateGroup, RemoveGroup, WaitGroup, QueryGroups,
-                                 KvPut, KvGet, KvDelete, KvList, QueryCluster, QueryNode,
-                                 QueryActors, QueryJobs>;
+using ControlCall =
+    std::variant<CreateActor, SubscribeActor, ActorOutOfScope, KillActor, FindActor, ListActors,
+                 CreateGroup, RemoveGroup, WaitGroup, QueryGroups, KvPut, KvGet, KvDelete, KvList,
+                 QueryCluster, QueryNode, QueryActors, QueryJobs>;
 
 struct Done {
   uint8_t error_code = 0;  // 0: done; else 1 + ErrorCode

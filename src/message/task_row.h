@@ -17,8 +17,7 @@ constexpr uint32_t pack(int64_t value) {
   if (value <= 0) return 0;
   const auto large = static_cast<uint64_t>(value);
   if (large < kPackedUnits) return static_cast<uint32_t>(large);
-  return kPackedUnits |
-         static_cast<uint32_t>(std::min<uint64_t>(large >> 10, kPackedUnits - 1));
+  return kPackedUnits | static_cast<uint32_t>(std::min<uint64_t>(large >> 10, kPackedUnits - 1));
 }
 constexpr uint64_t unpack(uint32_t value) {
   return value < kPackedUnits ? value : static_cast<uint64_t>(value - kPackedUnits) << 10;

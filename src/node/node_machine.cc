@@ -221,8 +221,13 @@ void NodeMachine::on(ProcId from, const ActorStarted& started, Instant, NodeEffe
   if (worker == workers_.end() || worker->second.actor != started.actor) return;
   report(ActorPlaced{started.actor, worker->second.incarnation, from, started.error}, out);
   const Client& client = clients_.at(from);
-  out.events.push_back({started.error.empty() ? "actor_started" : "actor_failed", from, client.pid,
-                        client.job, started.actor, worker->second.actor_class, {}});
+  out.events.push_back({started.error.empty() ? "actor_started" : "actor_failed",
+                        from,
+                        client.pid,
+                        client.job,
+                        started.actor,
+                        worker->second.actor_class,
+                        {}});
   if (!started.error.empty()) {
     end_worker(from, worker->second, "the actor's constructor failed", out);
   }
@@ -460,8 +465,8 @@ NodeStatus NodeMachine::status() const {
   }
   for (const auto& [proc, client] : clients_) {
     const auto worker = workers_.find(proc);
-    NodeProcess process{client.pid, "driver", "job " + std::to_string(client.job.value),
-                        client.job, proc,     ActorId{},
+    NodeProcess process{client.pid,     "driver", "job " + std::to_string(client.job.value),
+                        client.job,     proc,     ActorId{},
                         client.since.us};
     if (worker != workers_.end()) {
       const WorkerState state = worker->second.state;

@@ -291,10 +291,18 @@ void ClientShell::refuse_long(Link& link, const PeerMessage& message, size_t byt
                                " go in one: put() what is large, and pass fewer values at once");
   std::string().swap(scratch_);
   if (const auto* task = std::get_if<PushTask>(&message)) {
-    arrived_here_.push_back({link.proc, TaskDone{.token = task->token, .returns = {error}}});
+    TaskDone failed;
+    failed.token = task->token;
+    failed.returns.push_back(error);
+    arrived_here_.push_back({link.proc, std::move(failed)});
   } else if (const auto* done = std::get_if<TaskDone>(&message)) {
-    push(link, TaskDone{done->token, done->outcome, done->run_us, done->leaving, {error},
-                        done->started_us, ""});
+    push(link, TaskDone{done->token,
+                        done->outcome,
+                        done->run_us,
+                        done->leaving,
+                        {error},
+                        done->started_us,
+                        ""});
   } else if (const auto* item = std::get_if<StreamItem>(&message)) {
     push(link, StreamItem{item->token, item->index, error});
   } else if (const auto* is = std::get_if<ObjectIs>(&message)) {
@@ -424,6 +432,8 @@ void ClientShell::handle_node(Frame&& frame) {
   Result<NodeToClient> decoded = decode<NodeToClient>(frame.bytes);
   if (!decoded.ok()) return node_lost("it sent a malformed message");
   NodeToClient& message = decoded.value();
+  if (auto* state = std::get_if<StateIs>(&message)) return keep_state(std::move(*state));
+  if (const auto* tell = std::get_if<TellState>(&message)) ask_holders(*tell);
   if (auto* linked = std::get_if<PeerLinked>(&message)) {
     add_link(*linked, std::move(frame.fds));
   } else if (auto* lost = std::get_if<PeerLost>(&message)) {
@@ -478,14 +488,6 @@ void ClientShell::handle_node(Frame&& frame) {
     machine_.on_job(assign->job.job);
   } else if (auto* lines = std::get_if<LogLines>(&message)) {
     return keep_logs(std::move(*lines));
-  } else if (auto* state = std::get_if<StateIs>(&message)) {
-    return keep_state(std::move(*state));
-  } else if (auto* tell = std::get_if<TellState>(&message)) {
-    if (tell->about == StateAbout::kHolders && holders_hook_) {
-      holders_hook_(tell->question);
-    } else if (tell->about == StateAbout::kHolders) {
-      effects_.to_node.push_back(StateTold{tell->question, {}});
-    }
   } else if (auto* flushed = std::get_if<OutputFlushed>(&message)) {
     if (flushes_.erase(flushed->request)) ++effects_.completed;
   } else if (auto* says = std::get_if<ControlSays>(&message)) {
@@ -507,6 +509,16 @@ void ClientShell::keep_logs(LogLines&& lines) {
     logs_.push_back(std::move(lines));
   }
   notified_.notify_all();
+}
+
+// The language may need locks for its answer that the thread which drives may not wait for.
+void ClientShell::ask_holders(const TellState& tell) {
+  if (tell.about != StateAbout::kHolders) return;
+  if (holders_hook_) {
+    std::thread(holders_hook_, tell.question).detach();
+  } else {
+    effects_.to_node.push_back(StateTold{tell.question, {}});
+  }
 }
 
 void ClientShell::keep_state(StateIs&& state) {
@@ -630,8 +642,8 @@ std::vector<StateIs> ClientShell::ask_state(StateAbout about, uint32_t limit, Pr
   }
   Waited waited = Waited::kInterrupted;
   while (waited == Waited::kInterrupted && !closed() && !exiting()) {
-    waited = wait([&] { return states_[request].complete || exiting(); },
-                  Wait{.deadline = deadline});
+    waited =
+        wait([&] { return states_[request].complete || exiting(); }, Wait{.deadline = deadline});
   }
   std::lock_guard lock(mutex_);
   Asked asked = std::move(states_[request]);

@@ -25,10 +25,10 @@
 #include "client/client_machine.h"
 #include "io/fd.h"
 #include "io/frame_socket.h"
+#include "shell/task_history.h"
 #include "store/doorbell.h"
 #include "store/estate.h"
 #include "store/ring.h"
-#include "shell/task_history.h"
 #include "store/segment_allocator.h"
 
 namespace eagleray {
@@ -108,8 +108,8 @@ class ClientShell {
   // not answered at the deadline.
   std::vector<StateIs> ask_state(StateAbout about, uint32_t limit, ProcId only, Instant deadline,
                                  uint32_t& missing);
-  // Called (on whatever thread drives) when another process asks what the language knows; the answer
-  // is sent by answer_holders(), from any thread.
+  // Called (on whatever thread drives) when another process asks what the language knows; the
+  // answer is sent by answer_holders(), from any thread.
   void set_holders_hook(std::function<void(RequestId question)> hook);
   void answer_holders(RequestId question, std::string text);
 
@@ -207,6 +207,7 @@ class ClientShell {
                                                  const GiveUp& give_up);
   void keep_logs(LogLines&& lines);
   void keep_state(StateIs&& state);
+  void ask_holders(const TellState& tell);
   void add_link(const PeerLinked& message, std::vector<Fd>&& fds);
   void lose_peer(const PeerLost& message);
   void push(Link& link, const PeerMessage& message);

@@ -33,8 +33,7 @@ void EventLog::append(const std::string& line) {
     bytes_ = 0;
   }
   if (!file_.valid()) {
-    file_ = Fd(
-        ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
+    file_ = Fd(::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
   }
   const ssize_t written = ::write(file_.get(), line.data(), line.size());
   if (written > 0) bytes_ += static_cast<uint64_t>(written);

@@ -20,8 +20,8 @@
 namespace eagleray {
 namespace {
 
-constexpr int kNiceness = 10;          // work comes before its record
-constexpr int kAgainMs = 20;  // a closed file is locked for a moment longer
+constexpr int kNiceness = 10;  // work comes before its record
+constexpr int kAgainMs = 20;   // a closed file is locked for a moment longer
 constexpr int kTriesMax = 50;
 constexpr size_t kFilesPerCommit = 64;
 constexpr uint64_t kFileBytesMax = 16u << 20;  // far more than any process of ours writes

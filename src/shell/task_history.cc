@@ -17,7 +17,7 @@ namespace {
 
 constexpr uint64_t kFirstFileBytes = 16u << 10;  // most processes submit few tasks
 constexpr uint64_t kFileBytes = 256u << 10;
-constexpr uint32_t kSkipRows = 4'096;  // where there was no room
+constexpr uint32_t kSkipRows = 4'096;          // where there was no room
 constexpr uint64_t kErrorBytesMax = 4u << 20;  // of a process; what later errors say is not kept
 
 int64_t wall_minus_monotonic_us() {
@@ -124,9 +124,8 @@ void TaskHistory::name(const TaskRow& row, const ClientMachine& machine) {
 void TaskHistory::note_error(const Effects::ErrorText& error) {
   if (directory_.empty() || error_bytes_ > kErrorBytesMax) return;
   error_bytes_ += error.text.size();
-  write_line("{\"error\":" + std::to_string(error.unique) +
-             ",\"attempt\":" + std::to_string(error.attempt) + ",\"text\":" + json(error.text) +
-             "}\n");
+  write_line("{\"error\":" + std::to_string(error.unique) + ",\"attempt\":" +
+             std::to_string(error.attempt) + ",\"text\":" + json(error.text) + "}\n");
 }
 
 // What a full disk does not take is missing: then rows are shown without it.

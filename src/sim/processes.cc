@@ -61,7 +61,8 @@ void ClusterSim::apply(Process& process) {
   }
   for (const ObjectId& object : effects.withdraw) process.estate.erase(object);
   for (const TaskRow& row : effects.history) {
-    check(process.rows.emplace(row.unique, row.attempt).second, "an attempt has two rows of history");
+    check(process.rows.emplace(row.unique, row.attempt).second,
+          "an attempt has two rows of history");
   }
   for (Effects::ToPeer& out : effects.to_peer) {
     if (!find(out.proc)) continue;

@@ -426,12 +426,17 @@ def list_cluster_events(
     return _list(StateResource.CLUSTER_EVENTS, address, options)
 
 
-def _get(resource: StateResource, address: str | None, id: str, timeout: float, explain: bool) -> Any:
+def _get(
+    resource: StateResource, address: str | None, id: str, timeout: float, explain: bool
+) -> Any:
     return StateApiClient(address).get(resource, id, GetApiOptions(timeout=timeout), explain)
 
 
 def get_actor(
-    id: str, address: str | None = None, timeout: float = DEFAULT_RPC_TIMEOUT, _explain: bool = False
+    id: str,
+    address: str | None = None,
+    timeout: float = DEFAULT_RPC_TIMEOUT,
+    _explain: bool = False,
 ) -> ActorState | None:
     """The actor with this id, or None."""
     found: ActorState | None = _get(StateResource.ACTORS, address, id, timeout, _explain)
@@ -439,7 +444,10 @@ def get_actor(
 
 
 def get_job(
-    id: str, address: str | None = None, timeout: float = DEFAULT_RPC_TIMEOUT, _explain: bool = False
+    id: str,
+    address: str | None = None,
+    timeout: float = DEFAULT_RPC_TIMEOUT,
+    _explain: bool = False,
 ) -> JobState | None:
     """The job with this id, or None."""
     found: JobState | None = _get(StateResource.JOBS, address, id, timeout, _explain)
@@ -447,7 +455,10 @@ def get_job(
 
 
 def get_placement_group(
-    id: str, address: str | None = None, timeout: float = DEFAULT_RPC_TIMEOUT, _explain: bool = False
+    id: str,
+    address: str | None = None,
+    timeout: float = DEFAULT_RPC_TIMEOUT,
+    _explain: bool = False,
 ) -> PlacementGroupState | None:
     """The placement group with this id, or None."""
     found: PlacementGroupState | None = _get(
@@ -457,7 +468,10 @@ def get_placement_group(
 
 
 def get_node(
-    id: str, address: str | None = None, timeout: float = DEFAULT_RPC_TIMEOUT, _explain: bool = False
+    id: str,
+    address: str | None = None,
+    timeout: float = DEFAULT_RPC_TIMEOUT,
+    _explain: bool = False,
 ) -> NodeState | None:
     """The node with this id, or None."""
     found: NodeState | None = _get(StateResource.NODES, address, id, timeout, _explain)
@@ -465,7 +479,10 @@ def get_node(
 
 
 def get_worker(
-    id: str, address: str | None = None, timeout: float = DEFAULT_RPC_TIMEOUT, _explain: bool = False
+    id: str,
+    address: str | None = None,
+    timeout: float = DEFAULT_RPC_TIMEOUT,
+    _explain: bool = False,
 ) -> WorkerState | None:
     """The worker with this id, or None."""
     found: WorkerState | None = _get(StateResource.WORKERS, address, id, timeout, _explain)
@@ -486,7 +503,10 @@ def get_task(
 
 
 def get_objects(
-    id: str, address: str | None = None, timeout: float = DEFAULT_RPC_TIMEOUT, _explain: bool = False
+    id: str,
+    address: str | None = None,
+    timeout: float = DEFAULT_RPC_TIMEOUT,
+    _explain: bool = False,
 ) -> list[ObjectState]:
     """Of the object with this id: a row for each process that holds it."""
     found: list[ObjectState] = _get(StateResource.OBJECTS, address, id, timeout, _explain)
@@ -586,5 +606,3 @@ def get_log(
     )
     for chunk in chunks(Lookout(timeout), wanted, tail, follow, _interval, filter_ansi_code):
         yield chunk if encoding is None else chunk.decode(encoding, errors or "strict")
-
-

@@ -1,0 +1,133 @@
+"""`eagleray list | get | summary | memory | logs | timeline | explain`."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from _support import PEER, ray
+
+pytestmark = pytest.mark.skipif(PEER, reason="our command line")
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    """A cluster with a driver, and how to run the command line beside it."""
+    from eagleray import _daemon
+
+    root = tmp_path_factory.mktemp("cluster")
+    os.environ["EAGLERAY_TMPDIR"] = str(root)
+    _daemon.start_head(num_cpus=2, temp_dir=str(root))
+    ray.init(address="auto")
+    yield root
+    ray.shutdown()
+    _daemon.stop(str(root))
+    del os.environ["EAGLERAY_TMPDIR"]
+
+
+def eagleray(*arguments):
+    done = subprocess.run(
+        [sys.executable, "-m", "eagleray", *arguments], capture_output=True, text=True, timeout=60
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@ray.remote
+def f(x):
+    return x
+
+
+@ray.remote(max_retries=0)
+def bad():
+    raise ValueError("no such luck")
+
+
+def test_list_in_all_formats(program):
+    kept = f.remote(1)
+    ray.get(kept)
+    status, out, err = eagleray("list", "tasks", "--format", "json", "--filter", "NAME=f")
+    assert (status, err) == (0, "")
+    row = json.loads(out)[0]
+    assert row["name"] == "f" and row["state"] == "FINISHED" and "events" not in row
+    status, out, _ = eagleray("list", "tasks", "--filter", "name=f")
+    assert status == 0 and "TASK_ID" in out and kept.task_id().hex() in out and "Total: 1" in out
+    status, out, _ = eagleray("list", "tasks", "--filter", "name=f", "--detail")
+    assert status == 0 and out.startswith("---\n-   task_id: ") and "PENDING_ARGS_AVAIL" in out
+    yaml = pytest.importorskip("yaml")
+    assert yaml.safe_load(out)[0]["worker_pid"] == row["worker_pid"]
+
+
+def test_get_summary_and_explain(program):
+    with pytest.raises(ValueError):
+        ray.get(bad.remote())
+    _, out, _ = eagleray("list", "tasks", "--filter", "state=FAILED", "--format", "json")
+    task = json.loads(out)[0]["task_id"]
+    status, out, _ = eagleray("get", "tasks", task, "--format", "json")
+    assert status == 0 and "no such luck" in json.loads(out)[0]["error_message"]
+    status, out, _ = eagleray("summary", "tasks")
+    assert status == 0 and "bad" in out and "FAILED" in out
+    status, out, _ = eagleray("summary", "objects", "--format", "json")
+    assert status == 0 and json.loads(out)["summary_by"] == "callsite"
+    status, out, _ = eagleray("explain", task)
+    assert status == 0 and "FAILED" in out and "ran " in out
+    status, out, _ = eagleray("explain", task, "--json")
+    assert status == 0 and json.loads(out)["what"] == "task bad"
+
+
+def test_memory_names_the_driver(program):
+    mine = ray.put(b"z" * 10_000)
+    status, out, _ = eagleray("memory", "--units", "KB")
+    assert status == 0 and mine.hex() in out and str(os.getpid()) in out
+    assert "mine in test_memory_names_the_driver()" in out
+    status, out, _ = eagleray("memory", "--format", "json")
+    assert {row["object_id"] for row in json.loads(out)} >= {mine.hex()}
+
+
+def test_logs(program):
+    @ray.remote
+    def says():
+        print("hello there")
+        return os.getpid()
+
+    pid = ray.get(says.remote())
+    status, out, _ = eagleray("logs")
+    assert status == 0 and f"worker-{pid}.out" in out
+    assert eagleray("logs", f"worker-{pid}.out", "--tail", "1")[1] == "hello there\n"
+    assert eagleray("logs", "worker", "--pid", str(pid))[1].endswith("hello there\n")
+    status, _, err = eagleray("logs", "actor", "--id", "00" * 16)
+    assert status == 1 and "No process is known" in err
+
+
+def test_timeline(program, tmp_path):
+    ray.get(f.remote(1))
+    path = tmp_path / "trace.json"
+    status, out, _ = eagleray("timeline", str(path))
+    assert status == 0 and str(path) in out
+    assert any(span["name"] == "task::f" for span in json.loads(path.read_text()))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (["list", "nothing"], 2, "nothing"),
+        (["list", "tasks", "--filter", "state"], 2, "write key=value"),
+        (["list", "tasks", "--filter", "nokey=1"], 2, "Available filter keys are"),
+        (["get", "actors", "00" * 16], 1, "not found in the cluster"),
+        (["explain", "zz"], 1, "is no id"),
+        (["logs", "no-such-file.log"], 1, "no log is named like"),
+    ],
+)
+def test_what_is_wrong_is_said(program, arguments, status, says):
+    done = eagleray(*arguments)
+    assert done[0] == status and says in done[2] and "Traceback" not in done[2]
+
+
+def test_no_cluster_is_one_line(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "eagleray", "list", "tasks"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "EAGLERAY_TMPDIR": str(tmp_path)},
+    )
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
