@@ -23,7 +23,7 @@ BUILT = {
     "": "ActorClassID ActorID DynamicObjectRefGenerator FunctionID JobID LoggingConfig NodeID ObjectID "
     "ObjectRef ObjectRefGenerator PlacementGroupID SCRIPT_MODE TaskID UniqueID WORKER_MODE WorkerID "
     "__version__ available_resources cancel cluster_resources get get_actor get_gpu_ids "
-    "get_runtime_context init is_initialized kill method nodes put remote shutdown wait",
+    "get_runtime_context init is_initialized kill method nodes put remote shutdown timeline wait",
     "actor": "ActorClass ActorClassInheritanceException ActorHandle ActorMethod exit_actor method",
     "cloudpickle": "dump dumps load loads",
     "dag": "BIND_INDEX_KEY COLLECTIVE_OPERATION_KEY ClassMethodNode ClassNode CollectiveOutputNode DAGContext "
@@ -92,6 +92,10 @@ BUILT = {
     "util.scheduling_strategies": "DoesNotExist Exists In NodeAffinitySchedulingStrategy "
     "NodeLabelSchedulingStrategy NotIn PlacementGroupSchedulingStrategy",
     "util.serialization": "deregister_serializer register_serializer",
+    "util.state": "StateApiClient get_actor get_job get_log get_node get_objects get_placement_group get_task "
+    "get_worker list_actors list_cluster_events list_jobs list_logs list_nodes list_objects "
+    "list_placement_groups list_runtime_envs list_tasks list_workers summarize_actors summarize_objects "
+    "summarize_tasks",
 }
 # Names of older releases that programs still use; Ray itself has them no more.
 OLDER = {
@@ -101,7 +105,7 @@ OLDER = {
     "internal": {"free"},
 }
 # Built by name only, outside of the placeholders: the name exists and raises.
-RAISES = {"": {"timeline"}}
+RAISES: dict[str, set[str]] = {}
 # Public in Ray by accident, or of no use outside of it.
 LEFT_OUT = {
     "": {"_config", "widgets", "autoscaler", "data", "workflow", "internal", "util", "actor"},

@@ -39,6 +39,17 @@ _timeout = click.option(
 )  # fmt: skip
 
 
+def _format(default: str) -> Callable[[Any], Any]:
+    return click.option(
+        "--format",
+        "form",
+        type=click.Choice(FORMATS),
+        default=default,
+        show_default=True,
+        help="json and yaml are for programs.",
+    )
+
+
 @contextlib.contextmanager
 def asking(address: str | None) -> Iterator[None]:
     """Connected; warnings and errors as one line each."""
@@ -161,10 +172,7 @@ def show(rows: list[dict[str, Any]], schema: type[StateSchema], form: str, detai
 
 @click.command("list")
 @click.argument("resource", type=click.Choice(_RESOURCES))
-@click.option(
-    "--format", "form", type=click.Choice(FORMATS), default="default", show_default=True,
-    help="json and yaml are for programs.",
-)  # fmt: skip
+@_format("default")
 @click.option("-f", "--filter", "filters", multiple=True, help="key=value or key!=value; all hold.")
 @click.option(
     "--limit", type=click.IntRange(min=1), default=DEFAULT_LIMIT, show_default=True,
@@ -210,7 +218,7 @@ def list_command(
 @click.command("get")
 @click.argument("resource", type=click.Choice(_BY_ID))
 @click.argument("id")
-@click.option("--format", "form", type=click.Choice(FORMATS), default="yaml", show_default=True)
+@_format("yaml")
 @_timeout
 @_address
 def get_command(resource: str, id: str, form: str, timeout: float, address: str | None) -> None:
@@ -247,9 +255,7 @@ def _add_summary(what: SummaryResource, title: str, by: str) -> None:
     @summary_group.command(
         what.value, help=f"{title}\n\n\b\nExample:\n  eagleray summary {what.value}"
     )
-    @click.option(
-        "--format", "form", type=click.Choice(FORMATS), default="default", show_default=True
-    )
+    @_format("default")
     @_timeout
     @_address
     def command(form: str, timeout: float, address: str | None) -> None:
@@ -280,18 +286,30 @@ _add_summary(SummaryResource.OBJECTS, "Count references by the place that made t
 
 @click.command("memory")
 @click.option(
-    "--group-by", type=click.Choice(["NODE_ADDRESS", "STACK_TRACE"]), default="NODE_ADDRESS"
+    "--group-by",
+    type=click.Choice(["NODE_ADDRESS", "STACK_TRACE"]),
+    default="NODE_ADDRESS",
+    help="STACK_TRACE: by the place that made the object.",
 )
 @click.option(
-    "--sort-by", type=click.Choice(["OBJECT_SIZE", "PID", "REFERENCE_TYPE"]), default="OBJECT_SIZE"
+    "--sort-by",
+    type=click.Choice(["OBJECT_SIZE", "PID", "REFERENCE_TYPE"]),
+    default="OBJECT_SIZE",
+    help="Within a group.",
 )
-@click.option("--units", type=click.Choice(["B", "KB", "MB", "GB"]), default="B", show_default=True)
+@click.option(
+    "--units",
+    type=click.Choice(["B", "KB", "MB", "GB"]),
+    default="B",
+    show_default=True,
+    help="Of sizes.",
+)
 @click.option("--no-format", is_flag=True, hidden=True)
 @click.option("--stats-only", is_flag=True, help="No list of references.")
 @click.option(
     "-n", "--num-entries", "--n", type=click.IntRange(min=0), help="References of a group."
 )
-@click.option("--format", "form", type=click.Choice(FORMATS), default="default", show_default=True)
+@_format("default")
 @_timeout
 @_address
 def memory_command(
@@ -418,8 +436,10 @@ def _log_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--node-id", "-id", help="Of the node that has it."),
         click.option("--node-ip", "-ip", help="Likewise."),
         click.option("--err", is_flag=True, help="What was written to stderr."),
-        click.option("--encoding", default="utf-8", show_default=True),
-        click.option("--encoding-errors", default="replace", show_default=True),
+        click.option("--encoding", default="utf-8", show_default=True, help="Of the log."),
+        click.option(
+            "--encoding-errors", default="replace", show_default=True, help="As Python names them."
+        ),
         _timeout,
         _address,
     ):
@@ -517,7 +537,9 @@ def logs_job(submission_id: str, **given: Any) -> None:
 
 @logs_group.command("task")
 @click.option("--id", "task_id", required=True, help="Of the task.")
-@click.option("--attempt-number", "-a", type=int, default=0, show_default=True)
+@click.option(
+    "--attempt-number", "-a", type=int, default=0, show_default=True, help="0: the first."
+)
 @_log_options
 def logs_task(task_id: str, attempt_number: int, **given: Any) -> None:
     """Print what the worker has printed that ran a task: other tasks that it ran, too.

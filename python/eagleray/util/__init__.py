@@ -33,7 +33,6 @@ __all__ = [
     "deregister_serializer",
     "disable_log_once_globally",
     "enable_periodic_logging",
-    "explain",
     "get_current_placement_group",
     "get_node_instance_id",
     "get_node_ip_address",
