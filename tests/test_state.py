@@ -440,6 +440,53 @@ def test_the_history_of_a_killed_driver_can_be_read_by_others(tmp_path):
         _daemon.stop(str(tmp_path))
 
 
+def test_more_pending_tasks_than_are_sent_are_counted():
+    out, _ = run_program(
+        """
+        import warnings
+        import eagleray as ray
+        from eagleray.util import state
+        ray.init(num_cpus=1)
+        @ray.remote(resources={"nope": 1})
+        def never(): pass
+        kept = [never.remote() for _ in range(12_000)]
+        print(state.summarize_tasks()["cluster"]["summary"]["never"]["state_counts"])
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            print(len(state.list_tasks(limit=10**6)), said[0].message)
+        print(ray.util.explain(kept[-1]).what)
+        """
+    )
+    lines = out.splitlines()
+    assert lines[0] == "{'PENDING_NODE_ASSIGNMENT': 12000}"
+    assert lines[1].startswith("10000 2000 more rows were not sent")
+    assert lines[2] == "task never"
+
+
+def test_what_made_a_forgotten_actor_stays_listed():
+    out, _ = run_program(
+        """
+        import eagleray as ray
+        from eagleray.util import state
+        ray.init(num_cpus=1, _system_config={"dead_actors_max": 1})
+        @ray.remote
+        class Short:
+            def m(self): return 1
+        for _ in range(3):
+            actor = Short.remote()
+            ray.get(actor.m.remote())
+            ray.kill(actor)
+        import time
+        from collections import Counter
+        deadline = time.monotonic() + 20
+        while len(state.list_actors()) > 1 and time.monotonic() < deadline:
+            pass
+        print(Counter(t.name for t in state.list_tasks()))
+        """
+    )
+    assert out.splitlines()[-1] == "Counter({'Short.__init__': 3, 'Short.m': 3})"
+
+
 def test_options_are_rays():
     options = ListApiOptions(filters=None)
     assert (options.limit, options.timeout, options.detail, options.filters) == (100, 30, False, [])

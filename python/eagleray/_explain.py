@@ -8,6 +8,7 @@ from typing import Any
 from ._state_rows import Lookout
 
 _DEPTH_MAX = 8
+_ASKED_MAX = 10_000_000  # tasks of a process: the one that is asked for may be any
 _PHASES = (
     ("waited for its arguments", "PENDING_ARGS_AVAIL", "PENDING_NODE_ASSIGNMENT"),
     ("waited for a worker", "PENDING_NODE_ASSIGNMENT", "SUBMITTED_TO_WORKER"),
@@ -68,7 +69,7 @@ def _time(ms: float) -> str:
 
 class Explainer:
     def __init__(self, timeout: float) -> None:
-        self.look = Lookout(timeout)
+        self.look = Lookout(timeout, _ASKED_MAX)
         self.live = self.look.live_tasks()
         self.now_ms = self.look.info_ms()
 
@@ -202,6 +203,8 @@ def explain(ref: Any, timeout: float = 10.0) -> Explanation:
     within `timeout` seconds. ValueError: nothing is known of it."""
     if isinstance(ref, str):
         id = ref
+    elif hasattr(ref, "completed"):  # a generator
+        id = ref.completed().hex()
     elif hasattr(ref, "_actor_id"):
         id = ref._actor_id.hex()
     else:

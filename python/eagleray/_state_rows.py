@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -43,8 +43,9 @@ def is_method(form: dict[str, Any]) -> bool:
 class Lookout:
     """One look at a cluster. What several rows need is asked for once."""
 
-    def __init__(self, timeout: float = 30.0) -> None:
+    def __init__(self, timeout: float = 30.0, asked_max: int = ASKED_MAX) -> None:
         self.timeout = timeout
+        self.asked_max = asked_max
         self.unanswered = 0  # processes that did not answer in time
         self.truncated = 0  # rows that processes had beyond ASKED_MAX
         self._client = client()
@@ -105,8 +106,24 @@ class Lookout:
                 return str(demand["reason"])
         return ""
 
+    def unlisted_tasks(self) -> Iterator[tuple[str, bool, str, int]]:
+        """Of tasks that have not ended and were too many to be sent: name, whether of an actor, state, how many."""
+        for answer in self.task_answers:
+            if answer["total"] <= len(answer["tasks"]):
+                continue
+            listed: dict[tuple[Any, ...], int] = {}
+            for task in answer["tasks"]:
+                of_actor = actor_in(task["task_id"]) is not None
+                key = (task["name"], task["function"], of_actor, task["phase"])
+                listed[key] = listed.get(key, 0) + 1
+            for name, function, of_actor, phase, count in answer["tallies"]:
+                rest = count - listed.get((name, function, of_actor, phase), 0)
+                if rest > 0:
+                    form = {"name": name, "function": function}
+                    yield readable_name(form, of_actor), of_actor, _PHASES[phase], rest
+
     def ask(self, about: str, only: int = 0) -> list[dict[str, Any]]:
-        answers, missing = self._client.ask_state(about, ASKED_MAX, self.timeout, only)
+        answers, missing = self._client.ask_state(about, self.asked_max, self.timeout, only)
         self.unanswered += missing
         return list(answers)
 
@@ -119,7 +136,7 @@ class Lookout:
             )
         if self.truncated:
             parts.append(
-                f"{self.truncated} more rows were not sent: a process sends {ASKED_MAX} at most"
+                f"{self.truncated} more rows were not sent: a process sends {self.asked_max} at most"
             )
         return "; ".join(parts)
 
@@ -326,7 +343,7 @@ class Lookout:
         for actor in self.actor_rows.values():
             if actor["env"] and actor["state"] == "ALIVE":
                 users[actor["env"]] = users.get(actor["env"], 0) + 1
-        for answer in self.ask("tasks"):
+        for answer in self.task_answers:
             for task in answer["tasks"]:
                 if task["env"]:
                     users[task["env"]] = users.get(task["env"], 0) + 1
@@ -390,8 +407,12 @@ class Lookout:
 
     # ---- tasks ----
 
+    @cached_property
+    def task_answers(self) -> list[dict[str, Any]]:
+        return self.ask("tasks")
+
     def live_tasks(self) -> list[dict[str, Any]]:
-        answers = self.ask("tasks")
+        answers = self.task_answers
         running = {}
         for answer in answers:
             for task_id, attempt, started_us, waits in answer["running"]:
@@ -525,7 +546,37 @@ class Lookout:
 
     def creations(self) -> list[dict[str, Any]]:
         """Actors as the tasks that make them."""
-        return [self._creation(actor) for actor in self.actor_rows.values()]
+        rows = [self._creation(actor) for actor in self.actor_rows.values()]
+        forgotten = {
+            event["actor"]: event
+            for event in self.events
+            if event["kind"] in ("actor_started", "actor_failed")
+            and event["actor"] not in self.actor_rows
+        }
+        return rows + [self._forgotten_creation(event) for event in forgotten.values()]
+
+    def _forgotten_creation(self, event: dict[str, Any]) -> dict[str, Any]:
+        """Of an actor that control has forgotten (dead_actors_max), by what its node told."""
+        failed = event["kind"] == "actor_failed"
+        made = f"{event.get('what', '')}.__init__"
+        return {
+            "task_id": "00" * 8 + event["actor"],
+            "attempt_number": 0,
+            "name": made,
+            "state": "FAILED" if failed else "FINISHED",
+            "job_id": job_hex(event.get("job", 0)),
+            "actor_id": event["actor"],
+            "type": "ACTOR_CREATION_TASK",
+            "func_or_class_name": made,
+            "parent_task_id": parent_hex(0, job_hex(event.get("job", 0))),
+            "node_id": self.node_of(event["proc"]),
+            "worker_id": self.worker_id(event["proc"]),
+            "worker_pid": event.get("pid"),
+            "error_type": "TASK_EXECUTION_EXCEPTION" if failed else None,
+            "language": "PYTHON",
+            "end_time_ms": event["us"] // 1000,
+            "is_debugger_paused": False,
+        }
 
     def _creation(self, actor: dict[str, Any]) -> dict[str, Any]:
         failed = actor["state"] == "DEAD" and actor["reason"] == "its constructor failed"

@@ -202,6 +202,9 @@ def _summary_of_tasks(look: Lookout) -> dict[str, Any]:
 
     for row in look.live_tasks() + look.creations():
         add(row["name"], row["type"], row["state"])
+    for name, of_actor, state, count in look.unlisted_tasks():
+        add(name, "ACTOR_TASK" if of_actor else "NORMAL_TASK", state, count)
+    look.truncated = 0  # they are counted
     classes = _classes_of_methods(look)
     for block, number, of_actor, error, count in look.history.tally():
         form = block.names.forms.get(number, {})
