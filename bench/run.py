@@ -75,8 +75,7 @@ def main():
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--smoke", action="store_true", help="tiny input; only that it runs")
     parser.set_defaults(kind="core")
-    for kind in ("scale", "library", "utility"):
-    for kind in ("scale", "library", "state"):
+    for kind in ("scale", "library", "utility", "state"):
         parser.add_argument(
             "--libraries" if kind == "library" else f"--{kind}",
             action="store_const",
