@@ -433,7 +433,7 @@ void ClientShell::handle_node(Frame&& frame) {
   if (!decoded.ok()) return node_lost("it sent a malformed message");
   NodeToClient& message = decoded.value();
   if (auto* state = std::get_if<StateIs>(&message)) return keep_state(std::move(*state));
-  if (const auto* tell = std::get_if<TellState>(&message)) ask_holders(*tell);
+  if (auto* lines = std::get_if<LogLines>(&message)) return keep_logs(std::move(*lines));
   if (auto* linked = std::get_if<PeerLinked>(&message)) {
     add_link(*linked, std::move(frame.fds));
   } else if (auto* lost = std::get_if<PeerLost>(&message)) {
@@ -486,8 +486,6 @@ void ClientShell::handle_node(Frame&& frame) {
     runtime_env_ = assign->runtime_env;
     environment_setup_ = assign->setup;
     machine_.on_job(assign->job.job);
-  } else if (auto* lines = std::get_if<LogLines>(&message)) {
-    return keep_logs(std::move(*lines));
   } else if (auto* flushed = std::get_if<OutputFlushed>(&message)) {
     if (flushes_.erase(flushed->request)) ++effects_.completed;
   } else if (auto* says = std::get_if<ControlSays>(&message)) {
@@ -496,6 +494,7 @@ void ClientShell::handle_node(Frame&& frame) {
       ++effects_.completed;
     }
   }
+  ask_holders(message);
   machine_.on_node(std::move(message), monotonic_now(), effects_);
   apply();
 }
@@ -512,12 +511,13 @@ void ClientShell::keep_logs(LogLines&& lines) {
 }
 
 // The language may need locks for its answer that the thread which drives may not wait for.
-void ClientShell::ask_holders(const TellState& tell) {
-  if (tell.about != StateAbout::kHolders) return;
+void ClientShell::ask_holders(const NodeToClient& message) {
+  const auto* tell = std::get_if<TellState>(&message);
+  if (!tell || tell->about != StateAbout::kHolders) return;
   if (holders_hook_) {
-    std::thread(holders_hook_, tell.question).detach();
+    std::thread(holders_hook_, tell->question).detach();
   } else {
-    effects_.to_node.push_back(StateTold{tell.question, {}});
+    effects_.to_node.push_back(StateTold{tell->question, {}});
   }
 }
 

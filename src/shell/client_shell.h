@@ -207,7 +207,7 @@ class ClientShell {
                                                  const GiveUp& give_up);
   void keep_logs(LogLines&& lines);
   void keep_state(StateIs&& state);
-  void ask_holders(const TellState& tell);
+  void ask_holders(const NodeToClient& message);
   void add_link(const PeerLinked& message, std::vector<Fd>&& fds);
   void lose_peer(const PeerLost& message);
   void push(Link& link, const PeerMessage& message);
