@@ -71,27 +71,25 @@ class _Search:
             if type(inner) is ObjectRef:
                 if len(found) < HOLDERS_MAX:
                     found.setdefault(inner.hex(), []).extend(self.explain(container, inner))
-            elif (
-                isinstance(inner, (dict, tuple)) and steps < _STEPS_MAX and not gc.is_tracked(inner)
-            ):
+            elif _is(inner, (dict, tuple)) and steps < _STEPS_MAX and not gc.is_tracked(inner):
                 self._look_into(inner, found, steps + 1)
 
     def explain(self, container: Any, inner: Any, steps: int = 0) -> list[Holder]:
         """What `container` is to the program."""
-        if isinstance(container, types.FrameType):
+        if _is(container, types.FrameType):
             return [self._frame(container, inner)]
-        if isinstance(container, types.CellType):
+        if _is(container, types.CellType):
             return self._cell(container)
-        if isinstance(container, (types.GeneratorType, types.CoroutineType)):
+        if _is(container, (types.GeneratorType, types.CoroutineType)):
             return [Holder("generator", container.__qualname__)]
-        if isinstance(container, types.FunctionType):
+        if _is(container, types.FunctionType):
             return [Holder("variable", f"a default value of {container.__qualname__}()")]
-        if isinstance(container, dict):
+        if _is(container, dict):
             return self._dict(container, inner, steps)
-        if isinstance(container, (list, tuple, set, frozenset)):
+        if _is(container, (list, tuple, set, frozenset)):
             return self._sequence(container, steps)
-        attributes = getattr(container, "__dict__", None)
-        if not isinstance(attributes, dict):
+        attributes = _dict_of(container)
+        if not _is(attributes, dict):
             attributes = {}
         names = [name for name, value in attributes.items() if value is inner]
         return [Holder("attribute", f"{names[0] if names else 'a value'} of a {_type(container)}")]
@@ -100,16 +98,16 @@ class _Search:
         names = [name for name, value in _locals_of(frame).items() if value is inner]
         where = f"{names[0] if names else 'a value'} in {_place(frame)}"
         for referrer in gc.get_referrers(frame):
-            if isinstance(referrer, types.TracebackType):
+            if _is(referrer, types.TracebackType):
                 return Holder("traceback", where)
         return Holder("generator", where)
 
     def _cell(self, cell: types.CellType) -> list[Holder]:
         for tuple_of_cells in gc.get_referrers(cell):
-            if not isinstance(tuple_of_cells, tuple):
+            if not _is(tuple_of_cells, tuple):
                 continue
             for function in gc.get_referrers(tuple_of_cells):
-                if isinstance(function, types.FunctionType) and function.__closure__:
+                if _is(function, types.FunctionType) and function.__closure__:
                     name = self._free_name(function, cell)
                     return [Holder("closure", f"{name} captured by {function.__qualname__}()")]
         return [Holder("closure", "a function that runs")] if self._is_live(cell) else []
@@ -129,9 +127,9 @@ class _Search:
     def _dict(self, container: dict[Any, Any], inner: Any, steps: int) -> list[Holder]:
         key = next((k for k, v in list(container.items()) if v is inner), None)
         for owner in gc.get_referrers(container):
-            if isinstance(owner, types.ModuleType):
+            if _is(owner, types.ModuleType):
                 return [Holder("variable", f"{key} of module {owner.__name__}")]
-            if getattr(owner, "__dict__", None) is container:
+            if _dict_of(owner) is container:
                 return [Holder("attribute", f"{key} of a {_type(owner)}")]
         name = container.get("__name__")
         if isinstance(name, str) and "__builtins__" in container:
@@ -148,11 +146,23 @@ class _Search:
             for owner in gc.get_referrers(container):
                 if owner is self.locals or id(owner) in self.frames or owner is gc.garbage:
                     continue
-                if isinstance(owner, list) and len(owner) > 10_000:
+                if _is(owner, list) and len(owner) > 10_000:
                     continue  # the collector's own
                 for each in self.explain(owner, container, steps + 1):
                     found.append(Holder(each.kind, f"{what}: {each.where}"))
         return found or [Holder("container", what)]
+
+
+def _is(value: Any, kinds: type | tuple[type, ...]) -> bool:
+    """isinstance() without asking the value: it may be a proxy that does something then."""
+    return issubclass(type(value), kinds)
+
+
+def _dict_of(value: Any) -> Any:
+    try:
+        return object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return None
 
 
 def _locals_of(frame: types.FrameType) -> dict[str, Any]:
