@@ -8,7 +8,9 @@ import importlib
 import json
 import os
 import signal
+import subprocess
 import sys
+import tempfile
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -796,6 +798,31 @@ def test_other_tasks_run_meanwhile(slow: tuple[str, Path], tmp_path: Path) -> No
     assert "ran" in out
     if pids.exists():
         wait_for(lambda: not alive(_pid_in(pids)))
+
+
+def test_a_cluster_ends_what_only_a_dead_driver_waited_for(slow: tuple[str, Path]) -> None:
+    path, pids = slow
+    folder = tempfile.TemporaryDirectory()  # its name is short enough for a socket's
+    root = str(Path(ray.__file__).parent.parent)
+    env = {**os.environ, "PATH": path, "EAGLERAY_TMPDIR": folder.name, "PYTHONPATH": root}
+
+    def cli(*words: str) -> str:
+        command = [sys.executable, "-m", "eagleray", *words]
+        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60).stdout
+
+    assert "started" in cli("start", "--head", "--num-cpus", "1")
+    try:
+        code = WAITS_FOR_SETUP.replace('"local", num_cpus=1', '"auto"') + "ray.get(ref)"
+        program = start_program(code, 600, PATH=path, EAGLERAY_TMPDIR=folder.name)
+        tool = _pid_in(pids)
+        wait_for(lambda: "its runtime environment is being set up" in cli("status"), 60)
+        program.kill()
+        wait_for(lambda: not alive(tool), 20)
+        program.communicate()
+        assert "_environments.builder" not in cli("status")
+    finally:
+        cli("stop")
+        folder.cleanup()
 
 
 def test_an_environment_that_nothing_uses_ends(cache_dir: Path) -> None:
