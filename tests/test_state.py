@@ -487,6 +487,24 @@ def test_what_made_a_forgotten_actor_stays_listed():
     assert out.splitlines()[-1] == "Counter({'Short.__init__': 3, 'Short.m': 3})"
 
 
+def test_environments_that_were_built_and_that_were_not(scene):
+    env = {"env_vars": {"COLOUR": "blue"}, "pip": ["no-such-package-of-anybody==1"]}
+
+    @ray.remote(runtime_env=env, max_retries=0)
+    def never_runs():
+        pass
+
+    ref = never_runs.remote()
+    with pytest.raises(ray.exceptions.RuntimeEnvSetupError):
+        ray.get(ref)
+    assert state.get_task(ref).error_type == "RUNTIME_ENV_SETUP_FAILED"
+    assert ref.task_id().hex() in {
+        t.task_id for t in state.list_tasks(filters=[("state", "=", "FAILED")])
+    }
+    row = next(r for r in state.list_runtime_envs(detail=True) if "pip" in r.runtime_env)
+    assert (row.success, row.error is None) == (False, False) and row.creation_time_ms > 0
+
+
 def test_options_are_rays():
     options = ListApiOptions(filters=None)
     assert (options.limit, options.timeout, options.detail, options.filters) == (100, 30, False, [])

@@ -206,7 +206,7 @@ class Lookout:
             "node_id": self.node_ids.get(actor["node"]),
             "pid": self.pids.get(actor["proc"], 0),
             "ray_namespace": actor["namespace"],
-            "serialized_runtime_env": actor["env"] or "{}",
+            "serialized_runtime_env": env_text(actor["env"]),
             "required_resources": amounts(actor["resources"]),
             "death_cause": {"actor_died_error_context": {"error_message": actor["reason"]}}
             if dead
@@ -338,7 +338,36 @@ class Lookout:
         }
 
     def runtime_envs(self) -> list[dict[str, Any]]:
-        """Those that actors have, and those of jobs and tasks that live processes know."""
+        """Those that nodes have built, and those that actors, jobs and waiting tasks name."""
+        rows = {env: self._env(env) for env in self._env_users()}
+        wanted: dict[str, int] = {}
+        for event in self.events:
+            if not event["kind"].startswith("environment_"):
+                continue
+            env = event["what"]
+            row = rows.setdefault(env, self._env(env))
+            if event["kind"] == "environment_wanted":
+                wanted[env] = event["us"]
+                row["success"] = False
+                continue
+            row["success"] = event["kind"] == "environment_ready"
+            row["error"] = event.get("reason")
+            row["creation_time_ms"] = (event["us"] - wanted.get(env, event["us"])) / 1000
+        for env, count in self._env_users().items():
+            rows[env]["ref_cnt"] = count
+        return list(rows.values())
+
+    def _env(self, env: str) -> dict[str, Any]:
+        return {
+            "runtime_env": json.loads(env_text(env)),
+            "success": True,
+            "creation_time_ms": None,
+            "node_id": self.info["node_id"],
+            "ref_cnt": 0,
+            "error": None,
+        }
+
+    def _env_users(self) -> dict[str, int]:
         users: dict[str, int] = {}
         for actor in self.actor_rows.values():
             if actor["env"] and actor["state"] == "ALIVE":
@@ -351,17 +380,7 @@ class Lookout:
             env = json.loads(job["config"] or "{}").get("runtime_env")
             if env:
                 users[json.dumps(env)] = users.get(json.dumps(env), 0) + 1
-        return [
-            {
-                "runtime_env": json.loads(env),
-                "success": True,
-                "creation_time_ms": None,
-                "node_id": self.info["node_id"],
-                "ref_cnt": count,
-                "error": None,
-            }
-            for env, count in users.items()
-        ]
+        return users
 
     def cluster_events(self) -> list[dict[str, Any]]:
         return [
@@ -490,7 +509,7 @@ class Lookout:
             "error_type": _history.ERROR_NAMES.get(error),
             "language": "PYTHON",
             "required_resources": amounts(form.get("resources", {})),
-            "runtime_env_info": {"serialized_runtime_env": env} if env else None,
+            "runtime_env_info": {"serialized_runtime_env": env_text(env)} if env else None,
             "placement_group_id": form.get("group") or None,
             "is_debugger_paused": False,
             "task_log_info": self._logs_of(worker) if worker and not actor_id else None,
@@ -603,7 +622,9 @@ class Lookout:
             "error_type": "TASK_EXECUTION_EXCEPTION" if failed else None,
             "language": "PYTHON",
             "required_resources": amounts(actor["resources"]),
-            "runtime_env_info": {"serialized_runtime_env": actor["env"]} if actor["env"] else None,
+            "runtime_env_info": {"serialized_runtime_env": env_text(actor["env"])}
+            if actor["env"]
+            else None,
             "placement_group_id": actor["group"] or None,
             "end_time_ms": started,
             "error_message": actor["reason"] if failed else None,
@@ -736,6 +757,11 @@ class Conditions:
 # ---- ids and words ----
 
 
+def env_text(env: str) -> str:
+    """JSON of a runtime environment; before it stands how long it may take to be built."""
+    return env[env.find("{") :] if "{" in env else "{}"
+
+
 def job_hex(job: int) -> str:
     return job.to_bytes(4, "little").hex()
 
@@ -793,6 +819,8 @@ def sentence(event: dict[str, Any]) -> str:
     if event["kind"] == "warning":
         return str(event["reason"])
     what = event["kind"].replace("_", " ")
+    if "pid" not in event:
+        return f"{what} {event.get('what', '')}: {event.get('reason', '')}".strip(": ")
     whose = f" {event['what']}" if event.get("what") else ""
     reason = f": {event['reason']}" if event.get("reason") else ""
     return f"{what.split()[0]}{whose} (process {event.get('pid', '?')}) {what.split()[1]}{reason}"

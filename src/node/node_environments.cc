@@ -31,6 +31,7 @@ void NodeMachine::build(const std::string& runtime_env, Environment& environment
   const Duration limit = setup_limit(runtime_env).value_or(Duration{});
   environment.until = limit.us > 0 ? now + limit : Instant::never();
   out.list.push_back(NodeEffects::BuildEnvironment{environment.id, runtime_env});
+  out.events.push_back({"environment_wanted", {}, 0, {}, {}, runtime_env, {}});
 }
 
 // Whether workers may run in it now. If not, it is on its way.
@@ -71,6 +72,7 @@ void NodeMachine::on_environment_ready(EnvironmentId id, const std::string& setu
   environment.setup = setup;
   environment.own_zygote = own_zygote;
   environment.idle_since = now;
+  out.events.push_back({"environment_ready", {}, 0, {}, {}, it->first, {}});
   schedule(now, out);
 }
 
@@ -83,7 +85,12 @@ void NodeMachine::on_environment_failed(EnvironmentId id, const std::string& why
   const bool unwanted = it->second.state == EnvironmentState::kStopping && !it->second.is_late;
   end_idle_workers(runtime_env, it->second, out);
   environments_.erase(it);
-  if (!unwanted) refuse_environment(runtime_env, why, out);
+  if (!unwanted) {
+    ExitInfo failure;
+    failure.reason = why;
+    out.events.push_back({"environment_failed", {}, 0, {}, {}, runtime_env, std::move(failure)});
+    refuse_environment(runtime_env, why, out);
+  }
   schedule(now, out);
 }
 
