@@ -171,24 +171,40 @@ def sb3_torch_learning(n):
 
 
 def main_job(ray, n):
-    """The program that eagleray exists for, until all three trials have a mean of 200 (ours only; 600 s at most)."""
-    if ray.__name__ == "ray":
-        return {}
+    """The program that eagleray exists for, until all three trials have a mean of 200, or 600 s have passed."""
     tune = _tune(ray)
-    seconds, analysis = _run(
-        tune,
-        "PPO",
-        stop={"episode_reward_mean": 200} if n >= 1 else {"training_iteration": 1},
-        time_budget_s=600,
-        config={
-            "env": "CartPole-v0",
-            "num_gpus": 0,
-            "num_workers": 3,
-            "lr": tune.grid_search([0.01, 0.001, 0.0001]),
-        },
+    rates = tune.grid_search([0.01, 0.001, 0.0001])
+    if ray.__name__ == "ray":
+        name, config = "env_runners/episode_return_mean", _main_config_of_ray(rates)
+    else:
+        name = "episode_reward_mean"
+        config = {"env": "CartPole-v0", "num_gpus": 0, "num_workers": 3, "lr": rates}
+    stop = {name: 200} if n >= 1 else {"training_iteration": 1}
+    seconds, analysis = _run(tune, "PPO", stop=stop, time_budget_s=600, config=config)
+    ends = [_at(trial.last_result or {}, name) for trial in analysis.trials]
+    return {
+        "main_job_s": seconds,
+        "main_job_trials_solved": sum(end >= 200 for end in ends),
+        "main_job_best_mean": max(ends),
+    }
+
+
+def _main_config_of_ray(rates):
+    """The defaults of 2021, spelled out for a Ray of today."""
+    config = importlib.import_module("ray.rllib.algorithms.ppo").PPOConfig()
+    return (
+        config.environment("CartPole-v0")
+        .env_runners(num_env_runners=3)
+        .rl_module(model_config={"fcnet_hiddens": [256, 256], "fcnet_activation": "tanh"})
+        .training(train_batch_size=4000, minibatch_size=MINIBATCH, num_epochs=EPOCHS, lr=rates)
     )
-    reached = [t for t in analysis.trials if t.last_result.get("episode_reward_mean", 0) >= 200]
-    return {"main_job_s": seconds, "main_job_trials_solved": len(reached)}
+
+
+def _at(result, name):
+    """The number at this path of keys, 0 where there is none yet."""
+    for key in name.split("/"):
+        result = result.get(key, {}) if isinstance(result, dict) else {}
+    return result if isinstance(result, float | int) else 0.0
 
 
 ROWS = [trials, trials_reused, results, queued_trials, ppo_iteration, torch_learning, main_job]

@@ -62,7 +62,7 @@ def run_side(name, rows, n, kind):
         python = os.path.join(os.path.dirname(HERE), ".venv-ray", "bin", "python")
     command = [python, os.path.abspath(__file__), "--side", name, "--n", str(n), *rows]
     command += ["--kind", kind]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=600, check=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=1800, check=True)
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
