@@ -27,6 +27,7 @@ def test_sample(code, tmp_path):
         capture_output=True,
         text=True,
         timeout=60,
+        cwd=tmp_path,  # what it leaves is not left in the tree
         env={**os.environ, "PYTHONPATH": str(ROOT / "python")},
     )
     assert done.returncode == 0, done.stderr
