@@ -334,3 +334,63 @@ def test_extras_are_those_of_ray():
     part = text.split("[project.optional-dependencies]")[1].split("\n[")[0]
     names = set(re.findall(r"^(\w+) = ", part, re.M))
     assert names >= {"debug", "dashboard", "tune", "rllib", "serve", "default", "data", "all"}
+
+
+PROGRAM = """
+import importlib.util, multiprocessing, subprocess, sys
+import ray
+from ray.util import ActorPool
+import of_mine
+
+def doubled(x):
+    return x * 2
+
+if __name__ == "__main__":
+    ray.init(num_cpus=1)
+    assert sys.modules["__main__"].__file__ == __file__
+    print(ray.get(ray.remote(of_mine.name).remote()), ActorPool.__module__)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        print(pool.map(doubled, [21]))
+    print(subprocess.check_output(["ray", "version"], text=True).strip())
+    print(subprocess.check_output([sys.executable, "-c", "import ray; print(ray.__name__)"], text=True))
+    print(sys.argv[1:])
+    1 / 0
+"""
+
+
+def test_what_a_program_starts_sees_eagleray_as_ray(environment, tmp_path):
+    (tmp_path / "of_mine.py").write_text("import ray.util\ndef name():\n    return ray.__name__\n")
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    done = subprocess.run(
+        [sys.executable, "-m", "eagleray", "run", program, "--flag"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=60,
+    )
+    lines = done.stdout.split("\n")
+    assert lines[0].startswith("eagleray eagleray.util"), done.stderr
+    assert lines[1] == "[42]" and lines[3:6] == ["eagleray", "", "['--flag']"]
+    assert done.returncode == 1 and "ZeroDivisionError" in done.stderr
+    assert "click" not in done.stderr and "_cli.py" not in done.stderr  # its own frames only
+
+
+def test_run_takes_modules(command, tmp_path):
+    status, text = command("run", "-m", "json.tool", "--help")
+    assert status == 0 and "json.tool" in text
+    assert command("run")[0] == 2
+
+
+def test_the_client_s_address_joins_the_cluster_here(command, environment):
+    command("start", "--head", "--num-cpus", "3")
+    code = "import eagleray as ray; ray.init('ray://localhost:10001'); print(ray.cluster_resources()['CPU'])"
+    made = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
+    assert made.stdout == "3.0\n", made.stderr
+    code = code.replace("localhost", "10.9.8.7")
+    made = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
+    assert "NotImplementedError: the ray:// client protocol" in made.stderr

@@ -96,6 +96,7 @@ BUILT = {
     "get_worker list_actors list_cluster_events list_jobs list_logs list_nodes list_objects "
     "list_placement_groups list_runtime_envs list_tasks list_workers summarize_actors summarize_objects "
     "summarize_tasks",
+    "widgets": "Template make_table_html_repr",
 }
 # Names of older releases that programs still use; Ray itself has them no more.
 OLDER = {

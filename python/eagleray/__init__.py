@@ -92,6 +92,7 @@ _SUBMODULES = {
     "rllib",
     "train",
     "tune",
+    "widgets",
 }
 __all__ = [
     "LOCAL_MODE",

@@ -71,7 +71,7 @@ class ActorClass:
         self._cls = cls
         self._options = options
         self._blob: bytes | None = None
-        self._blob_is_traced = False
+        self._blob_of = (False, 0)  # state.tracing and state.code_version then
         self._methods = _public_methods(cls)
         self._async = _is_async(cls)
         self.__name__ = cls.__name__
@@ -113,14 +113,15 @@ class ActorClass:
 
     def _definition(self) -> bytes:
         """What the worker makes an instance of."""
-        if self._blob is None or self._blob_is_traced != state.tracing:
+        wanted = (state.tracing, state.code_version)
+        if self._blob is None or self._blob_of != wanted:
             cls = self._cls
             if state.tracing:
                 from ._tracing import traced_class
 
                 cls = traced_class(cls)
             self._blob = pickle_definition(cls, "actor class")
-            self._blob_is_traced = state.tracing
+            self._blob_of = wanted
         return self._blob
 
     def _with_context(self, kwargs: dict[str, Any]) -> dict[str, Any]:

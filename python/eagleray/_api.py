@@ -56,6 +56,26 @@ class RayContext(Mapping[str, Any]):
     def disconnect(self) -> None:
         shutdown()
 
+    def _repr_html_(self) -> str:
+        """In a notebook."""
+        from .widgets._html import table_of
+
+        rows = [
+            ("Python version", self.python_version),
+            ("eagleray version", self.ray_version),
+            ("Node", self.address_info.get("node_ip_address")),
+            ("Session", self.address_info.get("session_dir")),
+        ]
+        if is_initialized() and state.client is not None:
+            total = cluster_resources()
+            rows += [(k, f"{total[k]:g}") for k in ("CPU", "GPU") if k in total]
+            rows += [
+                (k.replace("_", " "), f"{total[k] / 2**30:.1f} GiB")
+                for k in ("memory", "object_store_memory")
+                if k in total
+            ]
+        return table_of(("eagleray", ""), rows)
+
     def __repr__(self) -> str:
         return (
             f"RayContext(python_version={self.python_version!r}, ray_version={self.ray_version!r}, "
@@ -154,6 +174,10 @@ def init(
         _start_utilities(facts, kwargs.get("_metrics_export_port"))
         if submitted is not None:
             submitted.report(client())
+        if "IPython" in sys.modules:
+            from . import _notebook
+
+            _notebook.enter()
         _install_sigterm()
         return _context()
 
@@ -179,7 +203,9 @@ def _find_or_start(
     from . import _node
 
     if address and address.startswith("ray://"):
-        raise NotImplementedError("the ray:// client protocol")
+        address = address[len("ray://") :]
+        if address.rsplit(":", 1)[0] not in ("127.0.0.1", "localhost", _node.node_ip()):
+            raise NotImplementedError(f"the ray:// client protocol: {address} is another machine")
     if address != "local":
         found = _node.find_running(kwargs.get("_temp_dir"))
         if address not in (None, "auto"):

@@ -6,7 +6,6 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import runpy
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -433,26 +432,47 @@ def doctor(temp_dir: str | None, as_json: bool) -> None:
     sys.exit(0 if all(f.good for f in findings) else 1)
 
 
-@cli.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.argument("script", type=click.Path(exists=True, dir_okay=False))
+class _Runs(click.Command):
+    """What stands behind a module's name is the module's."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if len(args) > 2 and args[0] in ("-m", "--module"):
+            args = [*args[:2], "--", *args[2:]]
+        return super().parse_args(ctx, args)
+
+
+@cli.command(
+    cls=_Runs,
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)
+@click.option("-m", "--module", help="Run a module of this name, as `python -m` does.")
+@click.argument("script", required=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def run(script: str, arguments: tuple[str, ...]) -> None:
+def run(module: str | None, script: str | None, arguments: tuple[str, ...]) -> None:
     """Run a Ray program on eagleray: its `import ray` becomes `import eagleray`.
 
     \b
     Examples:
       eagleray run train.py --epochs 3
+      eagleray run -m pytest tests/      a package's own tests
       python -m eagleray run train.py --epochs 3
 
     \b
+    So do its workers and the Python programs that it starts; the command `ray` is eagleray there.
     Exit status: the program's.
     """
     from . import _ray_alias
 
+    if module is None and script is None:
+        raise click.UsageError("name a program, or a module with -m")
+    if module is None and not os.path.exists(str(script)):
+        raise click.UsageError(f"the program {script} does not exist")
     _ray_alias.install()
-    sys.argv = [script, *arguments]
-    sys.path.insert(0, os.path.dirname(os.path.abspath(script)))
-    runpy.run_path(script, run_name="__main__")
+    _ray_alias.install_in_children()
+    if module is not None:
+        _ray_alias.run_module(module, [*([script] if script else []), *arguments])
+    else:
+        _ray_alias.run_script(str(script), list(arguments))
 
 
 @cli.command()

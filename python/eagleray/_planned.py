@@ -66,7 +66,6 @@ PLANNED: dict[str, tuple[str, str, str]] = {
         "get_tpu_version_from_type get_tpu_worker_resources init_jax_profiler run_on_slice "
         "slice_placement_group subslice_placement_group",
     ),
-    "widgets": ("notebook widgets", "", ""),
     "workflow": ("eagleray.workflow (removed from Ray, too)", "", ""),
 }
 # Packages whose every name is one sentence.
@@ -74,7 +73,6 @@ WHOLE = {
     "data",
     "serve",
     "workflow",
-    "widgets",
     "autoscaler",
 }
 

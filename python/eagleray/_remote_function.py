@@ -81,7 +81,7 @@ class RemoteFunction:
         self._function = function
         self._options = options
         self._is_generator = inspect.isgeneratorfunction(function)
-        self._exported = (-1, 0)  # session, function id
+        self._exported = (-1, 0)  # state.exports then, function id
         self._arity = simple_arity(function)
         self._name = getattr(function, "__qualname__", repr(function))
         functools.update_wrapper(self, function)
@@ -118,11 +118,11 @@ class RemoteFunction:
     def _submitter(self, options: dict[str, Any]) -> Any:
         core = client()
         session, function_id = self._exported
-        if session != state.session:
+        if session != state.exports:
             function_id = core.export_function(
                 pickle_definition(self._definition(), "function"), self._full_name
             )
-            self._exported = (state.session, function_id)
+            self._exported = (state.exports, function_id)
         if options.get("num_returns") == "streaming" and not self._is_generator:
             raise ValueError(
                 "num_returns='streaming' can only be used with generator functions (functions that use "
@@ -237,14 +237,23 @@ def wrap_stream(result: Any) -> Any:
 def runtime_env_json(env: Any) -> str:
     """The environment of a task or actor merged over the job's, as it travels; "" when empty. Its
     directories are shipped."""
-    if not env and not state.runtime_env:
+    if not env and not state.runtime_env and not state.code_version:
         return ""
     from ._environments import text
 
+    if not env and state.code_version:
+        return text.to_text(text.merge(state.runtime_env, _code_version()))
     if not env:
         return text.to_text(state.runtime_env)
     from ._environments import fields, shipping
 
     merged = text.merge(state.runtime_env, shipping.prepare(dict(env)))
+    if state.code_version:
+        merged = text.merge(merged, _code_version())
     fields.check_together(merged)
     return text.to_text(merged)
+
+
+def _code_version() -> dict[str, Any]:
+    """Keeps tasks away from workers that have imported what was read again since."""
+    return {"env_vars": {"EAGLERAY_CODE_VERSION": str(state.code_version)}}

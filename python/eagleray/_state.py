@@ -36,11 +36,24 @@ class State:
         self.group = ""  # worker: the placement group it runs in, as hex
         self.captured = ""  # the group into which its tasks and actors go by default
         self.before_shutdown: list[Callable[[], None]] = []  # called while still connected
+        self.exports = (
+            0  # grows with `session` and `code_version`: what was exported before is stale
+        )
+        self.code_version = (
+            0  # grows when modules were read again: workers of before have the old ones
+        )
         self.epoch = 0  # grows with `session` and `captured`: submitters made before are stale
 
     def renew(self) -> None:
         """A connection begins or ends."""
         self.session += 1
+        self.exports += 1
+        self.epoch += 1
+
+    def new_code(self) -> None:
+        """What was exported is exported again, and runs in workers that have imported nothing yet."""
+        self.code_version += 1
+        self.exports += 1
         self.epoch += 1
 
     def enter_group(self, group: str, capture: bool) -> None:

@@ -18,6 +18,7 @@ from urllib.parse import quote, urlsplit
 
 from .. import _node, _token
 from ..exceptions import AuthenticationError
+from ..widgets._html import Rows
 from . import _packages
 from ._types import JobDetails, JobRequest, JobStatus
 
@@ -137,7 +138,7 @@ class JobSubmissionClient:
 
     def list_jobs(self) -> list[JobDetails]:
         """All that were submitted, and the programs that are connected by themselves."""
-        return [JobDetails(**each) for each in self._request("GET", "/api/jobs/")]
+        return Rows(JobDetails(**each) for each in self._request("GET", "/api/jobs/"))
 
     def get_job_status(self, job_id: str) -> JobStatus:
         """RuntimeError if there is no such job."""

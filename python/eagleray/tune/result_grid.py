@@ -82,6 +82,19 @@ class ResultGrid:
         self._analysis = analysis
         self._results = [self._result(trial) for trial in analysis.trials]
 
+    def _repr_html_(self) -> str:
+        """In a notebook: a trial a row, with its state, settings and last numbers."""
+        from ..widgets._html import Rows
+
+        rows = []
+        for trial in self._analysis.trials:
+            last = trial.last_result or {}
+            numbers = {k: v for k, v in last.items() if isinstance(v, (int, float)) and k[0] != "_"}
+            rows.append(
+                {"trial": trial.trial_id, "status": trial.status, **trial.config, **numbers}
+            )
+        return Rows(rows)._repr_html_()
+
     def _result(self, trial: Trial) -> Result:
         return _result_of(self._analysis, trial)
 
