@@ -1,6 +1,8 @@
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -423,3 +425,37 @@ def test_a_cancel_hits_no_other_task():
             assert ray.get(first, timeout=30) == sum(range(4_000))
         except (ray.exceptions.TaskCancelledError, ray.exceptions.RayTaskError):
             pass
+
+
+RETRIES_OWN_ERROR = """
+import {ray} as ray
+ray.init(num_cpus=1)
+
+class Own(Exception):
+    pass
+
+@ray.remote
+class Counter:
+    def __init__(self):
+        self.value = 0
+    def next(self):
+        self.value += 1
+        return self.value
+
+counter = Counter.remote()
+
+@ray.remote(retry_exceptions=[Own], max_retries=2)
+def fails_once():
+    if ray.get(counter.next.remote()) == 1:
+        raise Own
+    return "done"
+
+print(ray.get(fails_once.remote()))
+"""
+
+
+def test_exceptions_of_the_program_itself_can_be_retried(tmp_path):
+    program = tmp_path / "program.py"  # a file: its classes are found by name, but only there
+    program.write_text(RETRIES_OWN_ERROR.format(ray=ray.__name__))
+    done = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "done\n", done.stderr

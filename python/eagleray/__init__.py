@@ -84,6 +84,8 @@ _SUBMODULES = {
     "cloudpickle",
     "types",
     "internal",
+    "_private",
+    "_raylet",
     "job_config",
     "job_submission",
     "experimental",

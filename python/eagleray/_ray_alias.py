@@ -12,6 +12,9 @@ import sys
 from types import ModuleType
 from typing import Any
 
+RAY_VERSION = (
+    "2.60.0"  # the release whose API is followed: what `ray.__version__` says where it is asked for
+)
 _FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_as_ray")
 
 
@@ -32,6 +35,9 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 def install() -> None:
     """From here on `ray` and its submodules are ours, in this process."""
+    import eagleray
+
+    eagleray.__version__ = RAY_VERSION
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
 

@@ -217,13 +217,12 @@ class _OptionsOf:
 def _dump_extra(extra: dict[str, Any]) -> bytes:
     if not extra:
         return b""
-    try:
-        return pickle.dumps(extra)
-    except Exception:  # exception classes of __main__
-        import cloudpickle
+    if isinstance(extra.get("retry_exceptions"), (list, tuple)):
+        import cloudpickle  # classes of __main__ go by value
 
         blob: bytes = cloudpickle.dumps(extra)
         return blob
+    return pickle.dumps(extra)
 
 
 def wrap_stream(result: Any) -> Any:

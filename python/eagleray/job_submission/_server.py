@@ -20,6 +20,7 @@ from urllib.parse import unquote
 
 from .. import _api, _token, exceptions
 from .._ids import JobID
+from .._ray_alias import RAY_VERSION
 from .._state import client, state
 from . import _http, _packages, _supervisor
 from ._http import HttpError
@@ -36,7 +37,6 @@ from ._types import (
 )
 
 API_VERSION = "4"  # of Ray's job API
-RAY_VERSION = "2.60.0"  # the release that it follows; Ray's client asks for at least 2.8
 IDLE_EXIT_S = 30.0
 START_TIMEOUT_S = 900.0  # until a job runs; RAY_JOB_START_TIMEOUT_SECONDS
 LOG_PART_BYTES = 64 << 10
