@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from . import _planned
@@ -28,6 +29,7 @@ from ._core import ObjectRef
 
 __version__ = "0.1.0"
 __commit__ = "dev"
+logger = logging.getLogger("eagleray")
 
 extend_object_ref(ObjectRef)
 _planned.install()
