@@ -402,7 +402,7 @@ for arguments, error in [
     ({"address": "auto"}, ConnectionError), ({"logging_level": "loud"}, ValueError),
     ({"_temp_dir": 5}, TypeError), ({"_system_config": 5}, TypeError),
     ({"dashboard_port": 8265}, NotImplementedError), ({"dashboard_host": "0.0.0.0"}, NotImplementedError),
-    ({"include_dashboard": True}, NotImplementedError), ({"_redis_password": "x"}, NotImplementedError),
+    ({"include_dashboard": True}, NotImplementedError), ({"_node_name": "x"}, NotImplementedError),
     ({"_node_name": "x"}, NotImplementedError), ({"system_reserved_cpu": 1}, NotImplementedError),
 ]:
     try:

@@ -151,3 +151,12 @@ def test_every_recorded_method_is_there_or_says_so(owner, listed):
         known += "num_cpus_per_learner_worker num_gpus_per_learner_worker "
         known += "validate_workers_after_construction"
     assert missing <= set(known.split())
+
+
+@only_ours
+def test_who_imports_an_unbuilt_package_only_if_it_is_there_goes_on():
+    with pytest.raises(ImportError):
+        importlib.import_module("eagleray.data.dataset")
+    with pytest.raises(NotImplementedError, match="ray.data.range"):
+        module_of("data").range(3)
+    assert not isinstance(1, module_of("data").Dataset)

@@ -244,7 +244,8 @@ def test_an_interrupted_cell_leaves_the_cluster_usable(kernel):
             f"ref = actor.wait.remote(); print('waits', flush=True); {wait}", interrupt
         )
         assert error in ("KeyboardInterrupt", "CancelledError"), (wait, said)
-        assert execute("print(ray.get(ray.remote(lambda: 42).remote()))") == ("42\n", None)
+        said, error = execute("print(ray.get(ray.remote(lambda: 42).remote()))")
+        assert "42\n" in said and error is None, (wait, said, error)
 
 
 @pytest.mark.parametrize("how", ["restart", "killed"])

@@ -12,6 +12,8 @@ _UNDERSCORE_ACTS = {
     "_skip_env_hook",
     "_metrics_export_port",
     "_tracing_startup_hook",
+    "_redis_username",  # what they wish, that nobody else connects, is so
+    "_redis_password",
 }
 _UNDERSCORE_LATER = {
     "_enable_object_reconstruction",
@@ -19,8 +21,6 @@ _UNDERSCORE_LATER = {
     "_object_spilling_directory",
     "_node_ip_address",
     "_driver_object_store_memory",
-    "_redis_username",
-    "_redis_password",
     "_node_name",
 }
 _TYPES: dict[str, tuple[type, ...]] = {

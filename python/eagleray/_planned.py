@@ -29,7 +29,23 @@ PLANNED: dict[str, tuple[str, str, str]] = {
         "cpp_function java_actor_class java_function",
     ),
     "dag": ("communication that overlaps on accelerators", "DAGOperationFuture GPUFuture", ""),
-    "data": ("eagleray.data", "", ""),
+    "data": (
+        "eagleray.data",
+        "ActorPoolStrategy BlockBasedFileDatasink Catalog CatalogAccessMode "
+        "ClickHouseTableSettings DataContext DataIterator DatabricksUnityCatalog Dataset "
+        "DatasetContext DatasetIterator DatasetSummary Datasink Datasource ExecutionOptions "
+        "ExecutionResources FileShuffleConfig KafkaAuthConfig MixStoppingCondition NodeIdStr "
+        "Preprocessor RandomSeedConfig ReadTask ReaderFormat ResolvedSource RowBasedFileDatasink "
+        "SaveMode Schema SinkMode TaskPoolStrategy",
+        "from_arrow from_arrow_refs from_blocks from_daft from_dask from_huggingface from_items "
+        "from_mars from_modin from_numpy from_numpy_refs from_pandas from_pandas_refs from_spark "
+        "from_tf from_torch list_stats_summaries range range_tensor read_audio read_avro "
+        "read_binary_files read_clickhouse read_csv read_datasource read_delta "
+        "read_delta_sharing_tables read_hudi read_iceberg read_images read_json read_kafka "
+        "read_lance read_lerobot read_mcap read_mongo read_numpy read_orc read_parquet "
+        "read_snowflake read_sql read_text read_tfrecords read_unity_catalog read_videos "
+        "read_webdataset read_zarr",
+    ),
     "experimental": (
         "transports of tensors between accelerators",
         "CommunicatorMetadata RDTManager TensorTransportManager TensorTransportMetadata",
@@ -131,6 +147,10 @@ def _row(module: str) -> tuple[str, str, str]:
     return library().planned.get(module, ("", "", ""))
 
 
+class NotBuilt(NotImplementedError, ModuleNotFoundError):
+    """Of packages that are not built: who imports them only if they are there catches an ImportError."""
+
+
 class _PlannedType(type):
     """Of classes that cannot be made yet; they can be named in annotations and isinstance()."""
 
@@ -167,7 +187,7 @@ def find(module: str, name: str) -> Any:
 
         made.__name__ = made.__qualname__ = name
     elif module in WHOLE and not name.startswith("_"):
-        raise NotImplementedError(message_for(module, name))
+        raise NotBuilt(message_for(module, name))
     else:
         if module.split(".")[0] in _LIBRARIES and name in library().elsewhere.get(module, {}):
             place, _, there = library().elsewhere[module][name].partition(":")
@@ -207,7 +227,7 @@ class _Finder:
             return None
         module = name[len("eagleray.") :]
         if module not in PLANNED and module.split(".")[0] in WHOLE and "." in module:
-            raise NotImplementedError(message_for(module.split(".")[0], module.split(".", 1)[1]))
+            raise NotBuilt(message_for(module.split(".")[0], module.split(".", 1)[1]))
         if module not in PLANNED and not _in_library(module):
             return None
         return ModuleSpec(name, self, is_package=True)  # type: ignore[arg-type]
