@@ -441,3 +441,16 @@ def test_arguments_of_a_constructor_may_come_from_the_driver_s_modules(stored):
 
     argument = ray.put(OfThisModule) if stored else OfThisModule
     assert ray.get(Holder.remote(argument).value.remote()) == 7
+
+
+def test_a_handle_lists_the_methods_of_its_actor(cluster):
+    @ray.remote
+    class Listed:
+        def first(self):
+            pass
+
+        async def second(self):
+            pass
+
+    names = set(dir(Listed.remote()))
+    assert {"first", "second"} <= names and "__dict__" not in names

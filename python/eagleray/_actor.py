@@ -266,6 +266,10 @@ class ActorHandle:
     def __repr__(self) -> str:
         return f"Actor({self._meta['class_name']}, {self._core.actor_id().hex()})"
 
+    def __dir__(self) -> list[str]:
+        """The methods of the actor, as in Ray."""
+        return sorted(self._meta["methods"])
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ActorHandle) and self._core.actor_id() == other._core.actor_id()
 
