@@ -45,14 +45,14 @@ def test_what_does_not_work_is_told_apart():
     found = states("""
 import ray
 import ray.data
-from ray._private import worker
+from ray._private import nothing_here
 ray.java_function("a", "b")
 ray.data.range(3)
 ray.no_such_name
 ray.get.anything
 """)
     assert found["ray.data"] == found["ray.data.range"] == found["ray.java_function"] == "later"
-    assert found["ray._private.worker"] == "private" and found["ray.no_such_name"] == "unknown"
+    assert found["ray._private.nothing_here"] == "private" and found["ray.no_such_name"] == "unknown"
 
 
 def test_options_and_keywords():
