@@ -158,6 +158,19 @@ HTML(Template("<p>{{ x }}</p>").render(x=["1", "2"]) + make_table_html_repr(thin
     assert "<p>12</p>" in table and "T&amp;T" in table and "&lt;b&gt;" in table and "k: 1" in table
 
 
+def test_progress_is_html_in_place():
+    shown, end = run(
+        """
+import eagleray as ray
+ray.init(num_cpus=2)
+refs = [ray.remote(lambda x: x).remote(i) for i in range(5)]
+print(len(ray.util.progress(refs) or refs))""",
+        "ray.shutdown()",
+    )
+    bars = [o for o in shown if "<progress" in str(o.get("data", {}).get("text/html"))]
+    assert len(bars) == 1 and "5" in bars[0]["data"]["text/html"], shown
+
+
 def test_functions_that_autoreload_has_read_again_are_exported_again(tmp_path):
     module = tmp_path / "changing.py"
     module.write_text(

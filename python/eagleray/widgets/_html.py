@@ -1,4 +1,4 @@
-"""Tables and progress as HTML. Colours are the notebook's own, so that dark themes stay dark."""
+"""Tables as HTML. Colours are the notebook's own, so that dark themes stay dark."""
 
 from __future__ import annotations
 
@@ -31,13 +31,6 @@ def table_of(
 def _cell(value: Any) -> str:
     text = f"{value:g}" if isinstance(value, float) else "" if value is None else str(value)
     return escape(text if len(text) <= _CELL_CHARS_MAX else text[: _CELL_CHARS_MAX - 3] + "...")
-
-
-def progress_of(done: int, total: int | None, said: str = "") -> str:
-    """A bar, for display(HTML(...)) with a display id."""
-    bar = f"<progress value='{done}' max='{total}' style='width:60%'></progress> " if total else ""
-    count = f"{done}/{total}" if total else f"{done}"
-    return f"<div>{escape(said)} {bar}{count}</div>"
 
 
 class Rows(list[Any]):
