@@ -160,18 +160,23 @@ bool answered_as_cancelled(ExecTask* task) {
   return true;
 }
 
+// Errors are always inline: a store may be full.
+void make_error(Value& value) {
+  if (value.kind == ValueKind::kStored) {
+    Result<ClientShell::View> view = shell().view(value.location);
+    value.bytes = Payload::copy_of(view.value().bytes);
+    shell().free_room(value.location);
+  }
+  value.kind = ValueKind::kError;
+}
+
 void answer_error(ExecTask* task, nb::handle record, bool retry, bool leaving) {
   before_answer();
   if (answered_as_cancelled(task)) return;
   Value value;
   std::vector<Object*> nested;
   if (!encode_value(record.ptr(), value, nested)) throw nb::python_error();
-  if (value.kind == ValueKind::kStored) {  // errors are always inline: a store may be full
-    Result<ClientShell::View> view = shell().view(value.location);
-    value.bytes = Payload::copy_of(view.value().bytes);
-    shell().free_room(value.location);
-  }
-  value.kind = ValueKind::kError;
+  make_error(value);
   TaskDone done = done_of(task);
   done.error = text_of(record);
   done.leaving = leaving;
@@ -181,7 +186,9 @@ void answer_error(ExecTask* task, nb::handle record, bool retry, bool leaving) {
   machine->finish(task, std::move(done), {std::move(nested)}, machine.effects());
 }
 
-bool answer_values(ExecTask* task, PyObject* const* values, size_t count) {
+// Those from `errors_from` on are error records.
+bool answer_values(ExecTask* task, PyObject* const* values, size_t count,
+                   size_t errors_from = SIZE_MAX) {
   before_answer();
   if (answered_as_cancelled(task)) return true;
   TaskDone done;
@@ -194,6 +201,7 @@ bool answer_values(ExecTask* task, PyObject* const* values, size_t count) {
       }
       return false;
     }
+    if (i >= errors_from) make_error(done.returns.back());
   }
   const TaskDone timed = done_of(task);
   done.run_us = timed.run_us;
@@ -514,17 +522,20 @@ void bind_execution(nb::module_& m, nb::class_<Client>& client) {
       .def("running_name", [](Client&) { return running_name(); })
       .def("before_next_answer",
            [](Client&, nb::callable flush) { Py_XSETREF(flush_output, flush.release().ptr()); })
-      .def("finish",
-           [](Client&, Task& task, nb::sequence values) {
-             std::vector<nb::object> held;
-             std::vector<PyObject*> raw;
-             for (nb::handle value : values) {
-               held.push_back(nb::borrow(value));
-               raw.push_back(value.ptr());
-             }
-             if (!answer_values(task.exec, raw.data(), raw.size())) throw nb::python_error();
-             task.answered = true;
-           })
+      .def(
+          "finish",
+          [](Client&, Task& task, nb::sequence values, int errors_from) {
+            std::vector<nb::object> held;
+            std::vector<PyObject*> raw;
+            for (nb::handle value : values) {
+              held.push_back(nb::borrow(value));
+              raw.push_back(value.ptr());
+            }
+            const size_t from = errors_from < 0 ? SIZE_MAX : static_cast<size_t>(errors_from);
+            if (!answer_values(task.exec, raw.data(), raw.size(), from)) throw nb::python_error();
+            task.answered = true;
+          },
+          nb::arg("task"), nb::arg("values"), nb::arg("errors_from") = -1)
       .def("fail",
            [](Client&, Task& task, nb::handle error, bool retry) {
              answer_error(task.exec, error, retry, false);

@@ -52,7 +52,9 @@ ray.no_such_name
 ray.get.anything
 """)
     assert found["ray.data"] == found["ray.data.range"] == found["ray.java_function"] == "later"
-    assert found["ray._private.nothing_here"] == "private" and found["ray.no_such_name"] == "unknown"
+    assert (
+        found["ray._private.nothing_here"] == "private" and found["ray.no_such_name"] == "unknown"
+    )
 
 
 def test_options_and_keywords():

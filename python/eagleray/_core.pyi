@@ -186,9 +186,8 @@ class Client:
     def exiting(self) -> bool: ...
     def running_name(self) -> str: ...  # of the task that this thread runs; "": none, or an actor's
     def before_next_answer(self, flush: Callable[[], None]) -> None: ...  # called once, by a worker
-    def finish(
-        self, task: Task, values: Sequence[Any]
-    ) -> None: ...  # one per return; raises on unserialisable (then call fail)
+    def finish(self, task: Task, values: Sequence[Any], errors_from: int = -1) -> None: ...
+    # one per return, those from errors_from on being error records; raises on unserialisable (then call fail)
     def fail(
         self, task: Task, error: Any, retry: bool
     ) -> None: ...  # error record; retry: retry_exceptions matched

@@ -197,14 +197,54 @@ def _returns(task: Any, result: Any) -> list[Any]:
     if count == 1:
         return [result]
     if count == -2:
-        from ._generator import DynamicObjectRefGenerator
-
-        assert state.client is not None
-        return [DynamicObjectRefGenerator([state.client.put(item) for item in result])]
+        return [_dynamic(result)]
     values = list(result)
     if len(values) != count:
         raise ValueError(f"Task returned {len(values)} objects, but num_returns={count}.")
     return values
+
+
+def _finish(core: Any, task: Any, result: Any, options: dict[str, Any]) -> None:
+    """Answers with all returns. A generator that fails keeps the items before, as in Ray: the error is that of the
+    rest; when it is to be retried, of all."""
+    if task.num_returns < 2 or not hasattr(result, "__next__"):
+        core.finish(task, _returns(task, result))
+        return
+    values = []
+    try:
+        for item in result:
+            values.append(item)
+            if len(values) > task.num_returns:
+                break
+    except Exception as error:
+        if _should_retry(options, error) or not values:
+            raise
+        record = error_of(core, task, error)
+        made = len(values[: task.num_returns])
+        core.finish(task, values + [record] * (task.num_returns - made), made)
+        return
+    core.finish(task, _returns(task, values))
+
+
+def _dynamic(items: Any) -> Any:
+    """The references of a "dynamic" generator's items; if it fails, the last one has the exception."""
+    from . import _api
+    from ._generator import DynamicObjectRefGenerator
+
+    assert state.client is not None
+    refs = []
+    try:
+        for item in items:
+            refs.append(state.client.put(item))
+    except Exception as error:
+        if not refs:
+            raise
+        refs.append(_api.remote(num_cpus=0, max_retries=0)(_raises).remote(error))
+    return DynamicObjectRefGenerator(refs)
+
+
+def _raises(error: Exception) -> None:
+    raise error
 
 
 def run_task(core: Any, task: Any) -> None:
@@ -220,7 +260,7 @@ def run_task(core: Any, task: Any) -> None:
                     break
             core.finish(task, [])
         else:
-            core.finish(task, _returns(task, function(*args, **kwargs)))
+            _finish(core, task, function(*args, **kwargs), options)
     except BaseException as error:
         record = error_of(core, task, error)
         core.fail(task, record, _should_retry(options, error))
