@@ -159,7 +159,7 @@ HTML(Template("<p>{{ x }}</p>").render(x=["1", "2"]) + make_table_html_repr(thin
 
 
 def test_progress_is_html_in_place():
-    shown, end = run(
+    shown, end = outputs_of(
         """
 import eagleray as ray
 ray.init(num_cpus=2)
