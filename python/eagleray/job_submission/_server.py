@@ -148,10 +148,10 @@ class Jobs:
     def stop(self, submission_id: str) -> bool:
         """Whether there was something to stop. It goes on ending after this."""
         handle = _find(submission_id)
-        if handle is None:
-            return False
         info = self.table.get(submission_id)
-        if info is not None and info.status is JobStatus.PENDING:
+        if handle is None or info is None or info.status.is_terminal():
+            return False
+        if info.status is JobStatus.PENDING:
             self.table.change(submission_id, JobStatus.STOPPED)
             _api.kill(handle)
             return True
