@@ -24,6 +24,20 @@ only_eagleray = pytest.mark.only_eagleray
 pytestmark = pytest.mark.usefixtures("cluster")
 
 
+def refuse(which):
+    raise ValueError(f"{which} is not to be had")
+
+
+class Sour:
+    """Pickles, and does not unpickle."""
+
+    def __init__(self, which):
+        self.which = which
+
+    def __reduce__(self):
+        return (refuse, (self.which,))
+
+
 @ray.remote(num_cpus=0)
 class Worker:
     def __init__(self):
@@ -72,6 +86,19 @@ class Worker:
 
     def lock(self, value):
         return threading.Lock()
+
+    def sour(self, which):
+        return Sour(which) if which == "b" else which
+
+    def channels(self):
+        """Of compiled graphs, in this process."""
+        found = 0
+        for fd in os.listdir("/proc/self/fd"):
+            try:
+                found += "eagleray-channel" in os.readlink(f"/proc/self/fd/{fd}")
+            except OSError:
+                pass
+        return found
 
     def pid(self):
         return os.getpid()
@@ -309,6 +336,50 @@ def test_what_does_not_pickle_is_an_error(workers, compiled):
         graph.execute(threading.Lock())
     with pytest.raises(TypeError, match="pickle"):
         ray.get(graph.execute(1))
+
+
+@only_eagleray
+def test_a_result_that_does_not_unpickle_is_an_error_of_its_own(workers, compiled):
+    """Those after it keep their places."""
+    with InputNode() as inp:
+        one = compiled(workers[0].sour.bind(inp))
+    with InputNode() as inp:
+        two = compiled(MultiOutputNode([workers[0].sour.bind(inp), workers[1].echo.bind(inp)]))
+    refs = [one.execute(each) for each in "abc"]
+    assert ray.get(refs[0]) == "a"
+    with pytest.raises(ValueError, match="b is not to be had"):
+        ray.get(refs[1])
+    assert ray.get(refs[2]) == "c"
+    refs = [two.execute(each) for each in "abc"]
+    assert ray.get(refs[0]) == ["a", "a"]
+    with pytest.raises(ValueError, match="b is not to be had"):
+        ray.get(refs[1][0])
+    assert ray.get(refs[1][1]) == "b" and ray.get(refs[2]) == ["c", "c"]
+
+
+@only_eagleray
+def test_an_argument_that_does_not_unpickle_is_an_error_of_its_own(workers, compiled):
+    graph = compiled(chain(*workers[:2]))
+    refs = [graph.execute(each) for each in ("a", Sour("b"), "c")]
+    assert ray.get(refs[0]) == "a"
+    with pytest.raises(ValueError, match="b is not to be had"):
+        ray.get(refs[1])
+    assert ray.get(refs[2]) == "c"
+
+
+@only_eagleray
+def test_a_future_that_does_not_unpickle_is_an_error_of_its_own(workers, compiled):
+    with InputNode() as inp:
+        node = MultiOutputNode([workers[0].sour.bind(inp), workers[1].echo.bind(inp)])
+    graph = compiled(node, enable_asyncio=True)
+
+    async def run():
+        futures = [await graph.execute_async(each) for each in "abc"]
+        pairs = [await asyncio.gather(*each, return_exceptions=True) for each in futures]
+        return [str(each).splitlines()[-1] for pair in pairs for each in pair]
+
+    found = asyncio.run(run())
+    assert found == ["a", "a", "ValueError: b is not to be had", "b", "c", "c"]
 
 
 def test_a_wait_has_an_end(workers, compiled, tmp_path):
@@ -557,6 +628,7 @@ def test_nothing_goes_on_without_the_process_that_compiled(workers, how):
         compiler.leave.remote()
     wait_for(lambda: not loops())
     assert ray.get(workers[0].echo.remote(3)) == 3
+    wait_for(lambda: ray.get(workers[0].channels.remote()) == 0)  # nor the memory of its channels
 
 
 @only_eagleray

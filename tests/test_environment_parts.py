@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import zipfile
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from _packages import make_tree
-from _support import start_program
+from _support import run_program, start_program
 from eagleray._environments import packages, text
 from eagleray._environments.cache import Cache
 from eagleray._environments.ignore import Patterns
@@ -64,6 +65,27 @@ def test_archives_do_not_write_outside(tmp_path: Path) -> None:
     (tmp_path / "text.zip").write_text("no archive")
     with pytest.raises(packages.BadPackage, match="neither a package nor"):
         packages.unpack(str(tmp_path / "text.zip"), str(tmp_path / "out2"))
+
+
+def test_a_disk_that_is_full_is_said(tmp_path: Path) -> None:
+    """Not that the package cannot be closed, which is what follows."""
+    make_tree(tmp_path / "d", {"a": "x" * 100_000})
+    listing = packages.list_files(str(tmp_path / "d"), [], [])
+    with open(tmp_path / "p.zip", "wb") as out:
+        packages.hash_and_pack(listing, out, "")
+    out_text, _ = run_program(
+        """
+        import resource, signal, sys
+        from eagleray._environments import packages
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+        try:
+            packages.unpack(sys.argv[1], sys.argv[1] + ".d")
+        except Exception as error:
+            print(type(error).__name__, error.errno)
+        """,
+        tmp_path / "p.zip",
+    )
+    assert out_text == f"OSError {errno.EFBIG}\n"
 
 
 def test_merging() -> None:

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tarfile
 import tempfile
 from pathlib import Path
 
@@ -165,6 +166,43 @@ def test_its_program_joins_the_cluster_in_its_environment(client, tmp_path):
     )
     ended(client, again)
     assert here in client.get_job_logs(again)
+
+
+def test_a_directory_is_sent_as_programs_send_it(client, head, tmp_path):
+    """Without what .gitignore and `excludes` name and without virtual environments; and it is kept once."""
+    for name in ("keep/data", "data/x", ".venv/bin/x", "a.log", ".gitignore"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).write_text("*.log\n")
+    env = {"working_dir": str(tmp_path), "excludes": ["/data"]}
+    job = client.submit_job(entrypoint="pwd; find . -type f | sort", runtime_env=env)
+    info = ended(client, job)
+    where, *names = client.get_job_logs(job).splitlines()[1:]
+    assert names == ["./.gitignore", "./keep/data"]
+    session = _node.find_running(head)["session_dir"]
+    name = info.runtime_env["working_dir"].removeprefix("gcs://")
+    assert where == os.path.join(session, "runtime_resources", "trees", name)
+    assert not os.path.exists(os.path.join(session, "packages"))
+    other = client.submit_job(
+        entrypoint="true", runtime_env={"working_dir": "gcs://_ray_pkg_00000000.zip"}
+    )
+    assert "upload it first" in ended(client, other).message
+
+
+def test_an_archive_is_sent_as_it_is(client, tmp_path):
+    with tarfile.open(tmp_path / "x.tar.gz", "w:gz") as tar:
+        (tmp_path / "inside").write_text("text")
+        tar.add(tmp_path / "inside", "inside")
+    job = client.submit_job(
+        entrypoint="ls", runtime_env={"working_dir": str(tmp_path / "x.tar.gz")}
+    )
+    assert ended(client, job).status == "SUCCEEDED"
+    assert client.get_job_logs(job).splitlines()[1:] == ["inside"]
+
+
+def test_a_failure_shows_the_end_of_a_line_without_end(client):
+    job = client.submit_job(entrypoint="head -c 3000000 /dev/zero | tr '\\0' x; echo end; false")
+    message = ended(client, job).message
+    assert message.endswith("xxxend\n") and len(message) < 30_000
 
 
 def test_output_is_followed_while_it_comes(client, tmp_path):

@@ -625,8 +625,9 @@ if arguments[0] == "kill":
 at = arguments.index("--entrypoint")
 for i, word in enumerate(arguments[:at]):
     if word == "--env":
-        name, _, value = arguments[i + 1].partition("=")
-        os.environ[name] = value
+        name, given, value = arguments[i + 1].partition("=")
+        os.environ[name] = value if given else os.environ[name]  # it takes its own
+assert "secret" not in " ".join(arguments), "everybody may read arguments"
 os.environ["IN_IMAGE"] = arguments[at + 2]
 os.execv({python!r}, [{python!r}, *arguments[at + 3 :]])
 """
@@ -692,11 +693,11 @@ def test_containers(cache_dir: Path, tmp_path: Path) -> None:
         @ray.remote
         def see():
             return os.environ["IN_IMAGE"], os.environ.get("A")
-        print(ray.get(see.options(runtime_env={"image_uri": "an/image:1", "env_vars": {"A": "b"}}).remote()))
+        print(ray.get(see.options(runtime_env={"image_uri": "an/image:1", "env_vars": {"A": "a secret"}}).remote()))
         print(ray.get(see.options(runtime_env={"container": {"image": "other", "run_options": ["-v", "x"]}}).remote()))
         """,
     )
-    assert lines == ["('an/image:1', 'b')", "('other', None)"]
+    assert lines == ["('an/image:1', 'a secret')", "('other', None)"]
 
 
 # ---- faults ----

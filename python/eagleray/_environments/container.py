@@ -39,8 +39,8 @@ def command(env: dict[str, Any], session: str, core: str, roots: list[str]) -> l
     run += ["-v", f"{os.path.dirname(session)}:{os.path.dirname(session)}"]
     for root in roots:
         run += ["-v", f"{root}:{root}:ro"]
-    for key, value in (env.get("env_vars") or {}).items():
-        run += ["--env", f"{key}={value}"]
+    for key in env.get("env_vars") or {}:
+        run += ["--env", key]  # the value is in the environment: everybody may read arguments
     run += ["--env", f"PYTHONPATH={core}", *(spec.get("run_options") or ())]
     run += ["--entrypoint", "python", spec["image"], "-m", "eagleray._zygote", path]
     return [sys.executable, "-m", "eagleray._environments.container", driver, name, path, *run]

@@ -163,6 +163,14 @@ class BadPackage(ValueError):
     """It is no package or archive, or not a whole one."""
 
 
+def check_archive(path: str) -> None:
+    """BadPackage for a file that unpack() would not know."""
+    with open(path, "rb") as file:
+        start = file.read(len(_MAGIC))
+    if start != _MAGIC and not zipfile.is_zipfile(path) and not tarfile.is_tarfile(path):
+        raise BadPackage(f"{path} is neither a package nor a .zip or .tar archive")
+
+
 def unpack(path: str, directory: str, strip_top: bool = False) -> None:
     """Unpacks a package or archive into `directory`, which is made. strip_top: without the one directory that
     all of an archive lies in, as Ray does with what is downloaded. BadPackage for what cannot be read or
@@ -185,7 +193,13 @@ def unpack(path: str, directory: str, strip_top: bool = False) -> None:
                 tar.extractall(directory, members)
         else:
             raise BadPackage(f"{path} is neither a package nor a .zip or .tar archive")
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, struct.error) as error:
+    except (
+        zipfile.BadZipFile,
+        tarfile.TarError,
+        EOFError,
+        struct.error,
+        json.JSONDecodeError,
+    ) as error:
         raise BadPackage(f"{path} cannot be read: {error}") from error
     if strip_top:
         _strip_top(directory)
@@ -222,7 +236,8 @@ def _unpack_own(path: str, directory: str) -> None:
                     made.add(parent)
                 if size == _DIRECTORY:
                     continue
-                _write(target, view[offset : offset + size], 0o644 | mode)
+                with view[offset : offset + size] as content:
+                    _write(target, content, 0o644 | mode)
                 offset += size
         finally:
             view.release()
@@ -231,8 +246,10 @@ def _unpack_own(path: str, directory: str) -> None:
 def _write(path: str, content: memoryview, mode: int) -> None:
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
-        while content:
-            content = content[os.write(fd, content) :]
+        done = 0
+        while done < len(content):
+            with content[done:] as rest:  # a view that is left keeps the package from being closed
+                done += os.write(fd, rest)
     finally:
         os.close(fd)
 

@@ -4,12 +4,14 @@ packed into the cluster's store, files are read, functions pickled: nothing in t
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import json
 import logging
 import os
 import tempfile
 import time
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ..exceptions import RuntimeEnvSetupError
@@ -200,19 +202,42 @@ def _ship_directory(root: str, field: str, excludes: list[str]) -> str:
 
 def _pack(listing: packages.Listing, parent: str) -> str:
     """The hash is known when all has been read, so the package is written beside the store first."""
-    store = cache()
-    folder = os.path.join(store.directory, "packing")
+    with _aside() as (fd, path):
+        with open(fd, "wb", buffering=1 << 20) as out:
+            name = f"{packages.PREFIX}{packages.hash_and_pack(listing, out, parent)}.zip"
+        return _keep(name, cache().make("packages", name, lambda aside: os.rename(path, aside)))
+
+
+@contextlib.contextmanager
+def _aside() -> Iterator[tuple[int, str]]:
+    """A file beside the store, open for writing, which may be renamed into it."""
+    folder = os.path.join(cache().directory, "packing")
     os.makedirs(folder, exist_ok=True)
     _remove_left(folder)
     fd, path = tempfile.mkstemp(prefix=f"{os.getpid()}-", dir=folder)
     try:
-        with open(fd, "wb", buffering=1 << 20) as out:
-            name = f"{packages.PREFIX}{packages.hash_and_pack(listing, out, parent)}.zip"
-        held = store.make("packages", name, lambda aside: os.rename(path, aside))
+        yield fd, path
     finally:
         if os.path.exists(path):
             os.unlink(path)
-    return _keep(name, held)
+
+
+def put(name: str, parts: Iterable[bytes]) -> None:
+    """Puts a package that comes from elsewhere into the store. BadPackage if it is none."""
+    with _aside() as (fd, path):
+        with open(fd, "wb") as out:
+            for part in parts:
+                out.write(part)
+        packages.check_archive(path)
+        _keep(name, cache().make("packages", name, lambda aside: os.rename(path, aside)))
+
+
+def has(name: str) -> bool:
+    """Whether a package is in the store. It stays there while this process lives."""
+    held = cache().find("packages", name)
+    if held is not None:
+        _keep(name, held)
+    return held is not None
 
 
 def _remove_left(folder: str) -> None:

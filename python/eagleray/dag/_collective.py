@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from .. import exceptions
 from . import _loop
 from ._loop import Address, Failure
 
@@ -85,11 +86,22 @@ class Collective:
     def _exchange(self, own: Any) -> list[Any]:
         """What every rank has, in the order of ranks."""
         if self._others:
-            self._own.write(own, None)
+            own = self._written(own)
         gathered = [own] * (len(self._others) + 1)
         for rank, channel in self._others:
-            gathered[rank] = channel.read(None)
+            gathered[rank] = _loop.read(channel, None, self._part.name)
         return gathered
+
+    def _written(self, own: Any) -> Any:
+        """What the others get: why, if there is no memory for `own`. They wait for one or the other."""
+        try:
+            self._own.write(own, None)
+        except exceptions.RayChannelError:
+            raise
+        except Exception as error:
+            own = _loop.failure(self._part.name, error)
+            self._own.write(own, None)
+        return own
 
     def _check(self, own: list[Any]) -> None:
         world = len(self._others) + 1

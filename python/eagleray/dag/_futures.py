@@ -7,6 +7,8 @@ import queue
 import threading
 from typing import Any
 
+from . import _loop
+
 
 class Futures:
     """Of one graph. Its thread ends when the graph's channels are closed and nobody waits, or with the graph."""
@@ -49,7 +51,7 @@ def _read(outputs: list[Any], waiting: queue.SimpleQueue[Any]) -> None:
         loop, future = entry
         values, error = None, None
         try:
-            values = [channel.read(None) for channel in outputs]
+            values = [_loop.read(channel, None, "taking a result") for channel in outputs]
         except Exception as caught:
             error = caught
         try:

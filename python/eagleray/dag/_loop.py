@@ -86,6 +86,17 @@ def part_of(value: Any, key: Any) -> Any:
     return value.args[key] if isinstance(key, int) else value.kwargs[key]
 
 
+def read(channel: Channel, timeout: float | None, name: str) -> Any:
+    """The next value of a channel, for `name`. One that does not unpickle here has left the channel all the same,
+    and those after it belong to their own executions: a Failure stands for it."""
+    try:
+        return channel.read(timeout)
+    except exceptions.RayChannelError:
+        raise
+    except Exception as error:
+        return failure(name, error)
+
+
 class _Step:
     """A call with its channels."""
 
@@ -125,7 +136,7 @@ class _Step:
             if node in values:
                 value = values[node]
             else:
-                value = values[node] = self._channels[node].read(None)
+                value = values[node] = read(self._channels[node], None, self._name)
             if type(value) is Failure:
                 failed = failed or value
             elif type(value) is CompiledDAGArgs:
@@ -210,7 +221,10 @@ class Loop:
 
     def closed(self) -> bool:
         """Whether the loop is to end."""
-        return self._opened[0].closed()
+        return not self._opened or self._opened[0].closed()
+
+    def has_ended(self) -> bool:
+        return not self._thread.is_alive()
 
     def close(self) -> None:
         """Ends the loop, and all that wait for it, after the method that runs."""
@@ -238,6 +252,9 @@ class Loop:
             self.close()
             if self._driver is not None:
                 _watch.forget(self._driver)
+            self._steps.clear()  # with what they hold of shared memory: stop() need never come
+            self.readers.clear()
+            self._opened.clear()
             count_thread(False)
 
 
@@ -246,6 +263,8 @@ _loops: dict[str, Loop] = {}
 
 def start(instance: Any, plan: Plan) -> int:
     """Runs on the actor: begins its loop of a graph. Gives the actor's process."""
+    for graph in [graph for graph, loop in _loops.items() if loop.has_ended()]:
+        del _loops[graph]  # of a program that ended without teardown()
     _loops[plan.graph] = Loop(instance, plan)
     return os.getpid()
 

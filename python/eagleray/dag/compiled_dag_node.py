@@ -23,6 +23,7 @@ logger = logging.getLogger("eagleray")
 
 # Beyond the executions in flight: results that the program still looks at cost no copy.
 SPARE_SLOTS = 2
+RESULT = "taking a result"  # in errors
 _graphs: weakref.WeakSet[CompiledDAG] = weakref.WeakSet()
 
 
@@ -232,7 +233,7 @@ class CompiledDAG:
         try:
             with self._lock:
                 if number == self._finished and self._is_simple():
-                    value = self._outputs[0].read(seconds(timeout))
+                    value = _loop.read(self._outputs[0], seconds(timeout), RESULT)
                     self._finished = number + 1
                 else:
                     value = self._value_of(number, output or 0, seconds(timeout))
@@ -270,7 +271,7 @@ class CompiledDAG:
         """Reads the results of the next execution; what was read before a time-out stays for the next try."""
         for channel in self._outputs[len(self._partial) :]:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            self._partial.append(channel.read(left))
+            self._partial.append(_loop.read(channel, left, RESULT))
         number, values = self._finished, self._partial
         self._finished, self._partial = number + 1, []
         if self._dropped:

@@ -11,9 +11,8 @@ import os
 import secrets
 import ssl
 import struct
-import tempfile
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote, urlsplit
 
 from .. import _node, _token
@@ -196,32 +195,26 @@ class JobSubmissionClient:
             return module
         return self._send(path, excludes, os.path.basename(os.path.abspath(path)))
 
-    def _send(self, directory: str, excludes: list[str], prefix: str) -> str:
-        if directory.endswith(".zip") and os.path.isfile(directory):
-            with open(directory, "rb") as file:
-                data = file.read()
-            uri = f"{_packages.PREFIX}_ray_pkg_{_packages.digest_of(data)}.zip"
-            self._upload(uri, data)
+    def _send(self, source: str, excludes: list[str], parent: str) -> str:
+        uri = _packages.uri_of_archive(source)
+        if uri is not None:
+            self._upload(uri, source)
             return uri
-        uri = _packages.uri_of(directory, excludes, prefix)
-        if not self._has(uri):
-            with tempfile.TemporaryDirectory() as folder:
-                path = os.path.join(folder, "package.zip")
-                _packages.create(directory, path, excludes, prefix)
-                with open(path, "rb") as file:
-                    self._upload(uri, file.read())
-        return uri
+        with _packages.packed(source, excludes, parent) as (uri, path):
+            self._upload(uri, path)
+            return uri
 
-    def _has(self, uri: str) -> bool:
-        path = f"/api/packages/gcs/{uri[len(_packages.PREFIX) :]}"
-        return self._exchange("GET", path, None)[0] == 200
-
-    def _upload(self, uri: str, data: bytes) -> None:
-        self._request("PUT", f"/api/packages/gcs/{uri[len(_packages.PREFIX) :]}", data)
+    def _upload(self, uri: str, path: str) -> None:
+        """Unless it is there."""
+        where = f"/api/packages/gcs/{uri.removeprefix(_packages.PREFIX)}"
+        if self._exchange("GET", where, None)[0] == 200:
+            return
+        with open(path, "rb") as file:
+            self._request("PUT", where, file)
 
     # -- HTTP --
 
-    def _request(self, method: str, path: str, body: bytes | None = None) -> Any:
+    def _request(self, method: str, path: str, body: bytes | BinaryIO | None = None) -> Any:
         status, text = self._exchange(method, path, body)
         if status in (401, 403):
             raise AuthenticationError(
@@ -232,7 +225,7 @@ class JobSubmissionClient:
             raise RuntimeError(f"Request failed with status code {status}: {text}.")
         return json.loads(text or "{}")
 
-    def _exchange(self, method: str, path: str, body: bytes | None) -> tuple[int, str]:
+    def _exchange(self, method: str, path: str, body: bytes | BinaryIO | None) -> tuple[int, str]:
         parts = urlsplit(self._address)
         connection: http.client.HTTPConnection
         if parts.scheme == "https":
@@ -245,6 +238,8 @@ class JobSubmissionClient:
             headers = dict(self._headers)
             if body is not None:
                 headers.setdefault("Content-Type", "application/json")
+            if body is not None and not isinstance(body, bytes):
+                headers["Content-Length"] = str(os.fstat(body.fileno()).st_size)
             connection.request(method, parts.path.rstrip("/") + path, body, headers)
             answer = connection.getresponse()
             return answer.status, answer.read().decode(errors="replace")

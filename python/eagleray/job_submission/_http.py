@@ -132,7 +132,9 @@ class Handler(BaseHTTPRequestHandler):
             self._send(
                 400, f"{type(error).__name__}: {error}".encode(), "text/plain; charset=utf-8"
             )
-        except OSError as error:
+        except ConnectionAbortedError:
+            raise
+        except Exception as error:
             self._send(
                 500, f"{type(error).__name__}: {error}".encode(), "text/plain; charset=utf-8"
             )

@@ -69,7 +69,7 @@ class Jobs:
                 "Please use a different submission_id."
             )
         try:
-            request.runtime_env = _packages.local(self.session_dir, request.runtime_env or {})
+            _packages.hold(request.runtime_env or {})
             options = _supervisor.options_of(request, _supervisor.actor_name(submission_id))
             supervisor = _supervisor_class().options(**options)
             handle = supervisor.remote(submission_id, request.entrypoint, request.metadata or {})
@@ -318,8 +318,8 @@ class JobHandler(_http.Handler):
 
     def _package(self, method: str, name: str) -> Any:
         if method == "PUT":
-            _packages.store(self.jobs.session_dir, name, self.body(_packages.BYTES_MAX))
-        elif not _packages.exists(self.jobs.session_dir, name):
+            _packages.store(name, self.body(_packages.BYTES_MAX))
+        elif not _packages.exists(name):
             raise HttpError(404, f"Package gcs://{name} does not exist")
         return {}
 

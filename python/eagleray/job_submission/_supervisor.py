@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 import traceback
-from collections import deque
 from typing import Any
 
 from .._state import client, state
@@ -180,8 +179,11 @@ class JobSupervisor:
             )
 
     def _tail(self) -> str:
-        with open(log_path(self._session, self._id), errors="replace") as log:
-            return "".join(deque(log, TAIL_LINES))[-TAIL_CHARS:]
+        with open(log_path(self._session, self._id), "rb") as log:
+            size = log.seek(0, os.SEEK_END)
+            log.seek(max(0, size - 4 * TAIL_CHARS))  # a line may be as long as the log
+            text = log.read(4 * TAIL_CHARS).decode(errors="replace")
+        return "".join(text.splitlines(keepends=True)[-TAIL_LINES:])[-TAIL_CHARS:]
 
     def _leave(self) -> None:
         core = state.client
