@@ -31,3 +31,10 @@ def test_sample(code, tmp_path):
         env={**os.environ, "PYTHONPATH": str(ROOT / "python")},
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_decisions_are_numbered_once_and_listed():
+    folder = ROOT / "docs" / "adr"
+    names = sorted(path.name for path in folder.glob("[0-9]*.md"))
+    assert [name[:4] for name in names] == [f"{i:04}" for i in range(1, len(names) + 1)]
+    assert re.findall(r"\]\((\d[^)]*)\)", (folder / "README.md").read_text()) == names

@@ -11,6 +11,8 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,7 @@ from eagleray.job_submission import (
     JobStatus,
     JobSubmissionClient,
     JobType,
+    _http,
 )
 
 pytestmark = pytest.mark.skipif(PEER, reason="our clusters")
@@ -166,6 +169,71 @@ def test_its_program_joins_the_cluster_in_its_environment(client, tmp_path):
     )
     ended(client, again)
     assert here in client.get_job_logs(again)
+
+
+def test_nobody_is_dropped_who_comes_as_the_server_ends():
+    came = threading.Event()
+
+    class Answers(_http.Handler):
+        def answer(self, method, path):
+            return {"answer": 1}
+
+    class Late(_http.Server):
+        def idle_s(self):
+            """The first look is old when it is acted upon: somebody has come since."""
+            if came.is_set():
+                return super().idle_s()
+            connection.sendall(b"GET / HTTP/1.1\r\nAuthorization: Bearer token\r\n\r\n")
+            wait_for(lambda: self._open == 1)
+            came.set()
+            return 99.0
+
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname(), timeout=20) as connection,
+    ):
+        server = Late(listener, Answers, "token")
+        serving = threading.Thread(target=server.serve_until_idle, args=(0.1, lambda: False))
+        serving.start()
+        assert connection.recv(100).startswith(b"HTTP/1.1 200")
+        assert serving.is_alive()
+        connection.close()
+        serving.join(20)
+        assert not serving.is_alive()
+
+
+def test_an_address_elsewhere_is_not_here(client):
+    host, port = client.get_address().partition("//")[2].split(":")
+    assert JobSubmissionClient(f"{host}:6379").get_address() == client.get_address()
+    with pytest.raises(ConnectionError, match="another machine: give the URL"):
+        JobSubmissionClient("10.255.0.1:6379")
+
+
+def test_who_follows_may_pause():
+    """For longer than a silent connection is kept, with more to come than the kernel holds."""
+    frames, size = 400, 1 << 16
+
+    class Talks(_http.Handler):
+        timeout = 0.1
+
+        def answer(self, method, path):
+            self.open_websocket()
+            for _ in range(frames):
+                self.send_text("x" * size)
+            self.close_websocket()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = _http.Server(listener, Talks, "token")
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with socket.create_connection(listener.getsockname(), timeout=20) as connection:
+            head = ["GET / HTTP/1.1", "Authorization: Bearer token", "Upgrade: websocket"]
+            connection.sendall("\r\n".join([*head, "Sec-WebSocket-Key: x", "", ""]).encode())
+            began = time.monotonic()
+            wait_for(lambda: time.monotonic() - began > 0.5)
+            with connection.makefile("rb") as file:
+                _head, _, body = file.read().partition(b"\r\n\r\n")
+        server.shutdown()
+    assert len(body) == frames * (size + 10) + 4
 
 
 def test_a_directory_is_sent_as_programs_send_it(client, head, tmp_path):

@@ -868,6 +868,41 @@ def test_the_cache_keeps_its_limit(tmp_path: Path) -> None:
     assert len(left) == 2
 
 
+def test_a_session_keeps_the_limit_too(tmp_path: Path) -> None:
+    """Of unpacked directories that nothing uses any more."""
+    for number in range(3):
+        make_tree(tmp_path / str(number), {"a": str(number) * 1000})
+    out, _ = run_program(
+        """
+        import sys, os, threading
+        import eagleray as ray
+        limits = {"environment_cache_bytes_max": 2500, "environment_idle_ms": 50}
+        ray.init(address="local", num_cpus=1, _system_config=limits)
+        @ray.remote
+        def see():
+            return os.getcwd(), open("a").read()[0]
+        @ray.remote
+        class Stays:
+            def see(self):
+                return os.path.exists("a")
+        stays = Stays.options(num_cpus=0, runtime_env={"working_dir": sys.argv[1] + "/0"}).remote()
+        for i in range(60):
+            number = str(i % 3)
+            env = {"working_dir": f"{sys.argv[1]}/{number}"}
+            folder, text = ray.get(see.options(runtime_env=env).remote())
+            assert text == number
+            kept = len(os.listdir(os.path.dirname(folder)))
+            if i > 1 and kept == 2:
+                break
+            threading.Event().wait(0.1)
+        print(kept, ray.get(stays.see.remote()))
+        """,
+        tmp_path,
+        EAGLERAY_CACHE_DIR=str(tmp_path / "cache"),
+    )
+    assert out == "2 True\n"
+
+
 def test_a_full_disk(tmp_path: Path) -> None:
     """As far as one can be had without rights: files of this process may not grow."""
     make_tree(tmp_path / "d", {"a": "x" * 100_000})

@@ -209,9 +209,7 @@ def _find_or_start(
     if address != "local":
         found = _node.find_running(kwargs.get("_temp_dir"))
         if address not in (None, "auto"):
-            host = str(address).rsplit(":", 1)[0]
-            here = ("127.0.0.1", "localhost", _node.node_ip(), (found or {}).get("address"))
-            if host not in here:
+            if not _node.is_here(str(address), found):
                 raise NotImplementedError(f"init(address={address!r}): a cluster on other machines")
         if found is None and address is not None:
             raise ConnectionError(

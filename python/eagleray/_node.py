@@ -250,6 +250,12 @@ def find_running(temp_dir: str | None) -> dict[str, Any] | None:
     return None
 
 
+def is_here(address: str, found: dict[str, Any] | None) -> bool:
+    """Whether HOST:PORT is on this machine; `found`: the cluster that is."""
+    host = address.rsplit(":", 1)[0]
+    return host in ("127.0.0.1", "localhost", node_ip(), (found or {}).get("address"))
+
+
 def _read_address(path: str) -> dict[str, Any] | None:
     """What LocalNode.write_address() wrote; None for anything else, or of anybody else."""
     try:

@@ -27,6 +27,7 @@ from .tools import SetupFailed
 
 _HEADER = struct.Struct("<II")  # of a frame: bytes, descriptors
 _RESOURCES = "runtime_resources"  # in the session's directory
+_REMOVED = ("trees", "downloads")  # of the session's, when there are too many and nobody uses them
 _MODULE = "eagleray._zygote"
 
 
@@ -68,7 +69,7 @@ class Builder:
         self._cache = Cache(default_directory())
         self._session = Cache(os.path.join(session_dir, _RESOURCES))
         self.held: list[Held] = []
-        self._sources = Sources(self._cache, self._session)
+        self._sources = Sources(self._cache, self._session, self.held)
 
     def build(self, env: dict[str, Any]) -> Plan:
         """SetupFailed, or whatever went wrong."""
@@ -93,6 +94,7 @@ class Builder:
             )
         plugins.set_up(env, plan.context, self._session.directory)
         self._cache.evict(self._limit)
+        self._session.evict(self._limit, _REMOVED)
         return plan
 
     def _add_packages(self, field: str, spec: dict[str, Any], plan: Plan) -> None:

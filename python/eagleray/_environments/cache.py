@@ -9,7 +9,7 @@ import fcntl
 import os
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import NamedTuple
 
 _READY = ".eagleray-ready"  # in a directory that cannot be moved once it is made
@@ -103,13 +103,15 @@ class Cache:
         path = os.path.join(self.directory, "locks", f"{kind}@{key}")
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
-    def evict(self, limit: int) -> list[str]:
+    def evict(self, limit: int, kinds: Container[str] | None = None) -> list[str]:
         """Removes what was not used for longest and is not in use until the rest has at most `limit` bytes, and
-        what was left half-made. Gives the paths that were removed."""
+        what was left half-made. kinds: of these only. Gives the paths that were removed."""
         folder = os.path.join(self.directory, "locks")
         known = []
         for name in os.listdir(folder):
             kind, _, key = name.partition("@")
+            if kinds is not None and kind not in kinds:
+                continue
             info = os.stat(os.path.join(folder, name))
             known.append((info.st_mtime_ns, kind, key, self._size(os.path.join(folder, name))))
         total = sum(size for _, kind, key, size in known if _is_ready(self.path(kind, key)))

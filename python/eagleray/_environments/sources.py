@@ -18,60 +18,70 @@ _FETCH_TIMEOUT_S = 60
 
 
 class Sources:
-    """store: where drivers put packages. session: a directory of this cluster's, of which nothing is removed
-    while it lives."""
+    """store: where drivers put packages. session: a directory of this cluster's. held: where the locks go that keep
+    what was found or made there."""
 
-    def __init__(self, store: Cache, session: Cache) -> None:
+    def __init__(self, store: Cache, session: Cache, held: list[Held]) -> None:
         self._store = store
         self._session = session
+        self._held = held
 
     def directory(self, uri: str) -> str:
         """Where the contents of `uri` lie."""
-        if scheme_of(uri) == "local":
+        scheme = scheme_of(uri)
+        if scheme == "local":
             path = uri.removeprefix("local://")
             if not os.path.isdir(path):
                 raise SetupFailed(f"{uri}: there is no such directory on this machine")
             return path
-        if scheme_of(uri) == "gcs":
-            there = self._session.find("trees", uri.removeprefix("gcs://"))
-            if there is not None:  # the package itself may have been removed since
-                there.release()
-                return there.path
-        archive, key = self._archive(uri)
+        key = _key_of(uri, scheme)
+        tree = self._session.find("trees", key)  # its archive may have been removed since
+        if tree is None:
+            tree = self._unpacked(uri, key)
+        self._held.append(tree)
+        return tree.path
+
+    def _unpacked(self, uri: str, key: str) -> Held:
+        archive = self._archive(uri, key)
         strip = scheme_of(uri) != "gcs"
         fill = _fill_wheel(uri) if uri.split("?", 1)[0].endswith(".whl") else _fill_tree
         try:
-            held = self._session.make("trees", key, lambda aside: fill(archive.path, aside, strip))
+            return self._session.make("trees", key, lambda aside: fill(archive.path, aside, strip))
         except packages.BadPackage as error:
             raise SetupFailed(f"{uri}: {error}") from error
         finally:
             archive.release()
-        held.release()
-        return held.path
 
-    def _archive(self, uri: str) -> tuple[Held, str]:
+    def _archive(self, uri: str, key: str) -> Held:
         scheme = scheme_of(uri)
         if scheme == "gcs":
-            name = uri.removeprefix("gcs://")
-            if "/" in name or name.startswith("."):
-                raise SetupFailed(f"{uri} is no name of a package")
-            found = self._store.find("packages", name)
+            found = self._store.find("packages", key)
             if found is None:
                 raise SetupFailed(
                     f"{uri} is not in the store of this cluster ({self._store.directory}): it was never put there, "
                     "or was removed for want of room (setting environment_cache_bytes_max)"
                 )
-            return found, name
+            return found
         if scheme == "file":
             path = uri.removeprefix("file://")
-            try:
-                info = os.stat(path)
-            except OSError as error:
-                raise SetupFailed(f"{uri}: {error}") from error
-            key = _key(uri, str(info.st_size), str(info.st_mtime_ns))
-            return Held(path, os.open(path, os.O_RDONLY)), key
-        key = _key(uri)
-        return self._session.make("downloads", key, lambda aside: _fetch(uri, aside)), key
+            return Held(path, os.open(path, os.O_RDONLY))
+        return self._session.make("downloads", key, lambda aside: _fetch(uri, aside))
+
+
+def _key_of(uri: str, scheme: str) -> str:
+    """The same for the same contents, as far as that can be known."""
+    if scheme == "gcs":
+        name = uri.removeprefix("gcs://")
+        if "/" in name or name.startswith("."):
+            raise SetupFailed(f"{uri} is no name of a package")
+        return name
+    if scheme == "file":
+        try:
+            info = os.stat(uri.removeprefix("file://"))
+        except OSError as error:
+            raise SetupFailed(f"{uri}: {error}") from error
+        return _key(uri, str(info.st_size), str(info.st_mtime_ns))
+    return _key(uri)
 
 
 def _key(*parts: str) -> str:

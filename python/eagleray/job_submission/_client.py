@@ -283,6 +283,10 @@ def _resolve(address: str | None) -> tuple[str, str | None]:
     found = _node.find_running(None)
     here = found.get("jobs") if found else None
     if "://" not in address:
+        if address != "auto" and not _node.is_here(address, found):
+            raise ConnectionError(
+                f"{address} is on another machine: give the URL of its job end point, as http://HOST:8265."
+            )
         if found is None:
             raise ConnectionError(
                 "Could not find any running cluster on this machine. Start one with `eagleray start --head`."

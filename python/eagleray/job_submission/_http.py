@@ -12,6 +12,7 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
@@ -66,6 +67,17 @@ class Server(ThreadingMixIn, TCPServer):
         with self._lock:
             return 0.0 if self._open else time.monotonic() - self._last_end
 
+    def serve_until_idle(self, idle_s: float, busy: Callable[[], bool]) -> None:
+        """Returns when there was no connection for so long and `busy` says no. Who comes then is not accepted
+        here, but waits in the listener's backlog for the next process."""
+        while True:
+            threading.Thread(target=self.serve_forever, daemon=True).start()
+            while busy() or self.idle_s() < idle_s:
+                time.sleep(min(1.0, idle_s))
+            self.shutdown()
+            if not busy() and self.idle_s() >= idle_s:  # nobody came between the look and the end
+                return
+
     def process_request(self, request: Any, client_address: Any) -> None:
         self._room.acquire()
         with self._lock:
@@ -90,7 +102,8 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "eagleray", ""
-    timeout = IDLE_S
+    timeout: float | None = IDLE_S
+    is_websocket = False  # no HTTP may be said any more
     server: Server
 
     def setup(self) -> None:
@@ -128,16 +141,12 @@ class Handler(BaseHTTPRequestHandler):
             answer = self.answer(method, self.path.split("?")[0])
         except HttpError as error:
             self._send(error.status, str(error).encode(), "text/plain; charset=utf-8")
-        except (TypeError, ValueError) as error:
-            self._send(
-                400, f"{type(error).__name__}: {error}".encode(), "text/plain; charset=utf-8"
-            )
-        except ConnectionAbortedError:
-            raise
         except Exception as error:
-            self._send(
-                500, f"{type(error).__name__}: {error}".encode(), "text/plain; charset=utf-8"
-            )
+            if self.is_websocket or isinstance(error, ConnectionError):
+                raise
+            status = 400 if isinstance(error, (TypeError, ValueError)) else 500
+            text = f"{type(error).__name__}: {error}"
+            self._send(status, text.encode(), "text/plain; charset=utf-8")
         else:
             if answer is not None:
                 self._send(200, json.dumps(answer).encode(), "application/json")
@@ -188,6 +197,9 @@ class Handler(BaseHTTPRequestHandler):
             raise HttpError(400, "this path speaks WebSocket only")
         digest = hashlib.sha1(key.encode() + _WEBSOCKET_GUID).digest()
         self.close_connection = True
+        self.is_websocket = True
+        self.timeout = None  # a pager that pauses is no dead client; that one's end is heard
+        self.connection.settimeout(None)
         self.send_response(101)
         self.send_header("Upgrade", "websocket")
         self.send_header("Connection", "Upgrade")

@@ -359,10 +359,12 @@ def main() -> None:
     token = _token.read(os.path.join(session_dir, _token.FILE))
     server = _http.Server(listener, JobHandler, token)
     idle_s = float(os.environ.get("EAGLERAY_JOBS_IDLE_S") or IDLE_EXIT_S)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    while server.idle_s() < idle_s or jobs.starting:
-        time.sleep(min(1.0, idle_s))
+
+    def busy() -> bool:
         if state.client is None or not state.client.info()["connected"]:
-            break
+            os._exit(0)  # the cluster has ended
+        return jobs.starting > 0
+
+    server.serve_until_idle(idle_s, busy)
     sys.stdout.flush()
     os._exit(0)
