@@ -13,6 +13,7 @@ import tarfile
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -193,13 +194,13 @@ def test_nobody_is_dropped_who_comes_as_the_server_ends():
         socket.create_connection(listener.getsockname(), timeout=20) as connection,
     ):
         server = Late(listener, Answers, "token")
-        serving = threading.Thread(target=server.serve_until_idle, args=(0.1, lambda: False))
-        serving.start()
-        assert connection.recv(100).startswith(b"HTTP/1.1 200")
-        assert serving.is_alive()
-        connection.close()
-        serving.join(20)
-        assert not serving.is_alive()
+        with ThreadPoolExecutor(1) as pool:
+            serving = pool.submit(server.serve_until_idle, 0.1, lambda: False)
+            assert came.wait(20)
+            assert connection.recv(100).startswith(b"HTTP/1.1 200")
+            assert not serving.done()
+            connection.close()
+            assert serving.result(20) is None
 
 
 def test_an_address_elsewhere_is_not_here(client):

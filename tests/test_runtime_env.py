@@ -323,6 +323,14 @@ def test_variables_are_there_when_the_interpreter_starts(cluster: None, tmp_path
     assert ray.get(options.remote("GONE")) == "ab"
 
 
+@pytest.mark.parametrize("name", ["A_LIST", "LD_LIST", "PYTHON_LIST"])
+def test_a_variable_is_expanded_once(cluster: None, name: str) -> None:
+    """As Ray 2.60 does; those that an interpreter reads as it starts as well."""
+    see = ray.remote(lambda: os.environ[name])
+    env = {"env_vars": {name: "${" + name + "}:x"}}
+    assert ray.get(see.options(runtime_env=env).remote()) == ":x"
+
+
 def test_py_executable(cluster: None) -> None:
     @ray.remote(runtime_env={"py_executable": f"{sys.executable} -X dev"})
     def flags() -> Any:

@@ -122,6 +122,7 @@ class Builder:
         early = any(name.startswith(text.EARLY) for name in variables)
         if not own and plan.python is None and not early:
             return None
+        plan.begins_with_variables = True
         return self._arguments(plan, own), self._variables(plan, variables)
 
     def _arguments(self, plan: Plan, by_plugin: bool) -> list[str]:

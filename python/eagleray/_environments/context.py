@@ -52,6 +52,7 @@ class Plan:
         self.sys_path: list[str] = []  # in front of all others
         self.python: list[str] | None = None  # a command; None: the node's
         self.foreign = False  # its Python does not see the packages of this one
+        self.begins_with_variables = False  # it is started with all of them
         self.variables: dict[str, str] = {}  # of its zygote and all workers, beside the user's
 
     def setup(self) -> dict[str, Any]:
@@ -61,6 +62,7 @@ class Plan:
             "sys_path": self.sys_path,
             "env_vars": {**self.variables, **self.context.env_vars},
             "foreign": self.foreign,
+            "begins_with_variables": self.begins_with_variables,
         }
 
 

@@ -28,7 +28,10 @@ def apply(env: dict[str, Any], setup_text: str, cwd: str | None, driver_path: li
     sys.path[:0] = folders
     if folders:
         os.environ["PYTHONPATH"] = joined(folders, os.environ.get("PYTHONPATH"))
-    put_into(os.environ, {**(setup.get("env_vars") or {}), **(env.get("env_vars") or {})})
+    variables = {**(setup.get("env_vars") or {}), **(env.get("env_vars") or {})}
+    if setup.get("begins_with_variables"):  # what ${NAME} stood for is in them: not once more
+        variables = {name: value for name, value in variables.items() if "$" not in value}
+    put_into(os.environ, variables)
     directory = setup.get("cwd")
     try:
         if directory or cwd:

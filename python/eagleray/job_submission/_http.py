@@ -102,7 +102,7 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "eagleray", ""
-    timeout: float | None = IDLE_S
+    timeout = IDLE_S
     is_websocket = False  # no HTTP may be said any more
     server: Server
 
@@ -198,8 +198,9 @@ class Handler(BaseHTTPRequestHandler):
         digest = hashlib.sha1(key.encode() + _WEBSOCKET_GUID).digest()
         self.close_connection = True
         self.is_websocket = True
-        self.timeout = None  # a pager that pauses is no dead client; that one's end is heard
-        self.connection.settimeout(None)
+        self.connection.settimeout(
+            None
+        )  # a pager that pauses is no dead client: that one's end is heard
         self.send_response(101)
         self.send_header("Upgrade", "websocket")
         self.send_header("Connection", "Upgrade")
@@ -232,4 +233,4 @@ class Handler(BaseHTTPRequestHandler):
         except OSError:
             return True
         finally:
-            self.connection.settimeout(self.timeout)
+            self.connection.settimeout(None if self.is_websocket else self.timeout)
