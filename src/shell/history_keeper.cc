@@ -20,8 +20,9 @@
 namespace eagleray {
 namespace {
 
-constexpr int kNiceness = 10;  // work comes before its record
-constexpr int kAgainMs = 20;   // a closed file is locked for a moment longer
+constexpr int kNiceness = 10;   // work comes before its record
+constexpr int kAgainMs = 20;    // a closed file is locked for a moment longer
+constexpr int kGatherMs = 250;  // files that are closed so close to each other share a commit
 constexpr int kTriesMax = 50;
 constexpr size_t kFilesPerCommit = 64;
 constexpr uint64_t kFileBytesMax = 16u << 20;  // far more than any process of ours writes
@@ -76,6 +77,7 @@ void HistoryKeeper::run() {
     collect();
     pollfd fds[2] = {{watch_.get(), POLLIN, 0}, {bell_.get(), POLLIN, 0}};
     ::poll(fds, 2, wanted_.empty() ? -1 : kAgainMs);
+    if (wanted_.empty()) ::poll(&fds[1], 1, kGatherMs);  // readers read the files meanwhile
     if (hear()) look_at_all();
   }
 }
