@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from _packages import make_tree
 from _support import run_program, start_program
-from eagleray._environments import packages, text
+from eagleray._environments import packages, shipping, text
 from eagleray._environments.cache import Cache
 from eagleray._environments.ignore import Patterns
 from eagleray.runtime_env import RuntimeEnv, RuntimeEnvConfig
@@ -65,6 +65,20 @@ def test_archives_do_not_write_outside(tmp_path: Path) -> None:
     (tmp_path / "text.zip").write_text("no archive")
     with pytest.raises(packages.BadPackage, match="neither a package nor"):
         packages.unpack(str(tmp_path / "text.zip"), str(tmp_path / "out2"))
+
+
+def test_what_another_machine_packs_is_let_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Homes are shared: a process that is not here may be there."""
+    monkeypatch.setenv("EAGLERAY_CACHE_DIR", str(tmp_path))
+    (tmp_path / "packing").mkdir(mode=0o700)
+    for name in (f"elsewhere@{2**30}-x", f"{os.uname().nodename}@{2**30}-x"):
+        (tmp_path / "packing" / name).touch()
+    with shipping._aside() as (fd, path):
+        os.close(fd)
+        left = sorted(each.name for each in (tmp_path / "packing").iterdir())
+    assert left == sorted([os.path.basename(path), f"elsewhere@{2**30}-x"])
 
 
 def test_a_disk_that_is_full_is_said(tmp_path: Path) -> None:

@@ -214,7 +214,7 @@ def _aside() -> Iterator[tuple[int, str]]:
     folder = os.path.join(cache().directory, "packing")
     os.makedirs(folder, exist_ok=True)
     _remove_left(folder)
-    fd, path = tempfile.mkstemp(prefix=f"{os.getpid()}-", dir=folder)
+    fd, path = tempfile.mkstemp(prefix=f"{os.uname().nodename}@{os.getpid()}-", dir=folder)
     try:
         yield fd, path
     finally:
@@ -241,9 +241,10 @@ def has(name: str) -> bool:
 
 
 def _remove_left(folder: str) -> None:
-    """What drivers were writing when they were killed."""
+    """What drivers of this machine were writing when they were killed; a home may be that of several."""
     for name in os.listdir(folder):
-        if not os.path.exists(f"/proc/{name.partition('-')[0]}"):
+        host, _, rest = name.rpartition("@")
+        if host == os.uname().nodename and not os.path.exists(f"/proc/{rest.partition('-')[0]}"):
             try:
                 os.unlink(os.path.join(folder, name))
             except OSError:
