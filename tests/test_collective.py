@@ -1,5 +1,7 @@
 """ray.util.collective on CPU. Values are torch.distributed's by definition of the operations."""
 
+import contextlib
+import os
 from importlib import import_module
 
 import numpy as np
@@ -240,3 +242,35 @@ def test_a_backend_of_one_s_own(cluster):
     assert ray.get(use.remote()) == [1, 1]
     with pytest.raises(TypeError, match="BaseGroup"):
         col.register_collective_backend("other", int)
+
+
+@only_ours
+def test_groups_are_joined_in_any_order(cluster):
+    """By threads of the same two processes."""
+    first, second = (ray.remote(num_cpus=0, max_concurrency=4)(Member).remote() for _ in range(2))
+    joined = [first.join.remote(2, 0, "x"), second.join.remote(2, 1, "y")]
+    assert ray.wait(joined, timeout=1)[0] == []
+    joined += [second.join.remote(2, 1, "x"), first.join.remote(2, 0, "y")]
+    assert ray.get(joined) == [(0, 2), (1, 2), (1, 2), (0, 2)]
+
+
+@only_ours
+def test_it_listens_on_loopback_only(cluster):
+    class Looks(Member):
+        def listens(self):
+            """Addresses at which this process listens, as the kernel writes them."""
+            own, found = set(), set()
+            for fd in os.listdir("/proc/self/fd"):
+                with contextlib.suppress(OSError):
+                    own.add(os.readlink(f"/proc/self/fd/{fd}"))
+            for table in ("tcp", "tcp6"):
+                with open(f"/proc/net/{table}") as file:
+                    for line in file.readlines()[1:]:
+                        fields = line.split()
+                        if fields[3] == "0A" and f"socket:[{fields[9]}]" in own:
+                            found.add(fields[1].split(":")[0])
+            return found
+
+    member = ray.remote(num_cpus=0)(Looks).remote()
+    ray.get(member.join.remote(1, 0, "private"))
+    assert ray.get(member.listens.remote()) == {"0100007F"}

@@ -315,3 +315,22 @@ def test_the_command_line(tmp_path):
         assert "ray_resources" in eagleray("metrics")
     finally:
         eagleray("stop")
+
+
+@only_ours
+def test_what_processes_mean_differently_does_not_end_it(address):
+    metrics.Counter("disputed", "Ours.").inc()
+    eventually(address, {"ray_disputed_total": 1})
+
+    @ray.remote(num_cpus=0)
+    def other():
+        metrics.Histogram("disputed", "Theirs.", [1.0], ("k",)).observe(1, {"k": "v"})
+
+    ray.get(other.remote())
+    eventually(address, {"ray_disputed_total": 1, "eagleray_metrics_dropped": 1})
+
+
+@only_ours
+def test_names_of_files_that_are_no_unicode(address):
+    metrics.Counter("opened", "Files.", ("name",)).inc(1, {"name": os.fsdecode(b"a\xff")})
+    eventually(address, {'ray_opened_total{name="a?"}': 1})

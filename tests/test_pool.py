@@ -5,6 +5,7 @@ import itertools
 import multiprocessing
 import multiprocessing.pool
 import os
+import signal
 import time
 import unittest
 from importlib import import_module
@@ -275,3 +276,109 @@ def test_a_program_of_the_standard_library():
         """
     )
     assert out == "[1, 2, 2, 1]\n"
+
+
+# ---- what a review has found ----
+
+
+def lock_of_seven(x):
+    import threading
+
+    return threading.Lock() if x == 7 else x
+
+
+@only_ours
+def test_a_timeout_is_not_over_when_others_come_first(pool):
+    assert pool.imap(time.sleep, [0.5, 0, 0, 0]).next(timeout=30) is None
+
+
+@only_ours
+def test_nothing_waits_behind_another_function(pool):
+    """Which may take long, or wait for the other."""
+    pool.map(square, range(400), chunksize=1)  # quick
+    slow = pool.apply_async(time.sleep, (60,))
+    quick = [pool.apply_async(square, (i,)) for i in range(6)]
+    assert [result.get(30) for result in quick] == [i * i for i in range(6)]
+    assert not slow.ready()
+
+
+@only_ours
+def test_one_that_cannot_be_pickled_fails_alone(pool):
+    """Also where many are in a message."""
+    numbers = [x for x in range(8, 400)] + [7]
+    pool.map(lock_of_seven, numbers[:-1], chunksize=1)
+    good, bad = [], 0
+    results = pool.imap_unordered(lock_of_seven, numbers)
+    results._send_all()
+    while True:
+        try:
+            good.append(next(results))
+        except StopIteration:
+            break
+        except multiprocessing.pool.MaybeEncodingError:
+            bad += 1
+    assert bad == 1 and sorted(good) == numbers[:-1]
+
+
+@only_ours
+def test_processes_killed_while_idle_are_replaced(pool):
+    pids = [worker.pid for worker in pool._pool]
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not any(map(alive, pids)))
+    assert pool.map(square, range(8)) == [x * x for x in range(8)]
+
+
+@only_ours
+def test_join_waits_for_all_of_imap(cluster):
+    """As in the standard library, where results are often taken after it."""
+    pool = make(2)
+    results = pool.imap(square, range(100))
+    pool.close()
+    pool.join()
+    assert list(results) == [x * x for x in range(100)]
+
+
+@only_ours
+def test_a_callback_that_exits_does_not_end_callbacks(pool, capsys):
+    def leave(value):
+        raise SystemExit(3)
+
+    assert pool.apply_async(square, (1,), callback=leave).get(30) == 1
+    told = []
+    assert pool.apply_async(square, (2,), callback=told.append).get(30) == 4
+    assert told == [4]
+
+
+@only_ours
+def test_shutdown_ends_waiting():
+    """Of results and of futures; and a pool starts no other cluster."""
+    out, _ = run_program(
+        """
+        import threading, time
+        import eagleray as ray
+        from eagleray.util.multiprocessing import Pool
+
+        ray.init(num_cpus=2)
+        pool = Pool(2)
+        running = [pool.apply_async(time.sleep, (60,)) for _ in range(6)]
+        future = ray.remote(num_cpus=0)(time.sleep).remote(60).future()
+        threading.Timer(0.3, ray.shutdown).start()
+        for wait in [future.result, *(each.get for each in running)]:
+            try:
+                print(wait(30))
+            except ConnectionError:
+                print("gone")
+        try:
+            pool.map(abs, [1])
+        except ConnectionError as error:
+            print(error)
+        pool.close()
+        pool.join()
+        print(ray.is_initialized())
+        """
+    )
+    assert out.splitlines() == ["gone"] * 7 + [
+        "the pool's processes have ended: ray.shutdown() was called",
+        "False",
+    ]

@@ -277,3 +277,30 @@ def test_actor_group(cluster):
     for options in ({"num_actors": 0}, {"num_cpus_per_actor": -1}):
         with pytest.raises(ValueError):
             ActorGroup(Member, **options)
+
+
+UNENDED = """
+from eagleray.experimental import tqdm_ray
+
+bar = tqdm_ray.tqdm(total=10, desc="[train] [/x] loss", unit="[it]", flush_interval_s=0)
+bar.update(3)
+raise KeyboardInterrupt
+"""
+
+
+@only_ours
+def test_a_bar_is_no_markup_and_gives_the_cursor_back():
+    pexpect = pytest.importorskip("pexpect")
+    pytest.importorskip("rich")
+    paths = os.path.dirname(os.path.dirname(ray.__file__))
+    child = pexpect.spawn(
+        sys.executable,
+        ["-c", UNENDED],
+        env={**os.environ, "PYTHONPATH": paths, "TERM": "xterm", "COLUMNS": "100"},
+        encoding="utf-8",
+        timeout=60,
+    )
+    child.expect(pexpect.EOF)
+    text = child.before
+    assert "[train] [/x] loss" in text and "[it]" in text
+    assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1

@@ -804,21 +804,25 @@ def _make_remote(target: Any, options: dict[str, Any]) -> Any:
 
 # ---- call-backs and futures of references ----
 
-_callbacks: dict[Any, list[Callable[[Any], None]]] = {}  # the key keeps the reference
+_Callbacks = dict[Any, list[Callable[[Any], None]]]  # the key keeps the reference
 _callback_lock = threading.Lock()
-_callback_thread: tuple[int, threading.Thread] | None = None
+_callback_thread: tuple[int, _Callbacks] | None = None  # of which session, and what it has to call
 
 
-def _run_callbacks(core: Any, session: int) -> None:
+def _run_callbacks(core: Any, session: int, callbacks: _Callbacks) -> None:
     while state.session == session and not core.exiting():
         # In a function of its own: nothing of the last call-backs is kept while this waits.
-        _call_all(core.take_notifications(200))
+        _call_all(callbacks, core.take_notifications(200))
+    if not core.exiting():  # after shutdown() nobody else would tell those who wait
+        with _callback_lock:
+            left = list(callbacks)
+        _call_all(callbacks, left)
 
 
-def _call_all(refs: list[Any]) -> None:
+def _call_all(callbacks: _Callbacks, refs: list[Any]) -> None:
     for ref in refs:
         with _callback_lock:
-            waiting = _callbacks.pop(ref, [])
+            waiting = callbacks.pop(ref, [])
         for callback in waiting:
             try:
                 callback(ref)
@@ -832,18 +836,18 @@ def _when_ready(ref: Any, callback: Callable[[Any], None]) -> None:
     core = client()
     with _callback_lock:
         if _callback_thread is None or _callback_thread[0] != state.session:
-            thread = threading.Thread(
+            _callback_thread = (state.session, {})
+            threading.Thread(
                 target=_run_callbacks,
-                args=(core, state.session),
+                args=(core, *_callback_thread),
                 daemon=True,
                 name="eagleray-callbacks",
-            )
-            _callback_thread = (state.session, thread)
-            thread.start()
-        _callbacks.setdefault(ref, []).append(callback)
+            ).start()
+        callbacks = _callback_thread[1]
+        callbacks.setdefault(ref, []).append(callback)
     if core.want_notification(ref):
         with _callback_lock:
-            waiting = _callbacks.pop(ref, [])
+            waiting = callbacks.pop(ref, [])
         for each in waiting:
             each(ref)
 
@@ -857,7 +861,7 @@ def _future(ref: Any) -> Any:
 
     def done(ready: Any) -> None:
         try:
-            value = client().get([ready], 0)[0]
+            value = _value(ready)
         except BaseException as error:
             future.set_exception(error)
         else:
@@ -897,9 +901,17 @@ def extend_object_ref(cls: Any) -> None:
     cls.from_random = classmethod(lambda c: c(os.urandom(24) + bytes(4)))
 
 
+def _value(ref: Any) -> Any:
+    """Of a reference that is ready. After shutdown() it is an error, which connects to nothing."""
+    core = state.client
+    if core is None:
+        raise ConnectionError(f"{ref!r} belongs to an earlier session: eagleray was shut down")
+    return core.get([ref], 0)[0]
+
+
 def _value_or_error(ref: Any) -> Any:
     try:
-        return client().get([ref], 0)[0]
+        return _value(ref)
     except BaseException as error:
         return error
 

@@ -3,6 +3,7 @@ a line now and then where standard error is redirected."""
 
 from __future__ import annotations
 
+import atexit
 import html
 import sys
 import threading
@@ -63,23 +64,31 @@ class Rich:
         if bar.closed:
             self._progress.stop_task(self._tasks.pop(bar.key))
             if not self._tasks:
-                self._progress.stop()
-                self._progress = None
+                self.stop()
+
+    def stop(self) -> None:
+        """Gives the terminal back, cursor and all."""
+        made, self._progress = self._progress, None
+        self._tasks.clear()
+        atexit.unregister(self.stop)
+        if made is not None:
+            made.stop()
 
     def _begin(self) -> None:
         from rich import progress
         from rich.console import Console
 
         self._progress = progress.Progress(
-            progress.TextColumn("{task.description}"),
+            progress.TextColumn("{task.description}", markup=False),
             progress.BarColumn(),
             progress.MofNCompleteColumn(),
-            progress.TextColumn("{task.fields[unit]}"),
+            progress.TextColumn("{task.fields[unit]}", markup=False),
             progress.TimeElapsedColumn(),
             progress.TimeRemainingColumn(),
             console=Console(stderr=True),
         )
         self._progress.start()
+        atexit.register(self.stop)  # bars of workers that died, or that Ctrl-C has left
 
 
 class Html:

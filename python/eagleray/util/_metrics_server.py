@@ -52,8 +52,11 @@ class MetricsServer:
         with self._lock:
             self._pids[process] = pid
             for said, values in taken:
-                kind, name, _, _ = said
-                self._said.setdefault(name, said)
+                kind, name, _, bounds = said
+                known = self._said.setdefault(name, said)
+                if (known[0], known[3]) != (kind, bounds):  # two programs mean different things
+                    self._dropped += len(values)
+                    continue
                 for tags, value in values:
                     self._merge_one(kind, (name, tags, process if kind == "gauge" else ""), value)
 

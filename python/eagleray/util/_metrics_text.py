@@ -17,6 +17,7 @@ STATE_S = 2.0  # that a scrape waits for counts of tasks and actors
 
 
 def _escaped(text: str) -> str:
+    text = text.encode(errors="replace").decode()  # names of files may have what is no Unicode
     return text.replace("\\", "\\\\").replace("\n", "\\n")
 
 
@@ -124,7 +125,7 @@ def system_metrics(dropped: int) -> str:
         ),
         (
             "eagleray_metrics_dropped",
-            "Values for which there was no room any more.",
+            "Values for which there was no room any more, or whose metric another process has with another kind.",
             [((), dropped)],
         ),
     ]

@@ -3,9 +3,11 @@ by anybody (create_collective_group) and joined by each member at its first oper
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import eagleray as ray
@@ -19,7 +21,8 @@ from .types import ReduceOp
 
 SPACE = "eagleray-collective"
 _groups: dict[str, BaseGroup] = {}
-_lock = threading.Lock()
+_lock = threading.Condition()
+_joining: set[str] = set()  # groups that a thread of this process joins
 
 
 def nccl_available() -> bool:
@@ -50,6 +53,20 @@ def _make(backend: str, world_size: int, rank: int, group_name: str, timeout_ms:
     return group
 
 
+@contextlib.contextmanager
+def _joining_alone(group_name: str) -> Iterator[None]:
+    """One thread at a time joins a group. Others may join other groups meanwhile: members do so in any order."""
+    with _lock:
+        _lock.wait_for(lambda: group_name not in _joining)
+        _joining.add(group_name)
+    try:
+        yield
+    finally:
+        with _lock:
+            _joining.discard(group_name)
+            _lock.notify_all()
+
+
 def is_group_initialized(group_name: str = "default") -> bool:
     """Whether this process is in the group."""
     with _lock:
@@ -72,7 +89,7 @@ def init_collective_group(
     _check_inside_worker()
     if not group_name:
         raise ValueError(f"group_name '{group_name}' needs to be a string.")
-    with _lock:
+    with _joining_alone(group_name):
         if group_name in _groups:
             raise RuntimeError("Trying to initialize a group a second time.")
         assert world_size > 0, "world_size must be greater than zero"
@@ -138,8 +155,11 @@ def get_collective_group_size(group_name: str = "default") -> int:
 def get_group_handle(group_name: str = "default") -> BaseGroup:
     """The group, which this process joins if it was declared. RuntimeError when it is no member."""
     _check_inside_worker()
-    with _lock:
-        found = _groups.get(group_name)
+    found = _groups.get(group_name)
+    if found is not None:
+        return found
+    with _joining_alone(group_name):
+        found = _groups.get(group_name)  # another thread may have joined meanwhile
         if found is not None:
             return found
         said = internal_kv._internal_kv_get(f"declared-{group_name}", namespace=SPACE)

@@ -6,6 +6,7 @@ import collections
 import itertools
 import queue
 import threading
+import time
 import types
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing import TimeoutError
@@ -30,13 +31,13 @@ class CallbackThread:
                     target=_run_all, args=(self._calls,), daemon=True, name="eagleray-pool"
                 )
                 self._thread.start()
-        self._calls.put(function)
+            self._calls.put(function)
 
     def stop(self, wait: bool) -> None:
         with self._lock:
             calls, self._calls, thread = self._calls, None, self._thread
-        if calls is not None:
-            calls.put(None)
+            if calls is not None:
+                calls.put(None)
         if wait and thread is not None and thread is not threading.current_thread():
             thread.join()
 
@@ -50,7 +51,7 @@ def _run_all(calls: queue.SimpleQueue[Any]) -> None:
             return
         try:
             function()
-        except Exception:  # a call-back's own: it is told, and the others still run
+        except BaseException:  # a call-back's own: it is told, and the others still run
             sys.excepthook(*sys.exc_info())
         del function
 
@@ -143,7 +144,7 @@ class AsyncResult:
 
 class IMapIterator:
     """Results one by one. Items are taken from the iterable as results are taken from here, some chunks ahead,
-    so that it may be endless."""
+    so that it may be endless; the pool's join() takes what is left."""
 
     def __init__(
         self,
@@ -163,21 +164,35 @@ class IMapIterator:
         self._lock = threading.Condition()
         self._items: collections.deque[Any] = collections.deque()  # of the chunk taken last
         self._error: BaseException | None = None  # what the iterable raised, in its place
+        self._filling = threading.RLock()
         self._fill()
 
     def _fill(self) -> None:
-        while self._source is not None and self._sent - self._taken < self._ahead:
+        while self._sent - self._taken < self._ahead and self._send_one():
+            pass
+
+    def _send_all(self) -> None:
+        """What is left of the iterable; for join()."""
+        while self._send_one():
+            pass
+
+    def _send_one(self) -> bool:
+        """Whether there was a chunk."""
+        with self._filling:
+            if self._source is None:
+                return False
             try:
                 items = list(itertools.islice(self._source, self._chunksize))
             except Exception as error:
                 self._error, self._source = error, None
-                return
+                return False
             if not items:
                 self._source = None
-                return
+                return False
             index = self._sent
             self._sent += 1
             self._workers.submit(Chunk(self._function, items, self._part(index)))
+            return True
 
     def _part(self, index: int) -> Callable[[bool, Any], None]:
         def done(good: bool, value: Any) -> None:
@@ -199,19 +214,17 @@ class IMapIterator:
 
     def next(self, timeout: float | None = None) -> Any:
         """The next result; multiprocessing.TimeoutError when it does not come within `timeout` seconds."""
+        deadline = None if timeout is None else time.monotonic() + timeout
         while not self._items:
             if self._taken == self._sent:
                 error, self._error = self._error, None
                 raise error or StopIteration
             with self._lock:
-                outcome = self._depart()
-                if outcome is None:
-                    self._lock.wait(timeout)
-                    outcome = self._depart()
-                if outcome is None:
-                    if timeout is None:
-                        continue
-                    raise TimeoutError
+                while (outcome := self._depart()) is None:  # others may come first
+                    left = None if deadline is None else deadline - time.monotonic()
+                    if left is not None and left <= 0:
+                        raise TimeoutError
+                    self._lock.wait(left)
             self._taken += 1
             self._fill()
             good, value = outcome

@@ -1,25 +1,30 @@
 """The workers of a Pool and who gives them chunks. A worker is an actor; it gets a message of one chunk, and the next
-when it has answered. Where chunks take less time than an answer, a message has several of one call, and two are on
-their way. Answers come in on the thread of references' call-backs, which therefore never runs user code."""
+when it has answered. Where a function's chunks take less time than an answer, a message has several of one call, and
+two of that function are on their way: nothing waits behind another function's, which may take long. Answers come in on the thread of references' call-backs, which therefore never runs user code."""
 
 from __future__ import annotations
 
 import itertools
 import math
 import multiprocessing.pool
+import os
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 import eagleray as ray
 
+from ..._state import state
+
 CALL, MAP, STARMAP = range(
     3
 )  # what a chunk's items are: (args, kwargs), an argument, a tuple of arguments
 MESSAGE_S = 0.0025  # of work in one message, if chunks take less
 MESSAGE_CHUNKS_MAX = 64
+PLAIN = frozenset((type(None), bool, int, float, complex, str, bytes))
 _pools: Any = multiprocessing.pool  # its exceptions have no public types
 _numbers = itertools.count(1)
 
@@ -62,8 +67,6 @@ class PoolActor:
                 inner.__globals__.update(self._globals)
 
     def ping(self) -> int:
-        import os
-
         return os.getpid()
 
     def run(
@@ -75,7 +78,10 @@ class PoolActor:
         if function is not None:
             self._load(function[0])
         outcomes = [self._run_one(kind, items) for items in chunks]
-        return outcomes, time.perf_counter() - began
+        took = time.perf_counter() - began
+        if len(chunks) > 1:  # what cannot be pickled fails its own chunk, not the message
+            outcomes = [each if _is_plain(each[1]) else _tried(each) for each in outcomes]
+        return outcomes, took
 
     def _run_one(self, kind: int, items: list[Any]) -> tuple[bool, Any]:
         call = self._function
@@ -87,6 +93,23 @@ class PoolActor:
             return True, [call(*args, **kwargs) for args, kwargs in items]
         except Exception as error:
             return False, _with_traceback(error)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it can surely be pickled."""
+    if type(value) is list:
+        return all(type(each) in PLAIN for each in value)
+    return type(value) is _pools.ExceptionWithTraceback  # which has been tried
+
+
+def _tried(outcome: tuple[bool, Any]) -> tuple[bool, Any]:
+    from ..._serialization import dumps
+
+    try:
+        dumps(outcome[1])
+    except Exception as problem:
+        return False, _pools.MaybeEncodingError(problem, outcome[1])
+    return outcome
 
 
 def _with_traceback(error: Exception) -> Any:
@@ -130,11 +153,22 @@ class Worker:
         self.running: deque[list[Chunk]] = deque()  # by message
         self.number = 0  # of the function that it has
         self.first = actor.ping.remote()
+        self._seen: int | None = None  # its process; 0: not one that can be seen from here
 
     @property
     def pid(self) -> int:
         pid: int = ray.get(self.first)
         return pid
+
+    def see(self) -> None:
+        """When it has answered: learns which process it is."""
+        if self._seen is None:
+            pid = self.pid
+            self._seen = pid if os.path.exists(f"/proc/{pid}") else 0
+
+    def is_gone(self) -> bool:
+        """Whether its process has ended, as far as can be told: it may have been killed while it was idle."""
+        return bool(self._seen) and not os.path.exists(f"/proc/{self._seen}")
 
 
 class Workers:
@@ -149,8 +183,14 @@ class Workers:
         self._retired: list[Worker] = []  # get nothing more, and still have something to do
         self._ending: list[Any] = []  # references of the last calls of workers
         self._terminated = False
-        self._chunk_s = math.inf  # how long a chunk takes, lately
+        self._session = state.session
+        self._chunk_s = math.inf  # how long a chunk of the function takes that was timed last
+        self._timed: Callable[[], Any] = _nobody  # that function, or None when it is gone
         self.all = [self._new() for _ in range(count)]
+
+    def _is_cut_off(self) -> bool:
+        """Whether shutdown() has ended the cluster; the call of a new actor would start another."""
+        return state.client is None or state.session != self._session
 
     def _new(self) -> Worker:
         return Worker(self._make(), self._chunks_each)
@@ -158,10 +198,12 @@ class Workers:
     def wait_for_start(self) -> None:
         """Raises what a worker's constructor raised."""
         ray.get([worker.first for worker in self.all])
+        for worker in self.all:
+            worker.see()
 
     def submit(self, chunk: Chunk) -> None:
         with self._lock:
-            if not self._terminated:
+            if not self._terminated and self.all:
                 self._waiting.append(chunk)
                 failed = self._give()
             else:
@@ -172,21 +214,40 @@ class Workers:
     def _give(self) -> list[tuple[Chunk, BaseException]]:
         """With the lock held. Returns what cannot be sent, and why."""
         failed: list[tuple[Chunk, BaseException]] = []
-        quick = self._chunk_s < MESSAGE_S
+        if self._is_cut_off():
+            failed = [(chunk, _cut_off()) for chunk in self._waiting]
+            self._waiting.clear()
         while self._waiting:
-            worker = min(self.all, key=lambda each: len(each.running))
-            if len(worker.running) >= (2 if quick else 1):
+            function = self._waiting[0].function.function
+            seconds = self._chunk_s if self._timed() is function else math.inf
+            worker = self._free(function, seconds < MESSAGE_S)
+            if worker is None:
                 break
-            chunks = self._take(worker)
+            chunks = self._take(worker, seconds)
             try:
                 self._send(worker, chunks)
             except BaseException as error:  # one of them cannot be pickled
                 failed += self._send_each(worker, chunks, error)
         return failed
 
-    def _take(self, worker: Worker) -> list[Chunk]:
+    def _free(self, function: Any, quick: bool) -> Worker | None:
+        """An idle worker; for a quick function also one that runs a message of the same."""
+        worker = min(self.all, key=lambda each: len(each.running))
+        if not worker.running:
+            if worker.is_gone():
+                fresh = self._new()
+                self.all[self.all.index(worker)] = fresh
+                return fresh
+            return worker
+        if quick:
+            for each in self.all:
+                if len(each.running) == 1 and each.running[0][0].function.function is function:
+                    return each
+        return None
+
+    def _take(self, worker: Worker, seconds: float) -> list[Chunk]:
         """The chunks of the next message: of one call, and so few that the others have some, too."""
-        count = min(MESSAGE_CHUNKS_MAX, int(MESSAGE_S / max(self._chunk_s, 1e-9)))
+        count = min(MESSAGE_CHUNKS_MAX, int(MESSAGE_S / max(seconds, 1e-9)))
         count = min(count, len(self._waiting) // (2 * len(self.all)))
         if worker.chunks_left > 0:
             count = min(count, worker.chunks_left)
@@ -255,15 +316,24 @@ class Workers:
             outcomes = [(False, _encoding_error(answer))] * len(chunks)
         else:
             outcomes = answer[0]
-            took = answer[1] / len(chunks)
-            self._chunk_s = took if math.isinf(self._chunk_s) else (self._chunk_s + took) / 2
-        if died and worker in self.all and not self._terminated:
+            worker.see()
+            self._time(chunks[0].function.function, answer[1] / len(chunks))
+        if died and worker in self.all and not self._terminated and not self._is_cut_off():
             self.all[self.all.index(worker)] = self._new()
         if worker in self._retired and not worker.running:
             self._retired.remove(worker)
-            if not died:
+            if not died and not self._is_cut_off():
                 self._ending.append(worker.actor.__ray_terminate__.remote())
         return outcomes
+
+    def _time(self, function: Any, seconds: float) -> None:
+        if self._timed() is function:
+            self._chunk_s = (self._chunk_s + seconds) / 2
+            return
+        try:
+            self._timed, self._chunk_s = weakref.ref(function), seconds
+        except TypeError:  # it takes no weak references
+            self._timed, self._chunk_s = _nobody, math.inf
 
     def _busy(self) -> bool:
         return bool(self._waiting) or any(w.running for w in self.all + self._retired)
@@ -274,7 +344,9 @@ class Workers:
             while self._busy() and not self._terminated:
                 self._idle.wait()
             ended, self.all = self.all, []
-            if not self._terminated:
+            if self._is_cut_off():
+                self._ending = []
+            elif not self._terminated:
                 self._ending += [worker.actor.__ray_terminate__.remote() for worker in ended]
             ending, self._ending = self._ending, []
         if ending:
@@ -304,12 +376,20 @@ class Workers:
             chunk.done(False, _terminated())
 
 
+def _nobody() -> None:
+    pass
+
+
 def _nothing(good: bool, value: Any) -> None:
     pass
 
 
 def _terminated() -> Exception:
     return ray.exceptions.ActorDiedError("The pool was terminated before this call had ended.")
+
+
+def _cut_off() -> Exception:
+    return ConnectionError("the pool's processes have ended: ray.shutdown() was called")
 
 
 def _encoding_error(error: BaseException) -> BaseException:

@@ -87,6 +87,7 @@ class Pool:
         actor = ray.remote(PoolActor).options(**{"num_cpus": 0, **(ray_remote_args or {})})
         arguments = (initializer, tuple(initargs or ()))
         self._callbacks = CallbackThread()
+        self._iterators: list[IMapIterator] = []  # whose items have not all been sent
         self._workers = Workers(
             self._processes, lambda: actor.remote(*arguments), maxtasksperchild or -1
         )
@@ -223,7 +224,10 @@ class Pool:
         self._check_running()
         _check_chunksize(chunksize)
         ahead = CHUNKS_PER_PROCESS * self._processes
-        return kind(self._workers, Function(func, MAP), iterable, chunksize, ahead)
+        made = kind(self._workers, Function(func, MAP), iterable, chunksize, ahead)
+        self._iterators = [each for each in self._iterators if each._source is not None]
+        self._iterators.append(made)
+        return made
 
     # ---- the end ----
 
@@ -239,9 +243,14 @@ class Pool:
         self._callbacks.stop(wait=False)
 
     def join(self) -> None:
-        """Waits until the processes have ended. ValueError unless it was closed or terminated."""
+        """Waits until the processes have ended, after close() with all that was called, also what imap() has
+        not yet taken of its iterable. ValueError unless it was closed or terminated."""
         if self._state == RUN:
             raise ValueError("Pool is still running")
+        iterators, self._iterators = self._iterators, []
+        if self._state == CLOSE:
+            for each in iterators:
+                each._send_all()
         self._workers.finish()
         self._callbacks.stop(wait=True)
 

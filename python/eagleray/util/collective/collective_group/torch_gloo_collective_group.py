@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import time
 from datetime import timedelta
 from typing import Any
@@ -27,7 +28,17 @@ def _meet(group_name: str, rank: int, world_size: int, timeout_s: float) -> Any:
     key = f"meeting-{group_name}"
     patience = timedelta(seconds=timeout_s)
     if rank == 0:
-        store = dist.TCPStore(HOST, 0, world_size, True, patience, wait_for_workers=False)
+        listener = socket.create_server((HOST, 0))  # TCPStore's own would be open to the network
+        port = listener.getsockname()[1]
+        store = dist.TCPStore(
+            HOST,
+            port,
+            world_size,
+            True,
+            patience,
+            wait_for_workers=False,
+            master_listen_fd=listener.detach(),
+        )
         mark = os.urandom(16).hex()
         store.set("mark", mark)
         said = json.dumps({"port": store.port, "mark": mark})
