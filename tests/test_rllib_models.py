@@ -400,6 +400,20 @@ def test_recurrent_nets_are_exported_with_their_states(tmp_path):
         torch.testing.assert_close(ours, theirs)
 
 
+def test_an_export_leaves_the_net_on_its_device():
+    """`meta` stands for a GPU."""
+    from eagleray.rllib.policy.export import _on_cpu
+
+    config = {**SMALL, "env": "CartPole-v1", "learner_backend": "torch"}
+    model = PPO(config=config).get_policy().model
+    assert _on_cpu(model) is model
+    model({"obs": torch.zeros(2, 4), "is_training": False}, [], None)  # it keeps the values
+    model.to("meta")
+    with pytest.raises(NotImplementedError, match="meta"):
+        _on_cpu(model)  # the copy; there is no data to copy
+    assert {each.device.type for each in model.parameters()} == {"meta"}
+
+
 @pytest.mark.parametrize("backend", ["native", "torch"])
 def test_nets_are_exported_to_onnx(tmp_path, backend):
     pytest.importorskip("onnx")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 from pathlib import Path
 from typing import Any
@@ -44,11 +45,26 @@ class _RecurrentActing(_Acting):
         return (outputs, self.model.value_function(), *out)
 
 
+def _on_cpu(model: Any) -> Any:
+    """The model, or a copy of one that is on a GPU, where it stays: it is learnt with further on."""
+    if all(each.device.type == "cpu" for each in model.parameters()):
+        return model
+    # Results that modules keep (the values of the last forward()) are parts of a graph, which are not copied.
+    kept = {
+        id(value): value.detach()
+        for module in model.modules()
+        for value in vars(module).values()
+        if torch.is_tensor(value) and not value.is_leaf
+    }
+    return copy.deepcopy(model, kept).cpu()
+
+
 def export_torch(policy: Any, export_dir: str, onnx: int | None) -> None:
     """Writes `model.pt` (TorchScript), or `model.onnx` of opset `onnx`. ImportError: the package onnx is not there."""
     directory = Path(export_dir)
     directory.mkdir(parents=True, exist_ok=True)
-    policy.model.eval()
+    model = _on_cpu(policy.model)
+    model.eval()
     space = policy.observation_space
     obs = torch.zeros(
         (2, *space.shape), dtype=torch.uint8 if space.dtype == np.uint8 else torch.float32
@@ -56,11 +72,10 @@ def export_torch(policy: Any, export_dir: str, onnx: int | None) -> None:
     states = [
         torch.as_tensor(part).repeat(2, *[1] * part.ndim) for part in policy.get_initial_state()
     ]
-    acting: Any = _Acting(policy.model)
+    acting: Any = _Acting(model)
     if states:
         blank = np.zeros((1, *policy.columns.shape), policy.columns.dtype)
-        acting = _RecurrentActing(policy.model, policy.columns.one_hot(blank).shape[1])
-    acting = acting.cpu()
+        acting = _RecurrentActing(model, policy.columns.one_hot(blank).shape[1])
     with torch.no_grad():
         if onnx is None:
             traced = torch.jit.trace(acting, (obs, *states), check_trace=False)
