@@ -183,6 +183,7 @@ def test_tasks_and_actors_by_state(cluster, monkeypatch):
     """By ray.util.state's counts, and without them what the node says."""
     from eagleray.util import _metrics_text
 
+    monkeypatch.setitem(sys.modules, "eagleray.util.state", None)  # ImportError
     assert samples(_metrics_text.system_metrics(0))['ray_tasks{State="RUNNING"}'] >= 0
     rows = {
         "f": {"state_counts": {"FINISHED": 3, "FAILED": 1}},
