@@ -79,7 +79,8 @@ def _rest_of_ray(command: Any) -> Any:
     return command
 
 
-def _json(_context: Any, parameter: click.Parameter, text: str | None) -> Any:
+def json_object(_context: Any, parameter: click.Parameter, text: str | None) -> Any:
+    """Callback of options whose value is a JSON object."""
     if text is None:
         return None
     try:
@@ -222,7 +223,9 @@ def cli() -> None:
 @click.option("--address", help="Join the cluster at HOST:PORT (comes with many machines).")
 @click.option("--num-cpus", type=float, help="CPUs to offer; the number of cores by default.")
 @click.option("--num-gpus", type=float, help="GPUs to offer.")
-@click.option("--resources", callback=_json, help="Custom resources as JSON: '{\"disk\": 2}'.")
+@click.option(
+    "--resources", callback=json_object, help="Custom resources as JSON: '{\"disk\": 2}'."
+)
 @click.option("--memory", type=int, help="Bytes of memory that tasks may ask for.")
 @click.option("--labels", callback=_pairs, help="Labels of the node: zone=a,tier=gold.")
 @click.option(
@@ -236,7 +239,7 @@ def cli() -> None:
 )
 @click.option(
     "--system-config",
-    callback=_json,
+    callback=json_object,
     help="Settings as JSON: '{\"worker_idle_ms\": 5000}' (docs/user/settings.md).",
 )
 @click.option("--temp-dir", help="Where session directories live (/tmp/eagleray).")

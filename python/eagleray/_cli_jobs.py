@@ -15,22 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ._cli import json_object
+
 if TYPE_CHECKING:
     from .job_submission import JobDetails, JobSubmissionClient
 
 STATUS_EVERY_S = 0.1
-
-
-def _json_object(_context: Any, parameter: click.Parameter, text: str | None) -> Any:
-    if text is None:
-        return None
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise click.BadParameter(f"{text!r} is not JSON: {error}", param=parameter) from None
-    if not isinstance(value, dict):
-        raise click.BadParameter(f'{text!r} is no JSON object, as {{"name": 2}}', param=parameter)
-    return value
 
 
 def _verify(_context: Any, _parameter: Any, text: str) -> bool | str:
@@ -46,7 +36,7 @@ def _where(command: Any) -> Any:
             callback=_verify,
             help="For https: true, false, or the path of certificates to trust.",
         ),
-        click.option("--headers", callback=_json_object, help="Headers to send along, as JSON."),
+        click.option("--headers", callback=json_object, help="Headers to send along, as JSON."),
         click.option(
             "--address",
             help="The end point's URL, or auto: the cluster on this machine. RAY_API_SERVER_ADDRESS or "
@@ -98,16 +88,16 @@ def job() -> None:
     type=click.Path(exists=True, dir_okay=False),
     help="A YAML or JSON file with its runtime environment.",
 )
-@click.option("--runtime-env-json", callback=_json_object, help="The same, as JSON.")
+@click.option("--runtime-env-json", callback=json_object, help="The same, as JSON.")
 @click.option("--working-dir", help="A directory to send along and to run in, as it is now.")
 @click.option(
-    "--metadata-json", callback=_json_object, help='Strings to keep with it: \'{"who": "me"}\'.'
+    "--metadata-json", callback=json_object, help='Strings to keep with it: \'{"who": "me"}\'.'
 )
 @click.option("--entrypoint-num-cpus", type=float, help="CPUs that the command itself holds.")
 @click.option("--entrypoint-num-gpus", type=float, help="GPUs, likewise.")
 @click.option("--entrypoint-memory", type=int, help="Bytes of memory, likewise.")
-@click.option("--entrypoint-resources", callback=_json_object, help="Custom resources, as JSON.")
-@click.option("--entrypoint-label-selector", callback=_json_object, help="Where to run, as JSON.")
+@click.option("--entrypoint-resources", callback=json_object, help="Custom resources, as JSON.")
+@click.option("--entrypoint-label-selector", callback=json_object, help="Where to run, as JSON.")
 @click.option("--no-wait", is_flag=True, help="Return at once; otherwise its output is followed.")
 @click.argument("entrypoint", nargs=-1, required=True, type=click.UNPROCESSED)
 def submit(
