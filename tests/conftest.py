@@ -30,7 +30,13 @@ def results(tmp_path, monkeypatch):
     return tmp_path
 
 
+LONG_TIMEOUT_S = 1800  # of a test that is marked long; others have pyproject.toml's
+
+
 def pytest_collection_modifyitems(items):
+    for item in items:
+        if "long" in item.keywords and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(LONG_TIMEOUT_S))
     if PEER:
         skip = pytest.mark.skip(reason="not part of Ray's contract")
         for item in items:

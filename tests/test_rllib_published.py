@@ -12,11 +12,7 @@ import numpy as np
 import pytest
 from _support import PEER
 
-pytestmark = [
-    pytest.mark.skipif(PEER, reason="our library"),
-    pytest.mark.long,
-    pytest.mark.timeout(1800),
-]
+pytestmark = [pytest.mark.skipif(PEER, reason="our library"), pytest.mark.long]
 gymnasium = pytest.importorskip("gymnasium")
 if not PEER:
     from eagleray.rllib import MultiAgentEnv
