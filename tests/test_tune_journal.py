@@ -154,6 +154,8 @@ def test_the_writer_keeps_the_order_and_says_what_fails(writer):
     with pytest.raises(KeyError, match="missing"):
         writer.flush()
     assert writer.ask(lambda: 1) == 1
+    with pytest.raises(OSError, match="no room"):
+        writer.ask(fails)
 
 
 def test_files_of_many_trials_are_not_all_open(tmp_path):
@@ -240,3 +242,17 @@ def test_batches_that_wait_share_one_transaction(tmp_path, journal, writer):
     writer.flush()
     assert sum(transactions) == 3
     assert len(transactions) <= 2, "what waited behind the gate was written at once"
+
+
+def test_what_cannot_be_removed_keeps_nothing_else(tmp_path, journal, writer):
+    """As a checkpoint's directory of another user's."""
+    state, removed = ExperimentState(journal, writer), []
+
+    def refused():
+        raise PermissionError("not yours")
+
+    state.after_commit(refused)
+    state.after_commit(lambda: removed.append(True))
+    state.commit()
+    writer.flush()
+    assert removed and not writer.failures

@@ -73,7 +73,10 @@ class _Ledger:
         self._waiting = []
         done, self._after = self._after, []
         for what in done:
-            what()
+            try:
+                what()
+            except OSError as error:
+                _logger.warning("what the experiment needs no longer stays on disk: %s", error)
         if self.failing:
             self.failing = False
             _logger.warning(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 BATCHES_MAX = 64  # that are not written yet; then the controller waits
@@ -63,11 +64,18 @@ class Writer:
         self.wait(self.push())
 
     def ask(self, what: Callable[..., Any], *arguments: Any) -> Any:
-        """What it gives, when all before it is done."""
-        answer: list[Any] = []
-        self.do(None, lambda: answer.append(what(*arguments)))
+        """What it gives or raises, when all before it is done."""
+        answer: Future[Any] = Future()
+
+        def give() -> None:
+            try:
+                answer.set_result(what(*arguments))
+            except BaseException as error:
+                answer.set_exception(error)
+
+        self.do(None, give)
         self.flush()
-        return answer[0]
+        return answer.result()
 
     def close(self) -> None:
         """Ends the thread when all is done."""
