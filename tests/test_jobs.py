@@ -328,6 +328,13 @@ def test_failure_says_why(client):
     assert "failed with exit code 3" in info.message and "the last words" in info.message
 
 
+def test_a_job_that_is_stopped_while_it_starts_was_stopped(client):
+    """Whether it ran already or never did: it is not said to have failed."""
+    jobs = [client.submit_job(entrypoint="exec sleep 60") for _ in range(12)]
+    assert all(client.stop_job(job) for job in jobs)
+    assert {str(ended(client, job).status) for job in jobs} == {"STOPPED"}
+
+
 def test_an_entry_point_waits_for_its_resources(client, tmp_path):
     gate = tmp_path / "gate"
     wait = f"echo begun; while [ ! -e {gate} ]; do sleep 0.05; done"

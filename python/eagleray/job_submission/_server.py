@@ -151,7 +151,7 @@ class Jobs:
         info = self.table.get(submission_id)
         if handle is None or info is None or info.status.is_terminal():
             return False
-        if info.status is JobStatus.PENDING:
+        if info.status is JobStatus.PENDING and self.table.decide(submission_id):
             self.table.change(submission_id, JobStatus.STOPPED)
             _api.kill(handle)
             return True

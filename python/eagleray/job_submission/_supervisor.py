@@ -45,7 +45,7 @@ class JobSupervisor:
         self._news = threading.Event()  # stopped, or the command has ended
         self._watcher: subprocess.Popen[bytes] | None = None
         self._metadata = {"job_submission_id": submission_id, "job_name": submission_id, **metadata}
-        runs = self._table.change(
+        runs = self._table.decide(submission_id) and self._table.change(
             submission_id, JobStatus.RUNNING, driver_node_id=core.info()["node_id"]
         )
         try:

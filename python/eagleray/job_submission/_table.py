@@ -17,6 +17,7 @@ from ._types import DriverInfo, JobErrorType, JobInfo, JobStatus
 SPACE = "job"  # of the keys
 INFO = b"_ray_internal_job_info_"
 DRIVER = b"_ray_internal_job_driver_"
+FATE = b"_ray_internal_job_fate_"
 INHERITED = b"_ray_internal_jobs_inherited"
 JOBS_INHERITED_MAX = 1000  # the newest ones; older jobs of earlier heads are forgotten
 ID_CHARS_MAX = 200  # so that its log's name fits into a directory
@@ -65,6 +66,7 @@ class JobTable:
     def delete(self, submission_id: str) -> None:
         self._core.kv_delete(SPACE, INFO + submission_id.encode(), False)
         self._core.kv_delete(SPACE, DRIVER + submission_id.encode(), False)
+        self._core.kv_delete(SPACE, FATE + submission_id.encode(), False)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._file(submission_id))
 
@@ -78,6 +80,11 @@ class JobTable:
             changes["end_time"] = now_ms()
         self._put(submission_id, replace(info, status=status, **changes), overwrite=True)
         return True
+
+    def decide(self, submission_id: str) -> bool:
+        """Of the supervisor that would run a pending job and of who would stop it, one is the first, and gets True."""
+        decided: bool = self._core.kv_put(SPACE, FATE + submission_id.encode(), b"1", False)
+        return decided
 
     def fail(self, submission_id: str, why: JobErrorType, message: str, **changes: Any) -> bool:
         return self.change(
