@@ -29,6 +29,7 @@ from eagleray.job_submission import (
     JobType,
     _http,
 )
+from eagleray.job_submission._http import Handler, Server
 
 pytestmark = pytest.mark.skipif(PEER, reason="our clusters")
 ROOT = Path(__file__).parents[1]
@@ -326,6 +327,31 @@ def test_failure_says_why(client):
     assert info.status == "FAILED" and info.driver_exit_code == 3
     assert info.error_type == JobErrorType.JOB_ENTRYPOINT_COMMAND_ERROR
     assert "failed with exit code 3" in info.message and "the last words" in info.message
+
+
+def test_a_head_that_comes_by_drops_is_cut_off():
+    """It would keep one of the end point's connections for as long as it likes."""
+
+    class Hasty(Handler):
+        timeout = 0.5
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = Server(listener, Hasty, "token")
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with socket.create_connection(listener.getsockname()) as slow:
+            slow.settimeout(0.1)
+
+            def is_cut_off():
+                try:
+                    slow.send(b"G")
+                    return slow.recv(1) == b""
+                except TimeoutError:
+                    return False
+                except ConnectionError:
+                    return True
+
+            wait_for(is_cut_off, 20)
+        server.shutdown()
 
 
 def test_a_job_that_is_stopped_while_it_starts_was_stopped(client):

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import io
 import json
+import math
 import socket
 import struct
 import threading
@@ -18,7 +19,7 @@ from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
 
 HEAD_BYTES_MAX = 8 << 10  # of a request line and its headers; beyond, the connection ends
-IDLE_S = 30.0  # a connection that says nothing for this long is closed
+IDLE_S = 30.0  # a connection that says nothing for this long is closed, or has not said a whole head by then
 CONNECTIONS_MAX = 64  # at once; a further one waits in the backlog
 JSON_BYTES_MAX = 4 << 20
 _WEBSOCKET_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -31,6 +32,26 @@ class HttpError(Exception):
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
         self.status = status
+
+
+class _Timed(io.RawIOBase):
+    """What a connection says until `until`."""
+
+    def __init__(self, raw: io.RawIOBase, connection: socket.socket) -> None:
+        self._raw, self._connection = raw, connection
+        self.until = math.inf
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        if self.until < math.inf:
+            self._connection.settimeout(max(self.until - time.monotonic(), 0.001))
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
 
 
 class _Limited(io.BufferedReader):
@@ -109,10 +130,12 @@ class Handler(BaseHTTPRequestHandler):
     def setup(self) -> None:
         super().setup()
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
-        self.rfile: _Limited = _Limited(self.rfile.detach())
+        self._words = _Timed(self.rfile.detach(), self.connection)
+        self.rfile: _Limited = _Limited(self._words)
 
     def handle_one_request(self) -> None:
         self.rfile.left = HEAD_BYTES_MAX
+        self._words.until = time.monotonic() + self.timeout
         super().handle_one_request()
 
     def log_message(self, format: str, *args: Any) -> None:
@@ -135,6 +158,8 @@ class Handler(BaseHTTPRequestHandler):
         self._do("DELETE")
 
     def _do(self, method: str) -> None:
+        self._words.until = math.inf
+        self.connection.settimeout(self.timeout)
         self.body_left = int(self.headers.get("Content-Length") or 0)
         try:
             self._check_token()
