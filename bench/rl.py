@@ -151,7 +151,7 @@ def python_sampling(n):
         register_env("bench_env", lambda config, name=name: gymnasium.make(name))
         for envs in (1, 8):
             for backend in ("native", "torch"):
-                steps = max(int(4000 * n), 80)
+                steps = max(int(4000 * n), 160)
                 algorithm = PPO(
                     {
                         "env": "bench_env",
