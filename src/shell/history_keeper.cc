@@ -20,9 +20,8 @@
 namespace eagleray {
 namespace {
 
-constexpr int kNiceness = 10;   // work comes before its record
-constexpr int kAgainMs = 20;    // a closed file is locked for a moment longer
-constexpr int kGatherMs = 250;  // files that are closed so close to each other share a commit
+constexpr int kNiceness = 10;  // work comes before its record
+constexpr int kAgainMs = 20;   // a closed file is locked for a moment longer
 constexpr int kTriesMax = 50;
 constexpr size_t kFilesPerCommit = 64;
 constexpr uint64_t kFileBytesMax = 16u << 20;  // far more than any process of ours writes
@@ -43,18 +42,12 @@ bool is_tasks(std::string_view name) { return name.ends_with(".tasks"); }
 std::unique_ptr<HistoryKeeper> HistoryKeeper::start(const std::string& directory,
                                                     uint64_t bytes_max) {
   if (bytes_max == 0 || ::access(directory.c_str(), W_OK) != 0) return nullptr;
-  Result<std::unique_ptr<HistoryStore>> store =
-      HistoryStore::open(directory + "/history.db", bytes_max);
-  if (!store.ok()) {
-    log_line(LogLevel::kError, store.error().message + "; no history is kept");
-    return nullptr;
-  }
-  return std::unique_ptr<HistoryKeeper>(new HistoryKeeper(directory, std::move(store).value()));
+  return std::unique_ptr<HistoryKeeper>(new HistoryKeeper(directory, bytes_max));
 }
 
-HistoryKeeper::HistoryKeeper(std::string directory, std::unique_ptr<HistoryStore> store)
+HistoryKeeper::HistoryKeeper(std::string directory, uint64_t bytes_max)
     : directory_(std::move(directory)),
-      store_(std::move(store)),
+      bytes_max_(bytes_max),
       watch_(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)) {
   Result<Fd> bell = make_eventfd();
   if (bell.ok()) bell_ = std::move(bell).value();
@@ -72,12 +65,19 @@ HistoryKeeper::~HistoryKeeper() {
 
 void HistoryKeeper::run() {
   ::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), kNiceness);
+  // Here: control answers without waiting for a file to be opened.
+  Result<std::unique_ptr<HistoryStore>> store =
+      HistoryStore::open(directory_ + "/history.db", bytes_max_);
+  if (!store.ok()) {
+    log_line(LogLevel::kError, store.error().message + "; no history is kept");
+    return;
+  }
+  store_ = std::move(store).value();
   look_at_all();
   while (!ending_) {
     collect();
     pollfd fds[2] = {{watch_.get(), POLLIN, 0}, {bell_.get(), POLLIN, 0}};
     ::poll(fds, 2, wanted_.empty() ? -1 : kAgainMs);
-    if (wanted_.empty()) ::poll(&fds[1], 1, kGatherMs);  // readers read the files meanwhile
     if (hear()) look_at_all();
   }
 }

@@ -22,7 +22,7 @@ class HistoryKeeper {
   ~HistoryKeeper();
 
  private:
-  HistoryKeeper(std::string directory, std::unique_ptr<HistoryStore> store);
+  HistoryKeeper(std::string directory, uint64_t bytes_max);
   void run();
   void look_at_all();
   bool hear();     // of files that were closed
@@ -32,6 +32,7 @@ class HistoryKeeper {
   void remove(const std::vector<std::string>& taken);
 
   const std::string directory_;
+  const uint64_t bytes_max_;
   std::unique_ptr<HistoryStore> store_;
   Fd watch_, bell_;
   std::atomic<bool> ending_{false};
