@@ -798,3 +798,21 @@ def test_another_thread_may_take_results(workers, compiled):
         refs.append(graph.execute(i))
     thread.join()
     assert got == list(range(100))
+
+
+@pytest.mark.only_eagleray
+def test_a_forgotten_process_s_number_is_not_taken_for_another_s_end():
+    """Descriptors are used again at once, while the watching thread still asks about the one before."""
+    import subprocess
+
+    from eagleray.dag import _watch
+
+    process = subprocess.Popen(["sleep", "60"])
+    try:
+        ended = []
+        for _ in range(20_000):
+            _watch.forget(_watch.watch(process.pid, lambda: ended.append(True)))
+        assert not ended
+    finally:
+        process.kill()
+        process.wait()

@@ -42,9 +42,19 @@ class _Watcher:
                 if fd == self._bell:
                     os.eventfd_read(fd)
                     continue
-                ended = self.remove(fd)
-                if ended is not None:
-                    ended()
+                if self._has_ended(fd):
+                    ended = self.remove(fd)
+                    if ended is not None:
+                        ended()
+
+    def _has_ended(self, fd: int) -> bool:
+        """Asked again: a number that was closed while poll() ran may be another process's now."""
+        now = select.poll()
+        with self._lock:
+            if fd not in self._watched:
+                return False
+            now.register(fd, select.POLLIN)
+            return any(event & select.POLLIN for _, event in now.poll(0))
 
 
 _watcher: tuple[int, _Watcher] | None = None  # of this process, not of the one that has forked it
