@@ -410,7 +410,7 @@ def observe(core: Any) -> None:
 
 
 def _note_job(info: dict[str, Any], config: dict[str, Any]) -> None:
-    from ._history import describe_job
+    from ._events import describe_job
 
     describe_job(info, config)
 

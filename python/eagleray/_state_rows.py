@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
 
-from . import _core, _history
+from . import _core, _events, _history
 from ._history import Block, Condition, History, Row
 from ._options import RESOURCE_UNIT
 from ._state import client
@@ -68,7 +68,7 @@ class Lookout:
 
     @cached_property
     def events(self) -> list[dict[str, Any]]:
-        return _history.events(self.info["session_dir"])
+        return _events.events(self.info["session_dir"])
 
     @cached_property
     def history(self) -> History:
