@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from .fcnet import NetWithMemory
 from .misc import SlimFC, normc_initializer
 from .torch_modelv2 import TorchModelV2
 
@@ -223,7 +224,7 @@ class GTrXLNet(TorchModelV2, nn.Module):
         return self._value(self._out).squeeze(1)
 
 
-class AttentionNetwork(TorchModelV2, nn.Module):
+class AttentionNetwork(NetWithMemory):
     """`use_attention`: a net without its head, then a GTrXLNet on its features and, as the configuration says, the
     previous action and reward. NotImplementedError: more than one of these."""
 
@@ -237,13 +238,11 @@ class AttentionNetwork(TorchModelV2, nn.Module):
         inner: Any,
         previous_size: int = 0,
     ) -> None:
-        TorchModelV2.__init__(self, obs_space, action_space, num_outputs, model_config, name)
-        nn.Module.__init__(self)
-        self._inner = inner
+        super().__init__(
+            obs_space, action_space, num_outputs, model_config, name, inner, previous_size
+        )
         self._takes_action = _once(model_config, "attention_use_n_prev_actions")
         self._takes_reward = _once(model_config, "attention_use_n_prev_rewards")
-        size = getattr(inner, "feature_size", None) or inner.num_outputs
-        size += (previous_size if self._takes_action else 0) + int(self._takes_reward)
         self.gtrxl = GTrXLNet(
             obs_space,
             action_space,
@@ -257,22 +256,14 @@ class AttentionNetwork(TorchModelV2, nn.Module):
             head_dim=model_config["attention_head_dim"],
             position_wise_mlp_dim=model_config["attention_position_wise_mlp_dim"],
             init_gru_gate_bias=model_config["attention_init_gru_gate_bias"],
-            input_size=size,
+            input_size=self.feature_count(),
         )
 
     def get_initial_state(self) -> list[Any]:
         return self.gtrxl.get_initial_state()
 
     def forward(self, input_dict: Any, state: Any, seq_lens: Any) -> Any:
-        given = dict(input_dict)
-        given["obs"] = given["obs_flat"].reshape(-1, *self.obs_space.shape)
-        features, _ = self._inner(given, [], None)
-        parts = [features]
-        if self._takes_action:
-            parts.append(given["prev_actions_flat"].float())
-        if self._takes_reward:
-            parts.append(given["prev_rewards"].float().reshape(-1, 1))
-        return self.gtrxl.forward({"obs_flat": torch.cat(parts, dim=1)}, state, seq_lens)
+        return self.gtrxl.forward({"obs_flat": self.features_of(input_dict)}, state, seq_lens)
 
     def value_function(self) -> Any:
         return self.gtrxl.value_function()

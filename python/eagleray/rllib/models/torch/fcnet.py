@@ -112,8 +112,13 @@ class VisionNetwork(_Net):
         return images / 255.0 if self.obs_space.dtype == np.uint8 else images
 
 
-class LSTMNetwork(TorchModelV2, nn.Module):
-    """A net without its head, an LSTM of `lstm_cell_size`, and linear heads for actions and value."""
+class NetWithMemory(TorchModelV2, nn.Module):
+    """What has a memory behind a net without its head: `inner`, and the previous action and reward if it takes them.
+
+    A subclass sets _takes_action and _takes_reward in its constructor.
+    """
+
+    _takes_action = _takes_reward = False
 
     def __init__(
         self,
@@ -127,17 +132,52 @@ class LSTMNetwork(TorchModelV2, nn.Module):
     ) -> None:
         TorchModelV2.__init__(self, obs_space, action_space, num_outputs, model_config, name)
         nn.Module.__init__(self)
-        self._cell = int(model_config["lstm_cell_size"])
         self._inner = inner
+        self._previous_size = previous_size
+
+    def feature_count(self) -> int:
+        """The width of features_of()."""
+        count = getattr(self._inner, "feature_size", None) or self._inner.num_outputs
+        count += self._previous_size if self._takes_action else 0
+        return int(count) + (1 if self._takes_reward else 0)
+
+    def features_of(self, input_dict: Any) -> Any:
+        """What the memory sees: [n, feature_count()]."""
+        given = dict(input_dict)
+        given["obs"] = given["obs_flat"].reshape(-1, *self.obs_space.shape)
+        features, _ = self._inner(given, [], None)
+        parts = [features]
+        if self._takes_action:
+            parts.append(given["prev_actions_flat"].float())
+        if self._takes_reward:
+            parts.append(given["prev_rewards"].float().reshape(-1, 1))
+        return torch.cat(parts, dim=1)
+
+
+class LSTMNetwork(NetWithMemory):
+    """A net without its head, an LSTM of `lstm_cell_size`, and linear heads for actions and value."""
+
+    def __init__(
+        self,
+        obs_space: Any,
+        action_space: Any,
+        num_outputs: int,
+        model_config: Any,
+        name: str,
+        inner: Any = None,
+        previous_size: int = 0,
+    ) -> None:
+        super().__init__(
+            obs_space, action_space, num_outputs, model_config, name, inner, previous_size
+        )
+        self._cell = int(model_config["lstm_cell_size"])
         self._takes_action = (
             model_config["lstm_use_prev_action"] or model_config["lstm_use_prev_action_reward"]
         )
         self._takes_reward = (
             model_config["lstm_use_prev_reward"] or model_config["lstm_use_prev_action_reward"]
         )
-        features = getattr(inner, "feature_size", None) or inner.num_outputs
-        extra = (previous_size if self._takes_action else 0) + (1 if self._takes_reward else 0)
-        self._lstm = nn.LSTM(features + extra, self._cell, batch_first=True)
+        self._lstm = nn.LSTM(self.feature_count(), self._cell, batch_first=True)
         for name, parameter in self._lstm.named_parameters():
             kind = "weights" if name.startswith("weight") else "bias"
             _initialise(model_config, parameter, f"lstm_{kind}_initializer")
@@ -149,15 +189,9 @@ class LSTMNetwork(TorchModelV2, nn.Module):
         return [torch.zeros(self._cell), torch.zeros(self._cell)]
 
     def forward(self, input_dict: Any, state: Any, seq_lens: Any) -> Any:
-        given = dict(input_dict)
-        given["obs"] = given["obs_flat"].reshape(-1, *self.obs_space.shape)
-        features, _ = self._inner(given, [], None)
-        parts = [features]
-        if self._takes_action:
-            parts.append(given["prev_actions_flat"].float())
-        if self._takes_reward:
-            parts.append(given["prev_rewards"].float().reshape(-1, 1))
-        sequences = torch.cat(parts, dim=1).reshape(state[0].shape[0], -1, self._lstm.input_size)
+        sequences = self.features_of(input_dict).reshape(
+            state[0].shape[0], -1, self._lstm.input_size
+        )
         out, (h, c) = self._lstm(
             sequences, (state[0].unsqueeze(0).contiguous(), state[1].unsqueeze(0).contiguous())
         )
