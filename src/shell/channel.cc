@@ -6,19 +6,12 @@
 #include <utility>
 
 #include "io/futex.h"
+#include "shell/pause_core.h"
 
 namespace eagleray {
 namespace {
 
 constexpr int kLooksPerClock = 32;
-
-inline void pause_core() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#else
-  __asm__ __volatile__("yield");
-#endif
-}
 
 uint64_t whole_pages(uint64_t bytes) {
   return (bytes + kChannelPageBytes - 1) / kChannelPageBytes * kChannelPageBytes;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "shell/client_shell.h"
+#include "shell/pause_core.h"
 
 namespace eagleray {
 namespace {
@@ -13,14 +14,6 @@ namespace {
 constexpr int kSocketEveryDrives = 64;  // a thread kept busy by rings still looks at its node
 constexpr int kBackgroundTickMs = 2;
 constexpr int kBackgroundTicksBeforePark = 5;
-
-inline void pause_core() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#else
-  __asm__ __volatile__("yield");
-#endif
-}
 
 int timeout_ms(Instant deadline, Instant now) {
   if (deadline == Instant::never()) return -1;

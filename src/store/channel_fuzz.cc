@@ -11,28 +11,10 @@
 
 #include "base/check.h"
 #include "store/channel.h"
+#include "store/fuzz_input.h"
 
 namespace eagleray {
 namespace {
-
-class Input {
- public:
-  Input(const uint8_t* data, size_t size) : data_(data), size_(size) {}
-  bool empty() const { return size_ == 0; }
-  template <class T>
-  T take() {
-    T value{};
-    const size_t count = std::min(sizeof value, size_);
-    std::memcpy(&value, data_, count);
-    data_ += count;
-    size_ -= count;
-    return value;
-  }
-
- private:
-  const uint8_t* data_;
-  size_t size_;
-};
 
 // The control pages alone, so that a look beyond them is seen.
 struct Memory {

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/check.h"
+#include "store/fuzz_input.h"
 #include "store/ring.h"
 
 namespace eagleray {
@@ -22,25 +23,6 @@ struct Memory {
       static_cast<char*>(std::aligned_alloc(64, kRingAndHeader)), std::free};
   RingHeader* header = new (bytes.get()) RingHeader;
   char* data = bytes.get() + kRingHeaderBytes;
-};
-
-class Input {
- public:
-  Input(const uint8_t* data, size_t size) : data_(data), size_(size) {}
-  bool empty() const { return size_ == 0; }
-  template <class T>
-  T take() {
-    T value{};
-    const size_t count = std::min(sizeof value, size_);
-    std::memcpy(&value, data_, count);
-    data_ += count;
-    size_ -= count;
-    return value;
-  }
-
- private:
-  const uint8_t* data_;
-  size_t size_;
 };
 
 // Alike to no other record of nearly the same length, so that a mix-up is seen.
