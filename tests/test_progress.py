@@ -37,20 +37,24 @@ def test_redirected_they_are_lines():
     assert "said by one" in out and "magic" not in out + err
 
 
-@only_ours
-def test_in_a_terminal_they_are_bars():
+def shown_in_a_terminal(program):
     pexpect = pytest.importorskip("pexpect")
     pytest.importorskip("rich")
     paths = os.path.dirname(os.path.dirname(ray.__file__))
     child = pexpect.spawn(
         sys.executable,
-        ["-c", BARS],
+        ["-c", program],
         env={**os.environ, "PYTHONPATH": paths, "TERM": "xterm", "COLUMNS": "100"},
         encoding="utf-8",
         timeout=60,
     )
     child.expect(pexpect.EOF)
-    text = child.before
+    return child.before
+
+
+@only_ours
+def test_in_a_terminal_they_are_bars():
+    text = shown_in_a_terminal(BARS)
     assert "━" in text and "40/40" in text and "20/20" in text
     assert "said by two" in text and "magic" not in text
 
@@ -290,17 +294,6 @@ raise KeyboardInterrupt
 
 @only_ours
 def test_a_bar_is_no_markup_and_gives_the_cursor_back():
-    pexpect = pytest.importorskip("pexpect")
-    pytest.importorskip("rich")
-    paths = os.path.dirname(os.path.dirname(ray.__file__))
-    child = pexpect.spawn(
-        sys.executable,
-        ["-c", UNENDED],
-        env={**os.environ, "PYTHONPATH": paths, "TERM": "xterm", "COLUMNS": "100"},
-        encoding="utf-8",
-        timeout=60,
-    )
-    child.expect(pexpect.EOF)
-    text = child.before
+    text = shown_in_a_terminal(UNENDED)
     assert "[train] [/x] loss" in text and "[it]" in text
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1
