@@ -41,6 +41,12 @@ def alive(pid: int) -> bool:
         return False
 
 
+def status_of(pid: int, field: str) -> int:
+    """The number behind `field` in /proc/PID/status."""
+    with open(f"/proc/{pid}/status") as status:
+        return int(next(line for line in status if line.startswith(field)).split()[1])
+
+
 def waits_for(flag: Path, **options: Any) -> Any:
     """A remote function that gives back its argument when the file is there."""
 

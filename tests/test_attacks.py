@@ -12,7 +12,7 @@ import threading
 
 import pytest
 from _attacker import PAGE, Attacker, memory, text, u64
-from _support import PEER, alive, ray, wait_for
+from _support import PEER, alive, ray, status_of, wait_for
 
 pytestmark = pytest.mark.skipif(PEER, reason="speaks our node's protocol")
 
@@ -248,11 +248,6 @@ def control_pid(node):
             if comm.read().startswith("eagleray-contro"):
                 return pid
     raise AssertionError("no control")
-
-
-def status_of(pid, field):
-    with open(f"/proc/{pid}/status") as status:
-        return int(next(line for line in status if line.startswith(field)).split()[1])
 
 
 def test_who_asks_faster_than_control_takes_waits(node, attacker):

@@ -11,7 +11,7 @@ import unittest
 from importlib import import_module
 
 import pytest
-from _support import PEER, alive, ray, run_program, wait_for
+from _support import PEER, alive, ray, run_program, status_of, wait_for
 
 pytest.importorskip("test._test_multiprocessing")
 import _pool_cases
@@ -327,6 +327,24 @@ def test_processes_killed_while_idle_are_replaced(pool):
         os.kill(pid, signal.SIGKILL)
     wait_for(lambda: not any(map(alive, pids)))
     assert pool.map(square, range(8)) == [x * x for x in range(8)]
+
+
+@only_ours
+def test_processes_killed_while_idle_are_replaced_before_their_parent_knows(pool):
+    """A zombie runs nothing, either."""
+    pids = [worker.pid for worker in pool._pool]
+    parents = {status_of(pid, "PPid") for pid in pids}
+    for parent in parents:
+        os.kill(parent, signal.SIGSTOP)
+    try:
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: not any(map(alive, pids)))
+        result = pool.map_async(square, range(8))
+    finally:
+        for parent in parents:
+            os.kill(parent, signal.SIGCONT)
+    assert result.get(60) == [x * x for x in range(8)]
 
 
 @only_ours

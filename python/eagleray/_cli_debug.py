@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from . import _node
+from ._processes import runs
 
 QUIET_S = 0.1  # output that stops without a line's end is a prompt
 
@@ -36,7 +37,7 @@ def waiting(temp_dir: str | None) -> list[dict[str, Any]]:
                 with open(path) as file:
                     facts = json.load(file)
                 socket_path = path[: -len(".json")] + ".sock"
-                if os.path.exists(f"/proc/{int(facts['pid'])}"):
+                if runs(int(facts["pid"])):
                     found.append({**facts, "socket": socket_path})
                     continue
                 for left in (path, socket_path):  # of a worker that was killed

@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any
 
 from . import _api, _init_arguments, _node, _token, _utilities
+from ._processes import runs
 
 STOP_PATIENCE_S = 10.0
 LOOPBACK = "127.0.0.1"
@@ -151,7 +152,7 @@ def stop(
         pid = int(found["pid"])
         os.kill(pid, signal.SIGKILL if force else signal.SIGTERM)
         deadline = time.monotonic() + patience_s
-        while _runs(pid):
+        while runs(pid):
             if time.monotonic() > deadline:
                 os.kill(pid, signal.SIGKILL)
                 deadline += STOP_PATIENCE_S
@@ -161,11 +162,3 @@ def stop(
             if os.path.exists(path):
                 os.unlink(path)
         ended.append(f"node, process {pid} ({found['session_dir']})")
-
-
-def _runs(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import _core
+from ._processes import runs
 
 START_TIMEOUT_S = 30.0
 ADDRESS_CHARS_MAX = 4096
@@ -80,7 +81,7 @@ def _has_ended(session_dir: str) -> bool:
             pids.append(str(json.load(file)["pid"]))
     except (OSError, ValueError, KeyError):
         pass
-    return not any(os.path.exists(f"/proc/{pid}") for pid in pids)
+    return not any(map(runs, pids))
 
 
 def _bytes_in(directory: str) -> int:

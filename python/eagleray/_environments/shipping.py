@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from .._processes import runs
 from ..exceptions import RuntimeEnvSetupError
 from . import fields, packages
 from .cache import Cache, Held, default_directory
@@ -244,7 +245,7 @@ def _remove_left(folder: str) -> None:
     """What drivers of this machine were writing when they were killed; a home may be that of several."""
     for name in os.listdir(folder):
         host, _, rest = name.rpartition("@")
-        if host == os.uname().nodename and not os.path.exists(f"/proc/{rest.partition('-')[0]}"):
+        if host == os.uname().nodename and not runs(rest.partition("-")[0]):
             try:
                 os.unlink(os.path.join(folder, name))
             except OSError:

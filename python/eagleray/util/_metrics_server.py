@@ -16,6 +16,7 @@ from typing import Any
 
 import eagleray as ray
 
+from .._processes import runs
 from .._state import client
 from ._metrics_recorder import Tags
 
@@ -76,7 +77,7 @@ class MetricsServer:
         from ._metrics_text import exposition, system_metrics
 
         with self._lock:
-            gone = {name for name, pid in self._pids.items() if not os.path.exists(f"/proc/{pid}")}
+            gone = {name for name, pid in self._pids.items() if not runs(pid)}
             for key in [key for key in self._values if key[2] in gone]:
                 del self._values[key]
             for name in gone:
@@ -104,7 +105,7 @@ def find_address(session_dir: str) -> str | None:
         with open(os.path.join(session_dir, FILE)) as file:
             facts = json.load(file)
         address: str = facts["address"]
-        return address if os.path.exists(f"/proc/{int(facts['pid'])}") else None
+        return address if runs(int(facts["pid"])) else None
     except (OSError, ValueError, KeyError):
         return None
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import eagleray as ray
 
+from ..._processes import runs
 from ..._state import state
 
 CALL, MAP, STARMAP = range(
@@ -164,11 +165,12 @@ class Worker:
         """When it has answered: learns which process it is."""
         if self._seen is None:
             pid = self.pid
-            self._seen = pid if os.path.exists(f"/proc/{pid}") else 0
+            self._seen = pid if runs(pid) else 0
 
     def is_gone(self) -> bool:
-        """Whether its process has ended, as far as can be told: it may have been killed while it was idle."""
-        return bool(self._seen) and not os.path.exists(f"/proc/{self._seen}")
+        """Whether its process has ended, as far as can be told: it may have been killed while it was idle, and
+        the news of its death be on its way."""
+        return bool(self._seen) and not runs(self._seen)
 
 
 class Workers:
