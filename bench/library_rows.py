@@ -184,8 +184,8 @@ def main_job(ray, n):
     ends = [_at(trial.last_result or {}, name) for trial in analysis.trials]
     return {
         "main_job_s": seconds,
-        "main_job_trials_solved": sum(end >= 200 for end in ends),
-        "main_job_best_mean": max(ends),
+        "main_job_trials_solved": sum(bool(end >= 200) for end in ends),
+        "main_job_best_mean": float(max(ends)),
     }
 
 
