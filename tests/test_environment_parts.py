@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import zipfile
 from pathlib import Path
 
 import pytest
 from _packages import make_tree
 from _support import run_program, start_program
-from eagleray._environments import packages, shipping, text
+from eagleray._environments import packages, places, shipping, text
 from eagleray._environments.cache import Cache
 from eagleray._environments.ignore import Patterns
 from eagleray.runtime_env import RuntimeEnv, RuntimeEnvConfig
@@ -100,6 +101,74 @@ def test_a_disk_that_is_full_is_said(tmp_path: Path) -> None:
         tmp_path / "p.zip",
     )
     assert out_text == f"OSError {errno.EFBIG}\n"
+
+
+def test_files_of_all_sizes_arrive(tmp_path: Path) -> None:
+    """Those around the size of a buffer, too; and what has changed since it was listed is as it is now."""
+    (tmp_path / "d").mkdir()
+    chunk = packages._CHUNK
+    contents = {}
+    for size in (0, 1, chunk - 2, chunk - 1, chunk, chunk + 1, 3 * chunk, 7):
+        contents[f"f{size}"] = os.urandom(size)
+        (tmp_path / "d" / f"f{size}").write_bytes(contents[f"f{size}"])
+    listing = packages.list_files(str(tmp_path / "d"), [], [])
+    for name in ("f7", f"f{chunk}"):
+        for longer in (b"", b"grown" * 1000):
+            contents[name] = longer
+            (tmp_path / "d" / name).write_bytes(longer)
+            with open(tmp_path / "p.zip", "wb") as out:
+                packages.hash_and_pack(listing, out, "")
+            packages.unpack(str(tmp_path / "p.zip"), str(tmp_path / "out"))
+            found = {each.name: each.read_bytes() for each in (tmp_path / "out").iterdir()}
+            assert found == contents
+            shutil.rmtree(tmp_path / "out")
+
+
+def test_packing_says_that_the_disk_is_full(tmp_path: Path) -> None:
+    """Its writer is another thread."""
+    make_tree(tmp_path / "d", {f"{number}": "x" * 3_000_000 for number in range(6)})
+    out, _ = run_program(
+        """
+        import resource, sys
+        from eagleray._environments import packages
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+        listing = packages.list_files(sys.argv[1] + "/d", [], [])
+        try:
+            with open(sys.argv[1] + "/p.zip", "wb") as out:
+                packages.hash_and_pack(listing, out, "")
+        except OSError as error:
+            print(error.errno)
+        """,
+        tmp_path,
+    )
+    assert out == f"{errno.EFBIG}\n"
+
+
+def test_trees_are_made_where_files_are_made_quickly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    costs = [900_000, 400_000, 20_000, 10_000]
+    asked: list[str] = []
+
+    def probe(directory: str) -> int:
+        asked.append(os.path.basename(directory))
+        Path(directory, "mark").write_text(asked[-1])
+        return costs[len(asked) - 1]
+
+    monkeypatch.setattr(places, "_probe", probe)
+    places.make_directory(str(tmp_path / "trees" / "one"))
+    assert asked == ["one.0", "one.1", "one.2"] and os.listdir(tmp_path / "trees") == ["one"]
+    assert (tmp_path / "trees/one/mark").read_text() == "one.2"
+    asked.clear()
+    costs[:] = [9_000_000] * 3 + [8_000_000] + [9_000_000] * 9
+    places.make_directory(str(tmp_path / "trees" / "two"))  # none is quick: the best
+    assert (tmp_path / "trees/two/mark").read_text() == "two.3"
+    assert sorted(os.listdir(tmp_path / "trees")) == ["one", "two"]
+
+
+def test_a_place_is_left_as_it_was_found(tmp_path: Path) -> None:
+    places.make_directory(str(tmp_path / "trees" / "one"))
+    assert os.listdir(tmp_path / "trees/one") == [] and os.listdir(tmp_path / "trees") == ["one"]
 
 
 def test_merging() -> None:

@@ -5,6 +5,7 @@ format's ado for each. Archives that users bring (.zip, .tar.gz ...) are unpacke
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import mmap
 import os
@@ -12,10 +13,13 @@ import stat
 import struct
 import tarfile
 import zipfile
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, BinaryIO, NamedTuple
 
 from .ignore import Patterns, patterns_in
+from .places import make_directory
 
 PREFIX = "_ray_pkg_"
 FILE_BYTES_WARN = 10 << 20  # as in Ray
@@ -128,24 +132,67 @@ def hash_and_pack(listing: Listing, out: BinaryIO, parent: str) -> str:
     index: list[tuple[str, int, int]] = []
     whole = hashlib.blake2b(digest_size=20)
     out.write(_MAGIC)
-    for file in listing.files:
-        name = f"{parent}/{file.name}" if parent else file.name
-        mode = file.mode & 0o111
-        size = _DIRECTORY
-        content = hashlib.blake2b(digest_size=20)
-        if file.size != _DIRECTORY:
-            size = 0
-            with open(file.path, "rb", buffering=0) as source:
-                while chunk := source.read(_CHUNK):
-                    content.update(chunk)
-                    out.write(chunk)
-                    size += len(chunk)
-        whole.update(repr((name, mode, size)).encode("utf-8", "surrogateescape"))
-        whole.update(content.digest())
-        index.append((name, size, mode))
+    with _Packing(out, whole) as packing:
+        for file in listing.files:
+            name = f"{parent}/{file.name}" if parent else file.name
+            size = file.size if file.size == _DIRECTORY else packing.add(file)
+            index.append((name, size, file.mode & 0o111))
     text = json.dumps(index).encode()
+    whole.update(text)
     out.write(text + _LENGTH.pack(len(text)))
     return whole.hexdigest()
+
+
+class _Packing:
+    """Reads files one behind the other into buffers; a thread of its own hashes and writes those that are full."""
+
+    def __init__(self, out: BinaryIO, whole: Any) -> None:
+        self._out = out
+        self._whole = whole
+        self._full: deque[Future[None]] = deque()
+        self._buffers = itertools.cycle([memoryview(bytearray(_CHUNK)) for _ in range(2)])
+        self._buffer = next(self._buffers)
+        self._used = 0
+        self._thread = ThreadPoolExecutor(1)
+
+    def __enter__(self) -> _Packing:
+        return self
+
+    def __exit__(self, kind: Any, *_: object) -> None:
+        try:
+            if kind is None:
+                self._hand_over()
+                while self._full:
+                    self._full.popleft().result()
+        finally:
+            self._thread.shutdown(cancel_futures=True)
+
+    def add(self, file: File) -> int:
+        """Its bytes, which may have become others than when it was listed."""
+        size = 0
+        fd = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            while True:
+                room = len(self._buffer) - self._used
+                count = os.readv(fd, [self._buffer[self._used :]])
+                size += count
+                self._used += count
+                if count == room:
+                    self._hand_over()
+                elif count == 0 or size == file.size:
+                    return size
+        finally:
+            os.close(fd)
+
+    def _hand_over(self) -> None:
+        self._full.append(self._thread.submit(self._take, self._buffer[: self._used]))
+        if len(self._full) == 2:
+            self._full.popleft().result()
+        self._buffer, self._used = next(self._buffers), 0
+
+    def _take(self, content: memoryview) -> None:
+        self._whole.update(content)
+        self._out.write(content)
 
 
 def file_hash(path: str) -> str:
@@ -175,7 +222,7 @@ def unpack(path: str, directory: str, strip_top: bool = False) -> None:
     """Unpacks a package or archive into `directory`, which is made. strip_top: without the one directory that
     all of an archive lies in, as Ray does with what is downloaded. BadPackage for what cannot be read or
     would lie outside of it."""
-    os.makedirs(directory)
+    make_directory(directory)
     with open(path, "rb") as file:
         start = file.read(len(_MAGIC))
     try:
@@ -226,8 +273,8 @@ def _unpack_own(path: str, directory: str) -> None:
             (length,) = _LENGTH.unpack(view[-_LENGTH.size :])
             index = json.loads(bytes(view[-_LENGTH.size - length : -_LENGTH.size]))
             _check_names([name for name, _size, _mode in index], path)
-            made: set[str] = set()
             offset = len(_MAGIC)
+            made: set[str] = set()
             for name, size, mode in index:
                 target = os.path.join(directory, name)
                 parent = target if size == _DIRECTORY else os.path.dirname(target)

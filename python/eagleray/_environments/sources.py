@@ -6,8 +6,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import urllib.error
-import urllib.request
 
 from . import packages
 from .cache import Cache, Held
@@ -97,6 +95,8 @@ def _fill_wheel(_uri: str):  # type: ignore[no-untyped-def]
 
 
 def _fetch(uri: str, aside: str) -> None:
+    import urllib.request  # takes as long to load as all else here
+
     print(f"fetching {uri.split('?', 1)[0]}", flush=True)
     try:
         with (
