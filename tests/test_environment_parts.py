@@ -219,6 +219,80 @@ def test_the_least_used_goes_first_and_what_is_used_stays(tmp_path: Path) -> Non
     assert len(cache.evict(0)) == 2
 
 
+def test_what_is_removed_leaves_no_lock(tmp_path: Path) -> None:
+    cache = Cache(str(tmp_path / "c"))
+
+    def fail(path: str) -> None:
+        raise OSError("no")
+
+    with pytest.raises(OSError, match="no"):
+        cache.make("packages", "bad", fail)
+    assert os.listdir(tmp_path / "c/locks") == []
+    for name in ("one", "two"):
+        cache.make("packages", name, lambda path: Path(path).write_bytes(b"x" * 10)).release()
+    cache.evict(10)
+    assert len(os.listdir(tmp_path / "c/locks")) == 1
+    cache.evict(0)
+    assert os.listdir(tmp_path / "c/locks") == []
+
+
+def test_locks_that_are_removed_meanwhile_lock_nothing(tmp_path: Path) -> None:
+    """Processes that make, find and remove the same entries: nobody holds one that is not there."""
+    code = """
+    import os, sys
+    from eagleray._environments.cache import Cache
+    cache = Cache(sys.argv[1])
+    def fill(path):
+        with open(path, "w") as file:
+            file.write(path)
+    for i in range(300):
+        held = cache.make("packages", str(i % 3), fill)
+        assert os.path.exists(held.path)
+        held.release()
+        cache.evict(0)
+    """
+    programs = [start_program(code, tmp_path / "c") for _ in range(3)]
+    assert [each.wait(120) for each in programs] == [0, 0, 0]
+    assert os.listdir(tmp_path / "c/locks") == [] == os.listdir(tmp_path / "c/packages")
+
+
+def test_what_a_process_keeps_costs_it_one_descriptor(tmp_path: Path) -> None:
+    code = """
+    import os, sys, threading
+    from pathlib import Path
+    from eagleray._environments.cache import Cache
+    cache = Cache(sys.argv[1])
+    before = len(os.listdir("/proc/self/fd"))
+    for i in range(50):
+        for _ in range(2):
+            cache.keep(cache.make("packages", str(i), lambda path: Path(path).write_text("x")))
+    print(len(os.listdir("/proc/self/fd")) - before, flush=True)
+    threading.Event().wait()
+    """
+    program = start_program(code, tmp_path / "c")
+    assert program.stdout is not None and program.stdout.readline() == "1\n"
+    cache = Cache(str(tmp_path / "c"))
+    cache.make("packages", "mine", lambda path: Path(path).write_text("x")).release()
+    assert cache.evict(0) == [cache.path("packages", "mine")]
+    program.kill()
+    program.communicate()
+    assert len(cache.evict(0)) == 50
+    assert os.listdir(tmp_path / "c/keepers") == []
+
+
+def test_passwords_are_masked() -> None:
+    for said, shown in (
+        ("--index-url https://me:secret@host/simple", "--index-url https://****@host/simple"),
+        ("--proxy=me:secret@host:3128", "--proxy=****@host:3128"),
+        (
+            "'https://secret@host/a' 'x @ http://a:secret@b'",
+            "'https://****@host/a' 'x @ http://****@b'",
+        ),
+        ("x@https://host/a@b a:1", "x@https://host/a@b a:1"),
+    ):
+        assert text.masked(said) == shown
+
+
 def test_failure_and_death_leave_nothing_that_counts(tmp_path: Path) -> None:
     cache = Cache(str(tmp_path / "c"))
 

@@ -92,7 +92,7 @@ class Builder:
                 container.command(env, self._session.directory, roots[0], roots),
                 True,
             )
-        plugins.set_up(env, plan.context, self._session.directory)
+        plugins.set_up(env, plan.context, self._session, self.held)
         self._cache.evict(self._limit)
         self._session.evict(self._limit, _REMOVED)
         return plan
@@ -231,8 +231,8 @@ def main() -> int:
         _answer(line, builder, env)
     except Exception as error:
         if not isinstance(error, SetupFailed):
-            traceback.print_exc()
-        line.say("F", _explain(error))
+            print(text.masked(traceback.format_exc()), flush=True)
+        line.say("F", text.masked(_explain(error)))
         return 1
     _remove_trees_of_ended_sessions(session_dir)
     return 0

@@ -1,14 +1,18 @@
 """The cache: one directory per user and machine, in which packages and built environments lie by the hash of what
 they are made of. Safe against several clusters at once and against a SIGKILL at any moment: who makes an entry
 holds its lock, makes it aside and gives it its name last; who uses one shares its lock, and the kernel lets go
-of locks when a process ends, however it ends."""
+of locks when a process ends, however it ends. A process that keeps many entries for long, a driver what it has shipped,
+lists them in a file of its own and locks that one: a descriptor, however many."""
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
 import stat
+import tempfile
+import threading
 from collections.abc import Callable, Container
 from typing import NamedTuple
 
@@ -37,7 +41,12 @@ class Held(NamedTuple):
 class Cache:
     def __init__(self, directory: str) -> None:
         self.directory = directory
-        for folder in (directory, os.path.join(directory, "locks")):
+        self._locks = os.path.join(directory, "locks")
+        self._keepers = os.path.join(directory, "keepers")
+        self._keeper: int | None = None  # this process's, locked
+        self._kept: set[str] = set()
+        self._mutex = threading.Lock()
+        for folder in (directory, self._locks, self._keepers):
             os.makedirs(folder, mode=0o700, exist_ok=True)
         info = os.stat(directory)
         if info.st_uid != os.geteuid() or info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
@@ -54,8 +63,7 @@ class Cache:
         path = self.path(kind, key)
         if not _is_ready(path):
             return None
-        lock = self._open_lock(kind, key)
-        fcntl.flock(lock, fcntl.LOCK_SH)
+        lock = _locked(self._lock_path(kind, key), fcntl.LOCK_SH)
         if not _is_ready(path):  # removed in between
             os.close(lock)
             return None
@@ -63,63 +71,115 @@ class Cache:
         return Held(path, lock)
 
     def make(
-        self, kind: str, key: str, fill: Callable[[str], None], *, in_place: bool = False
+        self, kind: str, key: str, fill: Callable[[str], int | None], *, in_place: bool = False
     ) -> Held:
-        """The entry, made by fill(path) if it is not there; others who want it wait meanwhile. in_place: what
-        is made knows its path and cannot be moved. Raises what `fill` raises, and then nothing is left."""
+        """The entry, made by fill(path) if it is not there; others who want it wait meanwhile. fill gives the
+        entry's bytes, or None: they are counted. in_place: what is made knows its path and cannot be moved. Raises
+        what `fill` raises, and then nothing is left."""
         while True:
             found = self.find(kind, key)
             if found is not None:
                 return found
-            lock = self._open_lock(kind, key)
+            lock_path = self._lock_path(kind, key)
+            lock = _locked(lock_path, fcntl.LOCK_EX)
+            path = self.path(kind, key)
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                path = self.path(kind, key)
                 if not _is_ready(path):
-                    self._fill(path, fill, in_place)
+                    size = self._fill(path, fill, in_place)
                     os.ftruncate(lock, 0)
-                    os.pwrite(lock, str(bytes_in(path)).encode(), 0)
+                    os.pwrite(lock, str(bytes_in(path) if size is None else size).encode(), 0)
             finally:
+                if not _is_ready(path):
+                    os.unlink(lock_path)
                 os.close(lock)
 
-    def _fill(self, path: str, fill: Callable[[str], None], in_place: bool) -> None:
+    def keep(self, held: Held) -> None:
+        """Keeps an entry until this process ends, and lets go of its lock."""
+        name = _name_of(held.path)
+        with self._mutex:
+            if name not in self._kept:
+                if self._keeper is None:
+                    self._keeper = self._make_keeper()
+                os.write(self._keeper, f"{name}\n".encode())
+                self._kept.add(name)
+        held.release()
+
+    def _make_keeper(self) -> int:
+        while True:
+            fd, path = tempfile.mkstemp(dir=self._keepers)
+            os.close(fd)
+            try:
+                keeper = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+                fcntl.flock(keeper, fcntl.LOCK_EX)
+            except FileNotFoundError:  # somebody has cleared up
+                continue
+            if _is_still(path, keeper):
+                return keeper
+            os.close(keeper)
+
+    def _is_kept(self, name: str) -> bool:
+        """By a process that lives. Asked with the entry's lock held, so that nobody begins to keep it."""
+        for each in os.listdir(self._keepers):
+            path = os.path.join(self._keepers, each)
+            try:
+                keeper = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue
+            with open(keeper) as file:
+                try:
+                    fcntl.flock(keeper, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    if name in file.read().splitlines():
+                        return True
+                else:
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(path)
+        return False
+
+    def _fill(self, path: str, fill: Callable[[str], int | None], in_place: bool) -> int | None:
         aside = path if in_place else path + ".aside"
         for left in (path, path + ".aside"):  # of whoever was killed at it
             _remove(left)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         try:
-            fill(aside)
+            size = fill(aside)
             if in_place:
                 with open(os.path.join(aside, _READY + ".aside"), "w"):
                     pass
                 os.rename(os.path.join(aside, _READY + ".aside"), os.path.join(aside, _READY))
             else:
                 os.rename(aside, path)
+            return size
         except BaseException:
             _remove(aside)
             raise
 
-    def _open_lock(self, kind: str, key: str) -> int:
-        path = os.path.join(self.directory, "locks", f"{kind}@{key}")
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    def _lock_path(self, kind: str, key: str) -> str:
+        return os.path.join(self._locks, f"{kind}@{key}")
 
-    def evict(self, limit: int, kinds: Container[str] | None = None) -> list[str]:
+    def evict(
+        self,
+        limit: int,
+        kinds: Container[str] | None = None,
+        before: Callable[[str], object] = lambda path: None,
+    ) -> list[str]:
         """Removes what was not used for longest and is not in use until the rest has at most `limit` bytes, and
-        what was left half-made. kinds: of these only. Gives the paths that were removed."""
-        folder = os.path.join(self.directory, "locks")
+        what was left half-made. kinds: of these only. before: called with the path of what is about to be removed.
+        Gives the paths that were removed."""
         known = []
-        for name in os.listdir(folder):
+        for name in os.listdir(self._locks):
             kind, _, key = name.partition("@")
             if kinds is not None and kind not in kinds:
                 continue
-            info = os.stat(os.path.join(folder, name))
-            known.append((info.st_mtime_ns, kind, key, self._size(os.path.join(folder, name))))
+            path = os.path.join(self._locks, name)
+            with contextlib.suppress(FileNotFoundError):
+                known.append((os.stat(path).st_mtime_ns, kind, key, self._size(path)))
         total = sum(size for _, kind, key, size in known if _is_ready(self.path(kind, key)))
         removed = []
         for _, kind, key, size in sorted(known):
             path = self.path(kind, key)
             ready = _is_ready(path)
-            if (ready and total <= limit) or not self._remove_unused(kind, key):
+            if (ready and total <= limit) or not self._remove_unused(kind, key, before):
                 continue
             if ready:
                 total -= size
@@ -134,19 +194,51 @@ class Cache:
         except (OSError, ValueError):
             return 0
 
-    def _remove_unused(self, kind: str, key: str) -> bool:
-        lock = self._open_lock(kind, key)
+    def _remove_unused(self, kind: str, key: str, before: Callable[[str], object]) -> bool:
+        lock_path = self._lock_path(kind, key)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock = _locked(lock_path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        try:
             path = self.path(kind, key)
+            if self._is_kept(_name_of(path)):
+                return False
+            if _is_ready(path):
+                before(path)
             _remove(os.path.join(path, _READY))  # first, so that half of it is not taken for all
             _remove(path + ".aside")
             _remove(path)
+            os.unlink(lock_path)
             return True
-        except BlockingIOError:
-            return False
         finally:
             os.close(lock)
+
+
+def _name_of(path: str) -> str:
+    folder, key = os.path.split(path)
+    return f"{os.path.basename(folder)}@{key}"
+
+
+def _locked(path: str, how: int) -> int:
+    """The file, locked. BlockingIOError, with LOCK_NB, where another process has it."""
+    while True:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, how)
+            if _is_still(path, lock):
+                return lock
+        except BaseException:
+            os.close(lock)
+            raise
+        os.close(lock)  # whoever had it has removed it
+
+
+def _is_still(path: str, fd: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(fd))
+    except FileNotFoundError:
+        return False
 
 
 def _is_ready(path: str) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .packages import ARCHIVES, WORKING_DIR_ARCHIVES
+from .text import masked
 
 LATER = ("java_jars", "_nsight", "_rocprof_sys")
 KNOWN = {
@@ -161,7 +162,7 @@ def check_source(text: str, field: str) -> None:
         raise NotImplementedError(f"runtime_env['{field}'] as a URI of {scheme}://")
     if scheme not in _URIS:
         raise ValueError(
-            f'Invalid protocol for runtime_env URI "{text}". Supported protocols: {list(_URIS)}'
+            f'Invalid protocol for runtime_env URI "{masked(text)}". Supported protocols: {list(_URIS)}'
         )
     path = text.split("?", 1)[0]
     if scheme == "local":
@@ -173,7 +174,7 @@ def check_source(text: str, field: str) -> None:
     formats = ARCHIVES if field == "py_modules" else WORKING_DIR_ARCHIVES
     if not path.endswith(formats):
         raise ValueError(
-            f"Only {', '.join(formats)} files are supported for {field} URIs; got {path}."
+            f"Only {', '.join(formats)} files are supported for {field} URIs; got {masked(path)}."
         )
 
 

@@ -218,16 +218,16 @@ def check_archive(path: str) -> None:
         raise BadPackage(f"{path} is neither a package nor a .zip or .tar archive")
 
 
-def unpack(path: str, directory: str, strip_top: bool = False) -> None:
-    """Unpacks a package or archive into `directory`, which is made. strip_top: without the one directory that
-    all of an archive lies in, as Ray does with what is downloaded. BadPackage for what cannot be read or
-    would lie outside of it."""
+def unpack(path: str, directory: str, strip_top: bool = False) -> int | None:
+    """Unpacks a package or archive into `directory`, which is made; gives the bytes of its files, if they are known.
+    strip_top: without the one directory that all of an archive lies in, as Ray does with what is downloaded.
+    BadPackage for what cannot be read or would lie outside of it."""
     make_directory(directory)
     with open(path, "rb") as file:
         start = file.read(len(_MAGIC))
     try:
         if start == _MAGIC:
-            _unpack_own(path, directory)
+            return _unpack_own(path, directory)
         elif zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 _check_names(archive.namelist(), path)
@@ -250,6 +250,7 @@ def unpack(path: str, directory: str, strip_top: bool = False) -> None:
         raise BadPackage(f"{path} cannot be read: {error}") from error
     if strip_top:
         _strip_top(directory)
+    return None
 
 
 def _check_names(names: list[str], path: str) -> None:
@@ -266,7 +267,7 @@ def _restore_modes(archive: zipfile.ZipFile, directory: str) -> None:
             os.chmod(target, os.stat(target).st_mode | mode)
 
 
-def _unpack_own(path: str, directory: str) -> None:
+def _unpack_own(path: str, directory: str) -> int:
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         view = memoryview(data)
         try:
@@ -286,6 +287,7 @@ def _unpack_own(path: str, directory: str) -> None:
                 with view[offset : offset + size] as content:
                     _write(target, content, 0o644 | mode)
                 offset += size
+            return offset - len(_MAGIC)
         finally:
             view.release()
 

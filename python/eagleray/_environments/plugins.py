@@ -3,12 +3,17 @@ The contract follows Ray 2.60."""
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 import logging
 import os
+import traceback
+from collections.abc import Coroutine
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
+from .cache import Cache, Held
 from .context import RuntimeEnvContext
 
 PRIORITY_DEFAULT, PRIORITY_MIN, PRIORITY_MAX = 10, 0, 100
@@ -49,7 +54,9 @@ class RuntimeEnvPlugin:
         """Changes how workers of the environment start."""
 
     def delete_uri(self, uri: str, logger: logging.Logger) -> float:
-        """Removes what `uri` names; gives the bytes that this has freed."""
+        """Removes what `uri` names; gives the bytes that this has freed. Called when an environment is set up
+        and what the plugin has created has more than RAY_RUNTIME_ENV_<NAME>_CACHE_SIZE_GB (10) altogether: for what
+        was not used for longest and no environment uses. It may be another process than that of create()."""
         return 0
 
 
@@ -91,11 +98,11 @@ def _class_of(path: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-def set_up(env: dict[str, Any], context: RuntimeEnvContext, session: str) -> None:
+def set_up(
+    env: dict[str, Any], context: RuntimeEnvContext, session: Cache, held: list[Held]
+) -> None:
     """Runs the plugins of the fields that `env` has. What one has created is found again by later setups of
-    the session, by the URI."""
-    import asyncio
-
+    the session, by the URI. held: where the locks go that keep it."""
     from ..runtime_env import RuntimeEnv
 
     runtime_env = RuntimeEnv(_validate=False, **env)
@@ -105,31 +112,52 @@ def set_up(env: dict[str, Any], context: RuntimeEnvContext, session: str) -> Non
             continue
         plugin.instance.validate(env)
         uris = plugin.instance.get_uris(runtime_env)
-        for uri in uris or [None]:  # type: ignore[list-item]
-            _create(plugin.instance, uri, runtime_env, context, session, asyncio.run, logger)
+        if not uris:
+            _run(plugin.instance.create(None, runtime_env, context, logger))
+        for uri in uris:
+            held.append(_created(plugin.instance, uri, runtime_env, context, session, logger))
         plugin.instance.modify_context(uris, runtime_env, context, logger)
+        _keep_limit(plugin.instance, session, logger)
 
 
-def _create(
+def _run(creating: Coroutine[Any, Any, float]) -> float:
+    import asyncio  # takes as long to load as all else here
+
+    return asyncio.run(creating)
+
+
+def _kind(plugin: RuntimeEnvPlugin) -> str:
+    return f"plugin-{quote(plugin.name, safe='')}"
+
+
+def _created(
     plugin: RuntimeEnvPlugin,
-    uri: str | None,
+    uri: str,
     runtime_env: Any,
     context: RuntimeEnvContext,
-    session: str,
-    run: Any,
+    session: Cache,
     logger: logging.Logger,
-) -> None:
-    if uri is None:
-        run(plugin.create(None, runtime_env, context, logger))
-        return
-    import hashlib
+) -> Held:
+    """Its entry has the URI; what is created lies where the plugin wants it."""
 
-    from .cache import Cache
-
-    def create(path: str) -> None:
-        size = run(plugin.create(uri, runtime_env, context, logger))
+    def create(path: str) -> int:
+        size = _run(plugin.create(uri, runtime_env, context, logger))
         with open(path, "w") as file:
-            json.dump([uri, size], file)
+            file.write(uri)
+        return int(size or 0)
 
-    key = hashlib.blake2b(f"{plugin.name} {uri}".encode(), digest_size=20).hexdigest()
-    Cache(session).make("plugins", key, create).release()
+    key = hashlib.blake2b(uri.encode(), digest_size=20).hexdigest()
+    return session.make(_kind(plugin), key, create)
+
+
+def _keep_limit(plugin: RuntimeEnvPlugin, session: Cache, logger: logging.Logger) -> None:
+    def delete(path: str) -> None:
+        with open(path) as file:
+            uri = file.read()
+        try:
+            plugin.delete_uri(uri, logger)
+        except Exception:
+            traceback.print_exc()  # into the log of this setup, which does not fail for it
+
+    gigabytes = os.environ.get(f"RAY_RUNTIME_ENV_{plugin.name}_CACHE_SIZE_GB".upper(), "10")
+    session.evict(int(float(gigabytes) * (1 << 30)), (_kind(plugin),), delete)

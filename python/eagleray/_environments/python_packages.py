@@ -89,7 +89,8 @@ def _install(
         environment["RAY_RUNTIME_ENV_CREATE_WORKING_DIR"] = working_dir
     options = list(spec.get(f"{field}_install_options") or spec.get("uv_pip_install_options") or ())
     program = _program(field, spec, directory, environment)
-    run([*program, "install", *_of_python(program, directory), *options, "-r", listed], environment)
+    install = [*program, "install", *_of_python(program, directory), *options, "-r", listed]
+    run(install, environment, packages)
     if spec.get(f"{field}_check"):
         run([*program, "check", *_of_python(program, directory)], environment)
 

@@ -118,9 +118,6 @@ def cache() -> Cache:
     return _cache_in(default_directory())
 
 
-_held: dict[str, Held] = {}  # what this process has shipped is not removed while it lives
-
-
 def ship(source: str, field: str, excludes: list[str]) -> str:
     """Puts a directory, module or archive into the store, unless it is there, and gives its URI."""
     if fields.scheme_of(source):
@@ -143,10 +140,8 @@ def _limit() -> int:
 
 
 def _keep(name: str, held: Held) -> str:
-    if name in _held:
-        held.release()
-    else:
-        _held[name] = held
+    """What this process has shipped is not removed while it lives."""
+    cache().keep(held)
     return f"gcs://{name}"
 
 

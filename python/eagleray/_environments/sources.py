@@ -10,6 +10,7 @@ import shutil
 from . import packages
 from .cache import Cache, Held
 from .fields import scheme_of
+from .text import masked
 from .tools import SetupFailed
 
 _FETCH_TIMEOUT_S = 60
@@ -42,7 +43,8 @@ class Sources:
     def _unpacked(self, uri: str, key: str) -> Held:
         archive = self._archive(uri, key)
         strip = scheme_of(uri) != "gcs"
-        fill = _fill_wheel(uri) if uri.split("?", 1)[0].endswith(".whl") else _fill_tree
+        is_wheel = uri.split("?", 1)[0].endswith(".whl")
+        fill = _fill_wheel if is_wheel else packages.unpack
         try:
             return self._session.make("trees", key, lambda aside: fill(archive.path, aside, strip))
         except packages.BadPackage as error:
@@ -86,18 +88,15 @@ def _key(*parts: str) -> str:
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=20).hexdigest()
 
 
-def _fill_tree(archive: str, aside: str, strip: bool) -> None:
-    packages.unpack(archive, aside, strip)
-
-
-def _fill_wheel(_uri: str):  # type: ignore[no-untyped-def]
-    return lambda archive, aside, _strip: packages.unpack_wheel(archive, aside)
+def _fill_wheel(archive: str, aside: str, _strip: bool) -> None:
+    packages.unpack_wheel(archive, aside)
 
 
 def _fetch(uri: str, aside: str) -> None:
     import urllib.request  # takes as long to load as all else here
 
-    print(f"fetching {uri.split('?', 1)[0]}", flush=True)
+    shown = masked(uri.split("?", 1)[0])
+    print(f"fetching {shown}", flush=True)
     try:
         with (
             urllib.request.urlopen(uri, timeout=_FETCH_TIMEOUT_S) as answer,
@@ -105,5 +104,4 @@ def _fetch(uri: str, aside: str) -> None:
         ):
             shutil.copyfileobj(answer, out, 1 << 20)
     except (OSError, ValueError) as error:
-        shown = uri.split("?", 1)[0]
         raise SetupFailed(f"{shown} could not be fetched: {error}") from error

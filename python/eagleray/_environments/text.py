@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 DEFAULT_TIMEOUT_S = 600
@@ -11,6 +12,8 @@ NOT_SENT = ("excludes", "config")
 _INSTALLERS = ("pip", "uv", "conda")
 # What the loader and the interpreter read before any code of ours runs.
 EARLY = ("LD_", "PYTHON", "MALLOC_", "GLIBC_")
+# Before the host of a URL, or of a proxy, which may have no scheme.
+_USER = re.compile(r"(?<=://)[^/\s@'\"]+(?=@)|(?<![^\s='\"])[^/\s@:='\"]+:[^/\s@'\"]+(?=@)")
 
 
 def merge(parent: dict[str, Any], child: dict[str, Any]) -> dict[str, Any]:
@@ -62,3 +65,8 @@ def from_text(text: str) -> dict[str, Any]:
 def visible(env: dict[str, Any]) -> dict[str, Any]:
     """As users see it."""
     return {name: value for name, value in env.items() if name not in (HOOK, "config")}
+
+
+def masked(text: str) -> str:
+    """Without users and passwords in URLs."""
+    return _USER.sub("****", text)

@@ -1,5 +1,5 @@
 """How builders run other programs, and say what went wrong. What they print goes to the log of the setup, whose
-end the node puts below the error."""
+end the node puts below the error; passwords do not."""
 
 from __future__ import annotations
 
@@ -8,39 +8,80 @@ import shlex
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
+
+from .text import masked
 
 
 class SetupFailed(Exception):
     """An environment cannot be set up; the message is for its user."""
 
 
-def run(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
-    """Runs a program to its end. SetupFailed when it fails or is not there."""
-    shown = shlex.join(arguments)
-    print(f"$ {shown}", flush=True)
-    try:
-        done = subprocess.run(
-            arguments, env={**os.environ, **(environment or {})}, stdin=subprocess.DEVNULL
-        )
-    except OSError as error:
-        raise SetupFailed(f"`{shown}` could not be started: {error}") from error
-    if done.returncode != 0:
-        raise SetupFailed(f"`{shown}` {describe(done.returncode)}")
+_LAST_WORDS_S = 1.0  # what a program leaves running may keep its output open
+
+
+def run(
+    arguments: Sequence[str],
+    environment: Mapping[str, str] | None = None,
+    reads: Sequence[str] = (),
+) -> None:
+    """Runs a program to its end. SetupFailed when it fails or is not there. reads: what else it may print. Where
+    there are passwords in all this, its output is passed on without them; else it writes into the log itself, and what
+    it has said is there whoever is killed."""
+    known = [*arguments, *reads, *os.environ.values(), *(environment or {}).values()]
+    if all(masked(each) == each for each in known):
+        return _check(arguments, _started(arguments, None, None, environment).wait())
+    program = _started(arguments, subprocess.PIPE, subprocess.STDOUT, environment)
+
+    def pass_on() -> None:
+        for line in program.stdout or ():
+            print(masked(line), end="", flush=True)
+
+    reader = threading.Thread(target=pass_on, daemon=True)
+    reader.start()
+    program.wait()
+    reader.join(_LAST_WORDS_S)
+    _check(arguments, program.returncode)
 
 
 def read(arguments: Sequence[str]) -> str:
     """What a program prints. SetupFailed when it fails."""
-    print(f"$ {shlex.join(arguments)}", flush=True)
+    with _started(arguments, subprocess.PIPE, None, None) as program:
+        assert program.stdout is not None
+        text = program.stdout.read()
+    _check(arguments, program.returncode)
+    return text
+
+
+def _started(
+    arguments: Sequence[str],
+    stdout: int | None,
+    stderr: int | None,
+    environment: Mapping[str, str] | None,
+) -> subprocess.Popen[str]:
+    print(f"$ {_shown(arguments)}", flush=True)
     try:
-        done = subprocess.run(
-            arguments, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
+        return subprocess.Popen(
+            arguments,
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            text=True,
+            errors="replace",
         )
     except OSError as error:
-        raise SetupFailed(f"`{shlex.join(arguments)}` could not be started: {error}") from error
-    if done.returncode != 0:
-        raise SetupFailed(f"`{shlex.join(arguments)}` {describe(done.returncode)}")
-    return done.stdout
+        raise SetupFailed(f"`{_shown(arguments)}` could not be started: {error}") from error
+
+
+def _check(arguments: Sequence[str], status: int) -> None:
+    if status != 0:
+        raise SetupFailed(f"`{_shown(arguments)}` {describe(status)}")
+
+
+def _shown(arguments: Sequence[str]) -> str:
+    return masked(shlex.join(arguments))
 
 
 def describe(status: int) -> str:
