@@ -170,7 +170,7 @@ class Worker:
     def is_gone(self) -> bool:
         """Whether its process has ended, as far as can be told: it may have been killed while it was idle, and
         the news of its death be on its way."""
-        return bool(self._seen) and not runs(self._seen)
+        return bool(self._seen and not runs(self._seen))
 
 
 class Workers:
