@@ -170,9 +170,11 @@ void make_error(Value& value) {
   value.kind = ValueKind::kError;
 }
 
-void answer_error(ExecTask* task, nb::handle record, bool retry, bool leaving) {
+// says_cancelled: the record says that the task was.
+void answer_error(ExecTask* task, nb::handle record, bool retry, bool leaving,
+                  bool says_cancelled = false) {
   before_answer();
-  if (answered_as_cancelled(task)) return;
+  if (!says_cancelled && answered_as_cancelled(task)) return;
   Value value;
   std::vector<Object*> nested;
   if (!encode_value(record.ptr(), value, nested)) throw nb::python_error();
@@ -536,11 +538,13 @@ void bind_execution(nb::module_& m, nb::class_<Client>& client) {
             task.answered = true;
           },
           nb::arg("task"), nb::arg("values"), nb::arg("errors_from") = -1)
-      .def("fail",
-           [](Client&, Task& task, nb::handle error, bool retry) {
-             answer_error(task.exec, error, retry, false);
-             task.answered = true;
-           })
+      .def(
+          "fail",
+          [](Client&, Task& task, nb::handle error, bool retry, bool cancelled) {
+            answer_error(task.exec, error, retry, false, cancelled);
+            task.answered = true;
+          },
+          nb::arg("task"), nb::arg("error"), nb::arg("retry"), nb::arg("cancelled") = false)
       .def("stream_item", &stream_item, nb::arg("task"), nb::arg("value").none(),
            nb::arg("ahead_max"))
       .def("current_task", [](Client&) { return executing ? wrap_task(executing) : nb::none(); })

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import pickle
 import time
 
 import pytest
@@ -161,6 +162,101 @@ def test_a_coroutine_is_cancelled_once_and_without_further_calls(tmp_path):
         with pytest.raises(Cancelled):
             ray.get(ref, timeout=30)
     wait_for(lambda: ray.get(actor.count.remote(), timeout=30) == 1, 30)
+
+
+def raised_by(ref):
+    with pytest.raises(Cancelled) as caught:
+        ray.get(ref, timeout=30)
+    return caught.value
+
+
+@ray.remote
+class Coroutines:
+    async def passes(self, path):
+        path.touch()
+        await asyncio.sleep(1000)
+
+    async def returns(self, path):
+        try:
+            await self.passes(path)
+        except asyncio.CancelledError:
+            return "dropped"
+
+    async def fails(self, path):
+        try:
+            await self.passes(path)
+        except asyncio.CancelledError:
+            raise ValueError("dropped") from None
+
+    async def yields(self, path):
+        yield 1
+        await self.passes(path)
+
+    async def cancels_itself(self):
+        raise asyncio.CancelledError
+
+    async def awaits(self, refs):
+        return await refs[0]
+
+
+@pytest.mark.parametrize("what", ["passes", "returns", "fails", "yields"])
+def test_a_coroutine_that_was_begun_is_cancelled_with_a_task_error(tmp_path, what):
+    """Whatever it makes of it; who gets or awaits it sees both classes, too."""
+    actor = Coroutines.remote()
+    if what == "yields":
+        stream = actor.yields.options(num_returns="streaming").remote(tmp_path / "flag")
+        assert ray.get(next(stream), timeout=30) == 1
+        wait_for((tmp_path / "flag").exists, 30)
+        ray.cancel(stream)
+        ref = next(stream)
+    else:
+        ref = start(getattr(actor, what), tmp_path / "flag")
+        ray.cancel(ref)
+    error = raised_by(ref)
+    assert isinstance(error, ray.exceptions.RayTaskError)
+    assert type(error).__name__ == "RayTaskError(TaskCancelledError)"
+    assert what in str(error) and "was cancelled" in str(error)
+    assert error.task_id == ref.task_id()
+
+    async def awaited():
+        await ref
+
+    with pytest.raises(Cancelled) as caught:
+        asyncio.run(awaited())
+    assert isinstance(caught.value, ray.exceptions.RayTaskError)
+    assert isinstance(raised_by(actor.awaits.remote([ref])), ray.exceptions.RayTaskError)
+
+
+def test_a_coroutine_that_cancels_itself_is_cancelled():
+    error = raised_by(Coroutines.remote().cancels_itself.remote())
+    assert isinstance(error, ray.exceptions.RayTaskError)
+
+
+def test_who_gets_what_was_cancelled_before_it_began_fails_with_a_task_error(tmp_path):
+    @ray.remote
+    def gets(refs):
+        return ray.get(refs[0])
+
+    @ray.remote(resources={"nowhere": 1})
+    def waits():
+        pass
+
+    pending = waits.remote()
+    ray.cancel(pending)
+    assert not isinstance(raised_by(pending), ray.exceptions.RayTaskError)
+    assert isinstance(raised_by(gets.remote([pending])), ray.exceptions.RayTaskError)
+
+
+@only_eagleray
+def test_a_cancellation_pickles(tmp_path):
+    ref = start(interrupted, tmp_path / "flag", "passes")
+    ray.cancel(ref)
+    error = raised_by(ref)
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again)) == (type(error), str(error))
+    plain = Cancelled(ref.task_id())
+    again = pickle.loads(pickle.dumps(plain))
+    assert (again.task_id, str(again)) == (ref.task_id(), f"Task: {ref.task_id()} was cancelled.")
 
 
 def test_a_cancelled_generator_ends_with_the_error():

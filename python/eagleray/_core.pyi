@@ -189,8 +189,10 @@ class Client:
     def finish(self, task: Task, values: Sequence[Any], errors_from: int = -1) -> None: ...
     # one per return, those from errors_from on being error records; raises on unserialisable (then call fail)
     def fail(
-        self, task: Task, error: Any, retry: bool
-    ) -> None: ...  # error record; retry: retry_exceptions matched
+        self, task: Task, error: Any, retry: bool, cancelled: bool = False
+    ) -> (
+        None
+    ): ...  # error record; retry: retry_exceptions matched; cancelled: the record says that it was
     def stream_item(
         self, task: Task, value: Any, ahead_max: int
     ) -> (

@@ -109,14 +109,14 @@ def _explain(value: Any, error: BaseException) -> str:
 
 
 def task_error(
-    name: str, error: BaseException, actor_repr: str | None = None, task_id: str | None = None
+    name: str, error: BaseException, actor_repr: str | None = None, task_id: Any = None
 ) -> Any:
     """The record to store for a task that raised `error`."""
-    if isinstance(error, (exceptions.TaskCancelledError,)):
-        return error
-    cause: BaseException | None = error
     if isinstance(error, KeyboardInterrupt):  # of cancel(), or of the task's own making: as in Ray
-        cause = exceptions.TaskCancelledError(task_id)
+        made = exceptions.TaskCancelledError(task_id).with_traceback(error.__traceback__)
+        made.__context__ = error.__context__
+        error = made
+    cause: BaseException | None = error
     if isinstance(error, exceptions.RayTaskError) and error.cause is not None:
         cause = error.cause  # an error of an argument or of a nested get, passed on
     record = exceptions.RayTaskError(
@@ -129,6 +129,15 @@ def task_error(
     if _picklable(record) is not None or _unpicklable_back(record):
         record.cause = exceptions.UnserializableException(f"{type(error).__name__}: {error}")
     return record
+
+
+def cancellation(
+    name: str, error: BaseException | None, actor_repr: str | None, task_id: Any
+) -> Any:
+    """The record of a task that was cancelled while it ran, whatever it has made of that: `error`, or a result."""
+    made = exceptions.TaskCancelledError(task_id)
+    made.__context__ = error
+    return task_error(name, made, actor_repr)
 
 
 def _unpicklable_back(record: exceptions.RayTaskError) -> bool:

@@ -12,6 +12,7 @@ import threading
 from typing import Any
 
 from . import _logging, _output, _serialization, _utilities, exceptions
+from ._ids import TaskID
 from ._options import RESOURCE_UNIT
 from ._state import state
 
@@ -165,7 +166,13 @@ def error_of(core: Any, task: Any, error: BaseException) -> Any:
         return exceptions.WorkerCrashedError(
             f"The worker exited: sys.exit({error.code!r}) was called in the task."
         )
-    return _serialization.task_error(_name_of(task), error, _actor_repr(), task.task_id.hex())
+    return _serialization.task_error(_name_of(task), error, _actor_repr(), TaskID(task.task_id))
+
+
+def _fail_cancelled(core: Any, task: Any, error: BaseException | None = None) -> None:
+    """Answers a task that was cancelled while it ran; `error`: what it has raised."""
+    record = _serialization.cancellation(_name_of(task), error, _actor_repr(), TaskID(task.task_id))
+    core.fail(task, record, False, cancelled=True)
 
 
 def _should_retry(options: dict[str, Any], error: BaseException) -> bool:
@@ -258,12 +265,15 @@ def run_task(core: Any, task: Any) -> None:
             for item in function(*args, **kwargs):
                 if not core.stream_item(task, item, ahead):
                     break
+            if core.is_cancelled(task) and not task.is_actor_task:
+                raise KeyboardInterrupt
             core.finish(task, [])
         else:
             _finish(core, task, function(*args, **kwargs), options)
     except BaseException as error:
         record = error_of(core, task, error)
-        core.fail(task, record, _should_retry(options, error))
+        interrupted = isinstance(error, KeyboardInterrupt) and core.is_cancelled(task)
+        core.fail(task, record, _should_retry(options, error), cancelled=interrupted)
         if isinstance(error, SystemExit) and state.actor_spec is not None:
             _exit_now(core)
     limit = options.get("max_calls")
@@ -337,6 +347,13 @@ def _run_threads(core: Any, meta: dict[str, Any]) -> None:
         thread.join()
 
 
+def _finish_coroutine(core: Any, task: Any, values: list[Any]) -> None:
+    if core.is_cancelled(task):
+        _fail_cancelled(core, task)
+    else:
+        core.finish(task, values)
+
+
 async def _give_item(core: Any, pool: Any, task: Any, item: Any, ahead: int) -> bool:
     """An item of a generator in an async actor; with a limit on `ahead` a thread waits for the reader, so
     that the loop goes on. False: nobody wants more."""
@@ -383,7 +400,7 @@ def _run_async(core: Any, meta: dict[str, Any]) -> None:
                     async for item in function(*args, **kwargs):
                         if not await _give_item(core, waiting, task, item, ahead):
                             break
-                    core.finish(task, [])
+                    _finish_coroutine(core, task, [])
                     return
                 result = function(*args, **kwargs)
                 if inspect.isawaitable(result):
@@ -392,12 +409,14 @@ def _run_async(core: Any, meta: dict[str, Any]) -> None:
                     for item in result:
                         if not await _give_item(core, waiting, task, item, ahead):
                             break
-                    core.finish(task, [])
+                    _finish_coroutine(core, task, [])
                 else:
-                    core.finish(task, _returns(task, result))
-            except asyncio.CancelledError:
-                core.fail(task, exceptions.TaskCancelledError(task.task_id.hex()), False)
+                    _finish_coroutine(core, task, _returns(task, result))
+            except asyncio.CancelledError as error:
+                _fail_cancelled(core, task, error)
             except BaseException as error:
+                if core.is_cancelled(task) and isinstance(error, Exception):
+                    return _fail_cancelled(core, task, error)
                 leaves = isinstance(error, (SystemExit, exceptions.AsyncioActorExit))
                 if leaves:
                     error = SystemExit(0)

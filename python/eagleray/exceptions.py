@@ -22,14 +22,23 @@ class CrossLanguageError(RayError):
 
 
 class TaskCancelledError(RayError):
-    """The task was cancelled with `cancel()`. `task_id` is its hexadecimal id, or None."""
+    """The task was cancelled with `cancel()`. `task_id` is its TaskID, or None.
+
+    As in Ray, get() raises it as a RayTaskError as well where the task had begun: it was interrupted, or was a
+    coroutine. Not where its worker was ended, and not of a method of an actor that is not async.
+    """
 
     def __init__(self, task_id: Any = None, error_message: str | None = None) -> None:
         self.task_id = task_id
-        super().__init__(error_message or f"Task {task_id or ''} was cancelled.")
+        self.error_message = error_message
+
+    def __str__(self) -> str:
+        if self.error_message:
+            return self.error_message
+        return f"Task: {self.task_id} was cancelled." if self.task_id else ""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (TaskCancelledError, (self.task_id, str(self)))
+        return (TaskCancelledError, (self.task_id, self.error_message))
 
 
 class RayTaskError(RayError):
@@ -214,6 +223,10 @@ class RaySystemError(RayError):
     """An error inside the runtime."""
 
 
+class StreamingGeneratorReplayInconsistentError(RaySystemError):
+    """A generator that ran again gave another number of items than before."""
+
+
 class RayChannelError(RaySystemError):
     """A channel was closed or broken."""
 
@@ -387,5 +400,7 @@ def from_system(kind: str, message: str, object_id: bytes) -> RayError:
     if issubclass(cls, ObjectLostError):
         return cls(object_id.hex(), message)
     if cls is TaskCancelledError:
-        return cls(object_id[:24].hex(), message)
+        from ._ids import TaskID
+
+        return cls(TaskID(object_id[:24]), message)
     return cls(message)
