@@ -147,6 +147,4 @@ def __getattr__(name: str) -> Any:
         return value
     if name in _SUBMODULES:
         return importlib.import_module(f".{name}", __name__)
-    if name in _planned.PLANNED:
-        return importlib.import_module(f".{name}", __name__)
     return _planned.find("", name)

@@ -74,7 +74,7 @@ def look_up(dotted: str) -> tuple[Thing, str, str]:
 def _is_module(relative: str) -> bool:
     from . import _planned
 
-    if relative in _planned.PLANNED or relative.split(".")[0] in _planned.WHOLE:
+    if relative.split(".")[0] in _planned.WHOLE:
         return True
     try:
         return importlib.util.find_spec(f"eagleray.{relative}") is not None
@@ -86,10 +86,11 @@ def _state_of_module(dotted: str, relative: str) -> tuple[Thing, str, str]:
     from . import _planned
 
     top = relative.split(".")[0]
-    if relative in _planned.PLANNED and not _has_file(relative):
-        return Thing(dotted, None), LATER, _planned.PLANNED[relative][0]
-    if top in _planned.WHOLE and not _has_file(relative):
-        return Thing(dotted, None), LATER, _planned.PLANNED[top][0]
+    if not _has_file(relative):
+        if _planned.is_later(relative):
+            return Thing(dotted, None), LATER, _planned.row(relative)[0]
+        if top in _planned.WHOLE:
+            return Thing(dotted, None), LATER, _planned.row(top)[0]
     return Thing(dotted, None), WORKS, ""
 
 
@@ -117,7 +118,7 @@ def _attribute_of(relative: str, name: str) -> tuple[str, str, Any]:
             return PRIVATE, "a name inside Ray, which has no counterpart", None
         return UNKNOWN, f"there is no {name} in {full.replace('eagleray', 'ray', 1)}", None
     if any(value is made for made in _planned._made.values()):
-        return LATER, _planned.PLANNED.get(relative, ("",))[0], None
+        return LATER, _planned.row(relative)[0], None
     if _only_refuses(value):
         return LATER, f"{name} is not implemented yet", None
     return WORKS, "", value

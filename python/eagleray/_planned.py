@@ -1,6 +1,6 @@
-"""Names of Ray's surface that are not built yet. They can be imported, so that a program which mentions them
-loads, and raise NotImplementedError naming the feature when they are used. docs/user/compatibility.md is made
-from this table and from tools/compatibility.py."""
+"""Names of Ray's surface that are not built yet, or stand in another module here. They can be imported, so that a
+program which mentions them loads, and raise NotImplementedError naming the feature when they are used. Which they
+are stands in _core_names.txt and _library_names.txt; docs/user/compatibility.md is made from these, too."""
 
 from __future__ import annotations
 
@@ -13,77 +13,6 @@ from importlib.machinery import ModuleSpec
 from types import MappingProxyType, ModuleType
 from typing import Any, NamedTuple
 
-# module: (what it is called in messages, its classes, its functions)
-PLANNED: dict[str, tuple[str, str, str]] = {
-    "": (
-        "the ray:// client and calls across languages",
-        "ClientBuilder Language",
-        "client cpp_function java_actor_class java_function",
-    ),
-    "autoscaler": ("the autoscaler", "", ""),
-    "autoscaler.sdk": ("the autoscaler", "", "request_resources"),
-    "cluster_utils": ("clusters of several nodes in one program", "AutoscalingCluster Cluster", ""),
-    "cross_language": (
-        "calls across languages",
-        "",
-        "cpp_function java_actor_class java_function",
-    ),
-    "dag": ("communication that overlaps on accelerators", "DAGOperationFuture GPUFuture", ""),
-    "data": (
-        "eagleray.data",
-        "ActorPoolStrategy BlockBasedFileDatasink Catalog CatalogAccessMode "
-        "ClickHouseTableSettings DataContext DataIterator DatabricksUnityCatalog Dataset "
-        "DatasetContext DatasetIterator DatasetSummary Datasink Datasource ExecutionOptions "
-        "ExecutionResources FileShuffleConfig KafkaAuthConfig MixStoppingCondition NodeIdStr "
-        "Preprocessor RandomSeedConfig ReadTask ReaderFormat ResolvedSource RowBasedFileDatasink "
-        "SaveMode Schema SinkMode TaskPoolStrategy",
-        "from_arrow from_arrow_refs from_blocks from_daft from_dask from_huggingface from_items "
-        "from_mars from_modin from_numpy from_numpy_refs from_pandas from_pandas_refs from_spark "
-        "from_tf from_torch list_stats_summaries range range_tensor read_audio read_avro "
-        "read_binary_files read_clickhouse read_csv read_datasource read_delta "
-        "read_delta_sharing_tables read_hudi read_iceberg read_images read_json read_kafka "
-        "read_lance read_lerobot read_mcap read_mongo read_numpy read_orc read_parquet "
-        "read_snowflake read_sql read_text read_tfrecords read_unity_catalog read_videos "
-        "read_webdataset read_zarr",
-    ),
-    "experimental": (
-        "transports of tensors between accelerators",
-        "CommunicatorMetadata RDTManager TensorTransportManager TensorTransportMetadata",
-        "deregister_nixl_memory register_nixl_memory register_nixl_memory_pool register_tensor_transport "
-        "set_nixl_cuda_stream set_target_device_for_ref set_target_for_ref wait_tensor_freed",
-    ),
-    "experimental.channel": (
-        "the parts of compiled graphs that are Ray's own, and channels of accelerators",
-        "AwaitableBackgroundReader AwaitableBackgroundWriter CPUCommunicator ChannelContext ReaderInterface "
-        "SynchronousReader SynchronousWriter TorchTensorAcceleratorChannel WriterInterface",
-        "",
-    ),
-    "serve": ("eagleray.serve", "", ""),
-    "train": (
-        "eagleray.train",
-        "BackendConfig CheckpointConsistencyMode CheckpointUploadMode ControllerError DataConfig LoggingConfig "
-        "NCCLHangError PreemptionError PreemptionInfo ReportedCheckpoint ReportedCheckpointStatus ScalingConfig "
-        "TrainContext TrainingFailedError UserCallback ValidationConfig ValidationFn ValidationTaskConfig "
-        "WorkerGroupError",
-        "get_all_reported_checkpoints get_dataset_shard get_preemption_info",
-    ),
-    "util": ("the ray:// client", "", "connect disconnect"),
-    "util.spark": (
-        "the bridge to Spark clusters",
-        "",
-        "setup_global_ray_cluster setup_ray_cluster shutdown_ray_cluster",
-    ),
-    "util.tpu": (
-        "slices of TPUs, which are several machines",
-        "SlicePlacementGroup SubslicePlacementGroup",
-        "dispatch get_current_pod_name get_current_pod_worker_count get_num_ready_tpu_slices "
-        "get_num_tpu_chips_on_node get_num_tpu_slices get_tpu_coordinator_env_vars "
-        "get_tpu_nodes_for_slice get_tpu_num_slices_for_workers get_tpu_slice_name_from_node "
-        "get_tpu_version_from_type get_tpu_worker_resources init_jax_profiler run_on_slice "
-        "slice_placement_group subslice_placement_group",
-    ),
-    "workflow": ("eagleray.workflow (removed from Ray, too)", "", ""),
-}
 # Packages whose every name is one sentence.
 WHOLE = {
     "data",
@@ -92,28 +21,32 @@ WHOLE = {
     "autoscaler",
 }
 
-# The names of eagleray.tune and eagleray.rllib stand in a file of their own, which is read when one is asked for.
+# Each file is read when a name of its modules is asked for that no module has.
 _LIBRARIES = ("tune", "rllib")
-_LIBRARY_NAMES = os.path.join(os.path.dirname(__file__), "_library_names.txt")
+_FILES = ("_core_names.txt", "_library_names.txt")
 
 _made: dict[tuple[str, str], Any] = {}
 
 
-class _Library(NamedTuple):
-    """planned: as PLANNED. elsewhere: module: name: "module of ours:name there". parents: packages of these."""
+class _Names(NamedTuple):
+    """planned: module: what it is called in messages, its classes, its functions. elsewhere: module: name: "module
+    of ours:name there". parents: packages of these."""
 
     planned: dict[str, tuple[str, str, str]]
     elsewhere: dict[str, dict[str, str]]
     parents: frozenset[str]
 
 
+def _names_for(module: str) -> _Names:
+    return _read(_FILES[module.split(".")[0] in _LIBRARIES])
+
+
 @functools.cache
-def library() -> _Library:
-    """What _library_names.txt says."""
+def _read(file_name: str) -> _Names:
     features: dict[str, str] = {}
-    planned: dict[str, tuple[str, str, str]] = {}
+    planned: dict[str, tuple[str, str]] = {}
     elsewhere: dict[str, dict[str, str]] = {}
-    with open(_LIBRARY_NAMES, encoding="utf-8") as file:
+    with open(os.path.join(os.path.dirname(__file__), file_name), encoding="utf-8") as file:
         lines = [line.rstrip() for line in file]
     for line in lines:
         if not line or line.startswith("#"):
@@ -121,7 +54,7 @@ def library() -> _Library:
         left, _, right = line.partition(":")
         module, _, place = left.partition(" < ")
         if module.endswith(".*"):
-            features[module[:-2]] = right.strip()
+            features[module[:-2].strip(".")] = right.strip()
         elif place:
             pairs = [word.partition("=") for word in right.split()]
             known = {name: f"{place}:{own or name}" for name, _, own in pairs}
@@ -129,22 +62,38 @@ def library() -> _Library:
         else:
             names = right.split()
             classes = " ".join(name for name in names if name[0].isupper())
-            planned[module] = (classes, " ".join(n for n in names if not n[0].isupper()), "")
+            functions = " ".join(name for name in names if not name[0].isupper())
+            planned[module.strip(".")] = (classes, functions)
     full = {}
-    for module, (classes, functions, _) in planned.items():
+    for module, (classes, functions) in planned.items():
         parts = module.split(".")
         starts = [".".join(parts[:n]) for n in range(len(parts), 0, -1)]
         full[module] = (next(features[s] for s in starts if s in features), classes, functions)
     modules = [*planned, *elsewhere]
     parents = {m.rsplit(".", n)[0] for m in modules for n in range(1, m.count(".") + 1)}
-    return _Library(full, elsewhere, frozenset(parents))
+    return _Names(full, elsewhere, frozenset(parents))
 
 
-def _row(module: str) -> tuple[str, str, str]:
+def planned() -> dict[str, tuple[str, str, str]]:
+    """All modules with names that are not built: feature, classes and functions."""
+    return {**_read(_FILES[0]).planned, **_read(_FILES[1]).planned}
+
+
+def row(module: str) -> tuple[str, str, str]:
     """Feature, classes and functions of a module."""
-    if module in PLANNED or module.split(".")[0] not in _LIBRARIES:
-        return PLANNED.get(module, ("", "", ""))
-    return library().planned.get(module, ("", "", ""))
+    return _names_for(module).planned.get(module, ("", "", ""))
+
+
+def is_module(module: str) -> bool:
+    """Whether Ray has such a module that has no file here."""
+    known = _names_for(module)
+    return module in known.planned or module in known.elsewhere or module in known.parents
+
+
+def is_later(module: str) -> bool:
+    """Whether it is a module of which no name works."""
+    known = _names_for(module)
+    return module in known.planned and module not in known.elsewhere
 
 
 class NotBuilt(NotImplementedError, ModuleNotFoundError):
@@ -168,14 +117,17 @@ class _PlannedType(type):
 def message_for(module: str, name: str) -> str:
     """The sentence a user reads: the full name and the feature it belongs to."""
     full = ".".join(part for part in ("ray", module, name) if part)
-    return f"{full} is not implemented yet in eagleray (part of: {_row(module)[0]})"
+    return f"{full} is not implemented yet in eagleray (part of: {row(module)[0]})"
 
 
 def find(module: str, name: str) -> Any:
-    """The placeholder of `name` in `module` (relative to eagleray). AttributeError: no such name."""
-    _, classes, functions = _row(module)
+    """The placeholder of `name` in `module` (relative to eagleray), or what stands elsewhere; a module, too.
+    AttributeError: no such name."""
     if (module, name) in _made:
         return _made[module, name]
+    if name.startswith("__"):
+        raise _no_such(module, name)
+    _, classes, functions = row(module)
     if name in classes.split():
         made: Any = _PlannedType(
             name, (), {"message": message_for(module, name), "__module__": f"eagleray.{module}"}
@@ -186,17 +138,22 @@ def find(module: str, name: str) -> Any:
             raise NotImplementedError(message_for(module, name))
 
         made.__name__ = made.__qualname__ = name
+    elif name in (there := _names_for(module).elsewhere.get(module, {})):
+        place, _, own = there[name].partition(":")
+        return getattr(importlib.import_module(f"eagleray.{place}"), own)
+    elif is_module(deeper := f"{module}.{name}".lstrip(".")):
+        return importlib.import_module(f"eagleray.{deeper}")
     elif module in WHOLE and not name.startswith("_"):
         raise NotBuilt(message_for(module, name))
     else:
-        if module.split(".")[0] in _LIBRARIES and name in library().elsewhere.get(module, {}):
-            place, _, there = library().elsewhere[module][name].partition(":")
-            return getattr(importlib.import_module(f"eagleray.{place}"), there)
-        raise AttributeError(
-            f"module {('eagleray.' + module).rstrip('.')!r} has no attribute {name!r}"
-        )
+        raise _no_such(module, name)
     _made[module, name] = made
     return made
+
+
+def _no_such(module: str, name: str) -> AttributeError:
+    full = f"eagleray.{module}".rstrip(".")
+    return AttributeError(f"module {full!r} has no attribute {name!r}")
 
 
 def lazily(package: str, places: Mapping[str, str] = MappingProxyType({})) -> Callable[[str], Any]:
@@ -226,33 +183,25 @@ class _Finder:
         if not name.startswith("eagleray."):
             return None
         module = name[len("eagleray.") :]
-        if module not in PLANNED and module.split(".")[0] in WHOLE and "." in module:
-            raise NotBuilt(message_for(module.split(".")[0], module.split(".", 1)[1]))
-        if module not in PLANNED and not _in_library(module):
+        if not is_module(module):
+            package, _, rest = module.partition(".")
+            if package in WHOLE and rest:
+                raise NotBuilt(message_for(package, rest))
             return None
         return ModuleSpec(name, self, is_package=True)  # type: ignore[arg-type]
 
     def create_module(self, spec: Any) -> ModuleType:
         relative = spec.name[len("eagleray.") :]
-        feature, classes, functions = _row(relative)
+        feature, classes, functions = row(relative)
         text = f"Not built yet: {feature}." if feature else "Names that are in other modules here."
         made = ModuleType(spec.name, text)
-        names = sorted((classes + " " + functions).split())
-        if _in_library(relative):
-            names += sorted(library().elsewhere.get(relative, {}))
-        made.__dict__["__all__"] = names
+        elsewhere = _names_for(relative).elsewhere.get(relative, {})
+        made.__dict__["__all__"] = sorted([*classes.split(), *functions.split(), *elsewhere])
         made.__dict__["__getattr__"] = lambda name: find(relative, name)
         return made
 
     def exec_module(self, module: ModuleType) -> None:
         pass
-
-
-def _in_library(module: str) -> bool:
-    if module.split(".")[0] not in _LIBRARIES:
-        return False
-    known = library()
-    return module in known.planned or module in known.elsewhere or module in known.parents
 
 
 def install() -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-class NodeBase:
+class DAGNodeBase:
     """What a scan stops at."""
 
 
@@ -47,7 +47,7 @@ def nodes_in(value: Any) -> list[Any]:
 
 
 def _walk(value: Any, found: dict[int, Any], seen: set[int]) -> None:
-    if isinstance(value, NodeBase):
+    if isinstance(value, DAGNodeBase):
         found.setdefault(id(value), value)
         return
     if id(value) in seen:
@@ -76,7 +76,7 @@ def _pickler_type() -> Any:
             self.kept: list[Any] = []  # nodes and leaves: the copy gets the same
 
         def persistent_id(self, value: Any) -> Any:
-            if not isinstance(value, NodeBase):
+            if not isinstance(value, DAGNodeBase):
                 package = type(value).__module__.partition(".")[0]
                 if package == "builtins" or package not in _LEAF_PACKAGES:
                     return None
@@ -95,12 +95,12 @@ def _nodes_of_object(value: Any) -> tuple[Any, list[Any]]:
         pickler.dump(value)
     except Exception:
         return pickler, []
-    return pickler, [each for each in pickler.kept if isinstance(each, NodeBase)]
+    return pickler, [each for each in pickler.kept if isinstance(each, DAGNodeBase)]
 
 
 def replaced(value: Any, table: Callable[[Any], Any]) -> Any:
     """`value` with `table(node)` for each node in it."""
-    if isinstance(value, NodeBase):
+    if isinstance(value, DAGNodeBase):
         return table(value)
     if _is_leaf(value) and not isinstance(value, (list, tuple, set, frozenset, dict)):
         return value
@@ -116,7 +116,7 @@ def replaced(value: Any, table: Callable[[Any], Any]) -> Any:
     class Unpickler(pickle.Unpickler):
         def persistent_load(self, number: Any) -> Any:
             kept = pickler.kept[number]
-            return table(kept) if isinstance(kept, NodeBase) else kept
+            return table(kept) if isinstance(kept, DAGNodeBase) else kept
 
     pickler.out.seek(0)
     return Unpickler(pickler.out).load()

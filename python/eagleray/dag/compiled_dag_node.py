@@ -10,7 +10,7 @@ import weakref
 from collections import deque
 from typing import Any
 
-from .. import exceptions
+from .. import _planned, exceptions
 from .._state import client, state
 from ..experimental.compiled_dag_ref import CompiledDAGFuture, CompiledDAGRef
 from . import _loop, _watch
@@ -451,3 +451,6 @@ def close_all() -> None:
         if not graph._is_teardown:
             graph._is_teardown = True
             graph._close()
+
+
+__getattr__ = _planned.lazily(__name__)

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from ._scan import NodeBase, nodes_in, replaced
+from ._scan import DAGNodeBase, nodes_in, replaced
 
 if TYPE_CHECKING:
     from .compiled_dag_node import CompiledDAG
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _numbers = itertools.count()
 
 
-class DAGNode(NodeBase):
+class DAGNode(DAGNodeBase):
     """A call that was bound and not made: its arguments, which may hold other nodes, and its options. Made by
     `.bind()` of remote functions, actor classes and actor methods; not by its constructor."""
 

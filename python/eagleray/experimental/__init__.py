@@ -17,6 +17,4 @@ def __getattr__(name: str) -> Any:
 
     if name in ("channel", "collective", "compiled_dag_ref", "internal_kv", "tqdm_ray"):
         return importlib.import_module(f".{name}", __name__)
-    if f"experimental.{name}" in _planned.PLANNED:
-        return importlib.import_module(f".{name}", __name__)
     return _planned.find("experimental", name)

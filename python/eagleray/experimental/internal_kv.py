@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .. import _planned
 from .._state import client, state
 
 __all__ = [
@@ -68,3 +69,6 @@ def _internal_kv_list(prefix: str | bytes, *, namespace: str | bytes | None = No
     """The keys that begin with `prefix`."""
     keys: list[bytes] = client().kv_list(_space(namespace), _bytes(prefix))
     return keys
+
+
+__getattr__ = _planned.lazily(__name__)

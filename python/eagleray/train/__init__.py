@@ -10,7 +10,10 @@ from ..tune.config import CheckpointConfig, FailureConfig, RunConfig, SyncConfig
 from ..tune.result_grid import Result
 from ..tune.session import get_checkpoint, get_context, report
 
+TRAIN_DATASET_KEY = "train"  # of the dataset that trainers train on
+
 __all__ = [
+    "TRAIN_DATASET_KEY",
     "Checkpoint",
     "CheckpointConfig",
     "FailureConfig",

@@ -113,6 +113,6 @@ def __getattr__(name: str) -> Any:
         from ._progress import progress
 
         return progress
-    if name in _SUBMODULES or f"util.{name}" in _planned.PLANNED:
+    if name in _SUBMODULES:
         return importlib.import_module(f".{name}", __name__)
     return _planned.find("util", name)

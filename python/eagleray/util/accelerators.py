@@ -1,8 +1,12 @@
 """Values of the option `accelerator_type`, by maker and model."""
 
+from typing import Any
+
 AMD_INSTINCT_MI100 = "AMD-Instinct-MI100"
 AMD_INSTINCT_MI210 = "AMD-Instinct-MI210"
 AMD_INSTINCT_MI250 = "AMD-Instinct-MI250X-MI250"
+AMD_INSTINCT_MI250x = "AMD-Instinct-MI250X"
+AMD_INSTINCT_MI300x = "AMD-Instinct-MI300X-OAM"
 AMD_RADEON_HD_7900 = "AMD-Radeon-HD-7900"
 AMD_RADEON_R9_200_HD_7900 = "AMD-Radeon-R9-200-HD-7900"
 APPLE_M1 = "M1"
@@ -33,6 +37,8 @@ METAX_C550 = "MXC550"
 MOBILINT_ARIES = "MOBILINT_ARIES"
 MOBILINT_REGULUS = "MOBILINT_REGULUS"
 NVIDIA_A100 = "A100"
+NVIDIA_A100_40G = "A100-40G"
+NVIDIA_A100_80G = "A100-80G"
 NVIDIA_H100 = "H100"
 NVIDIA_L4 = "L4"
 NVIDIA_TESLA_A10G = "A10G"
@@ -43,7 +49,11 @@ NVIDIA_TESLA_T4 = "T4"
 NVIDIA_TESLA_V100 = "V100"
 
 
-def __getattr__(name: str) -> str:
+def __getattr__(name: str) -> Any:
+    if name == "tpu":
+        from .. import _planned
+
+        return _planned.find("util", "tpu")
     if name == "NVIDIA_TESLA_A100":
         import warnings
 

@@ -6,9 +6,19 @@ import functools
 import inspect
 import warnings
 from collections.abc import Callable
+from enum import Enum
 from typing import Any
 
-__all__ = ["Deprecated", "DeveloperAPI", "PublicAPI", "RayDeprecationWarning"]
+__all__ = ["AnnotationType", "Deprecated", "DeveloperAPI", "PublicAPI", "RayDeprecationWarning"]
+
+
+class AnnotationType(Enum):
+    """The marks, by the text that a marked name has as `_annotated_type`."""
+
+    PUBLIC_API = "PublicAPI"
+    DEVELOPER_API = "DeveloperAPI"
+    DEPRECATED = "Deprecated"
+    UNKNOWN = "Unknown"
 
 
 class RayDeprecationWarning(DeprecationWarning):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-__all__ = ["disable_log_once_globally", "enable_periodic_logging", "log_once"]
+__all__ = ["disable_log_once_globally", "enable_periodic_logging", "log_once", "reset_log_once"]
 PERIOD_S = 60.0
 
 _said: dict[str, float] = {}  # key: when
@@ -35,3 +35,11 @@ def enable_periodic_logging() -> None:
     """From here on log_once() is True once a minute for each key, unless it is disabled."""
     global _periodic
     _periodic = True
+
+
+def reset_log_once(key: str | None = None) -> None:
+    """log_once(key) is True again; without a key, for all keys."""
+    if key is None:
+        _said.clear()
+    else:
+        _said.pop(key, None)

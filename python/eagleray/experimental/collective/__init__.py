@@ -3,8 +3,9 @@ for each of `nodes`, on the same actors. On the CPU they go through shared memor
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ... import _planned
 from ...dag.class_node import ClassMethodNode
 from ...dag.collective_node import CollectiveOutputNode, _CollectiveOperation
 from ...dag.constants import (
@@ -15,7 +16,23 @@ from ...dag.constants import (
 )
 from ..util.types import AllGatherOp, AllReduceOp, ReduceOp, ReduceScatterOp
 
-__all__ = ["allgather", "allreduce", "reducescatter"]
+if TYPE_CHECKING:
+    from .collective import (
+        create_collective_group,
+        destroy_all_collective_groups,
+        destroy_collective_group,
+        get_collective_groups,
+    )
+
+__all__ = [
+    "allgather",
+    "allreduce",
+    "create_collective_group",
+    "destroy_all_collective_groups",
+    "destroy_collective_group",
+    "get_collective_groups",
+    "reducescatter",
+]
 
 
 def _bind(inputs: list[Any], op: Any, transport: Any) -> list[Any]:
@@ -112,3 +129,11 @@ class _ReduceScatter:
 allgather = _AllGather()
 allreduce = _AllReduce()
 reducescatter = _ReduceScatter()
+
+_GROUPS = (
+    "create_collective_group",
+    "destroy_all_collective_groups",
+    "destroy_collective_group",
+    "get_collective_groups",
+)
+__getattr__ = _planned.lazily(__name__, dict.fromkeys(_GROUPS, ".collective"))

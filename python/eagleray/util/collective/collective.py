@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import eagleray as ray
 from eagleray.experimental import internal_kv
 
+from ... import _planned
 from ..._state import state
 from . import types
 from .backend_registry import class_of, is_backend_available
@@ -352,3 +353,6 @@ def recv_multigpu(
 ) -> None:
     """RuntimeError, as in Ray without GPUs."""
     _needs_gpus("recv_multigpu")
+
+
+__getattr__ = _planned.lazily(__name__)

@@ -10,6 +10,8 @@ from dask.callbacks import Callback
 
 import eagleray as ray
 
+from ... import _planned
+
 
 class RayCallback(NamedTuple):
     """The six functions of one RayDaskCallback, or None."""
@@ -143,3 +145,6 @@ class ProgressBarCallback(RayDaskCallback):
 
     def _ray_finish(self, result: Any) -> None:
         print("All tasks are completed.")
+
+
+__getattr__ = _planned.lazily(__name__)

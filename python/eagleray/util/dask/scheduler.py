@@ -24,6 +24,7 @@ from dask.order import order
 
 import eagleray as ray
 
+from ... import _planned
 from .callbacks import RayCallbacks, local_ray_callbacks, unpack_ray_callbacks
 
 PUT_BYTES_MIN = 64 << 10  # data of a graph that is this large is put once; smaller is sent along
@@ -255,3 +256,5 @@ def ray_dask_persist(*args: Any, **kwargs: Any) -> Any:
 
 # As Ray does: with another scheduler nothing changes.
 dask.persist = dask.base.persist = ray_dask_persist
+
+__getattr__ = _planned.lazily(__name__)

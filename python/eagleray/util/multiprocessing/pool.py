@@ -11,6 +11,7 @@ from typing import Any
 
 import eagleray as ray
 
+from ... import _planned
 from .. import log_once
 from ._results import (
     AsyncResult,
@@ -267,3 +268,6 @@ class Pool:
 def _check_chunksize(chunksize: int) -> None:
     if chunksize < 1:
         raise ValueError(f"Chunksize must be 1+, not {chunksize:n}")
+
+
+__getattr__ = _planned.lazily(__name__)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, fields
 from enum import Enum, unique
 from typing import Any
 
+from ... import _planned
+
 DEFAULT_RPC_TIMEOUT = 30
 DEFAULT_LIMIT = 100
 DEFAULT_LOG_LIMIT = 1000
@@ -358,3 +360,6 @@ AVAILABLE_STATES = list(SCHEMAS.values())
 def resource_to_schema(resource: StateResource) -> type[StateSchema]:
     """The dataclass of its rows."""
     return SCHEMAS[resource]
+
+
+__getattr__ = _planned.lazily(__name__)

@@ -12,6 +12,7 @@ from typing import Any
 
 from eagleray.experimental import internal_kv
 
+from .... import _planned
 from ..types import Backend, ReduceOp
 from .base_collective_group import BaseGroup
 
@@ -189,3 +190,6 @@ def _op(op: ReduceOp) -> Any:
     import torch.distributed as dist
 
     return getattr(dist.ReduceOp, ReduceOp(op).name)
+
+
+__getattr__ = _planned.lazily(__name__)

@@ -8,8 +8,8 @@ from copy import deepcopy
 from dataclasses import asdict, is_dataclass
 from typing import Any, ClassVar
 
-from ._environments import fields
-from ._environments.text import DEFAULT_TIMEOUT_S
+from .._environments import fields
+from .._environments.text import DEFAULT_TIMEOUT_S
 
 __all__ = ["RuntimeEnv", "RuntimeEnvConfig"]
 
