@@ -101,6 +101,7 @@ def test_functions_and_the_metrics_logger_of_today():
     config = PPOConfig.from_dict(SMALL).callbacks(on_episode_end=ended)
     result = config.build_algo().train()
     assert result["return_seen"] == result["episode_reward_max"]
+    assert result["env_runners"]["return_seen"] == result["episode_reward_max"]
 
 
 def test_the_dict_of_functions_of_old():
@@ -191,7 +192,7 @@ def test_workers_can_be_asked(small_cluster):
     workers = algorithm.workers
     assert workers.foreach_worker(lambda worker: worker.worker_index) == [0, 1, 2]
     assert (
-        workers.foreach_worker_with_index(lambda index, worker: index == worker.worker_index)
+        workers.foreach_worker_with_index(lambda worker, index: index == worker.worker_index)
         == [True] * 3
     )
     assert len(workers.foreach_policy(lambda policy, name: name)) == 3

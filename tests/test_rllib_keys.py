@@ -152,7 +152,11 @@ MODEL_ACTS = {
     "custom_action_dist": (MODELS, "a_distribution_of_the_user_s_own"),
     "custom_preprocessor": (KEYS, "a_preprocessor_of_one_s_own"),
 }
-MODEL_RAISES = {"encoder_latent_dim": 8}
+MODEL_RAISES = {
+    "encoder_latent_dim": 8,
+    "fcnet_use_layernorm": True,
+    "head_fcnet_use_layernorm": True,
+}
 
 SMALL = {
     "num_workers": 0,

@@ -491,3 +491,49 @@ def test_a_recurrent_net_of_the_user_s_own():
     assert np.isfinite(stats_of(algorithm.train())["total_loss"])
     with pytest.raises(NameError, match="nothing"):
         override(RecurrentNetwork)(lambda: None)
+
+
+def test_get_module_acts_as_in_ray_2():
+    from eagleray.rllib.core.columns import Columns
+
+    for backend in ("native", "torch"):
+        config = {**SMALL, "learner_backend": backend, "env": "CartPole-v1"}
+        algorithm = PPO(config)
+        module = algorithm.get_module()
+        obs = np.ones((3, 4), np.float32)
+        out = module.forward_inference({"obs": torch.from_numpy(obs)})
+        known = algorithm.get_policy().compute_actions(obs)[2]
+        assert np.allclose(out[Columns.ACTION_DIST_INPUTS], known["action_dist_inputs"], atol=1e-6)
+        assert np.allclose(
+            module.compute_values({"obs": obs}).detach(), known["vf_preds"], atol=1e-6
+        )
+        made = module.get_inference_action_dist_cls().from_logits(out[Columns.ACTION_DIST_INPUTS])
+        best = made.to_deterministic().sample()
+        assert best.tolist() == known["action_dist_inputs"].argmax(1).tolist()
+        module.set_state({name: value * 0 for name, value in module.get_state().items()})
+        assert not module.forward_exploration({"obs": obs})[Columns.ACTION_DIST_INPUTS].any()
+        algorithm.stop()
+    with pytest.raises(AttributeError, match="learner_backend='torch' makes one"):
+        _ = PPO({**SMALL, "env": "CartPole-v1"}).get_policy().model
+
+
+def test_a_distribution_around_one_of_pytorch_s():
+    class Own(TorchDistributionWrapper):
+        @staticmethod
+        def required_model_output_shape(action_space, model_config):
+            return int(action_space.n)
+
+        def __init__(self, inputs, model):
+            super().__init__(inputs, model)
+            self.dist = torch.distributions.Categorical(logits=inputs)
+
+        def deterministic_sample(self):
+            self.last_sample = self.dist.probs.argmax(1)
+            return self.last_sample
+
+    ModelCatalog.register_custom_action_dist("around_torch", Own)
+    model = {"fcnet_hiddens": [8], "custom_action_dist": "around_torch"}
+    algorithm = PPO({**SMALL, "env": "CartPole-v1", "model": model})
+    stats = algorithm.train()["info"]["learner"]["default_policy"]["learner_stats"]
+    assert 0.6 < stats["entropy"] < 0.7 and stats["kl"] >= 0
+    algorithm.stop()

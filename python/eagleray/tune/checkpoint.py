@@ -41,6 +41,11 @@ class Checkpoint:
         self.filesystem = filesystem
         self.made_for_report = False  # its files may be moved, nobody else knows them
 
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """Itself: what save() gave was in some versions of Ray a result that has it."""
+        return self
+
     @classmethod
     def from_directory(cls, path: str | os.PathLike[str]) -> Checkpoint:
         """A checkpoint that is this directory; nothing is copied."""

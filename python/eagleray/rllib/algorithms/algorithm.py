@@ -38,6 +38,7 @@ from .results import (
     new_names,
     system_perf,
 )
+from .settings import Settings
 
 __all__ = ["Algorithm"]
 
@@ -63,6 +64,8 @@ class Algorithm(Trainable):
     _config_class: type[AlgorithmConfig] = AlgorithmConfig
     # Whether its updates are those of learn(), which several learners can share.
     shares_learning = True
+    # Whether it learns from config["input"].
+    reads_input = False
 
     def __init__(
         self, config: Any = None, env: Any = None, logger_creator: Any = None, **kwargs: Any
@@ -73,7 +76,7 @@ class Algorithm(Trainable):
         if logger_creator is None:
             logger_creator = made["logger_creator"]
         self._algorithm_config = made
-        super().__init__(config=made.to_dict(), logger_creator=logger_creator, **kwargs)
+        super().__init__(config=Settings(made.to_dict()), logger_creator=logger_creator, **kwargs)
 
     @classmethod
     def get_default_config(cls) -> AlgorithmConfig:
@@ -253,6 +256,7 @@ class Algorithm(Trainable):
         logged = self.metrics.reduced()
         for name, value in logged.items():
             result.setdefault(name, value)
+            result["env_runners"].setdefault(name, value)  # where Ray has what episodes log
         return super()._complete(result, seconds)
 
     def sample(self, steps: int) -> Any:
@@ -567,10 +571,15 @@ class Algorithm(Trainable):
         return self.workers.local_worker().get_policy(policy_id)
 
     def get_module(self, module_id: str = DEFAULT_POLICY_ID) -> Any:
-        """The net of a policy: the user's RLModule where there is one, else the model."""
+        """The net of a policy as an RLModule: the user's own where there is one. It acts by
+        `forward_inference({"obs": ...})["action_dist_inputs"]`."""
         policy = self._policy(module_id)
-        model = getattr(policy, "model", policy)
-        return getattr(model, "module", model)
+        module = None if policy.framework == "native" else getattr(policy.model, "module", None)
+        if module is not None:
+            return module
+        from ..policy.policy_module import PolicyModule
+
+        return PolicyModule(policy)
 
     def get_weights(self, policies: Sequence[str] | None = None) -> dict[str, Any]:
         """Weights by policy, each a dict of arrays."""

@@ -12,10 +12,11 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..models.defaults import MODEL_DEFAULTS, MODEL_IGNORED, UNAVAILABLE
+from ..models.defaults import MODEL_DEFAULTS, MODEL_IGNORED, MODEL_NAMES, UNAVAILABLE
 from ..utils.by_name import by_name
 from ..utils.exploration.names import exploration_type
 from ..utils.names import unknown
+from .config_checks import check_values
 from .config_sections import SECTIONS, TRAINING
 from .config_tables import CLASSIC_DEFAULTS, CLASSIC_NAMES, COMMON, IGNORED
 
@@ -130,6 +131,8 @@ class AlgorithmConfig:
         name = self._name(key)
         if name == "model":
             value = self._merged_model(value)
+            if "vf_share_layers" in self._values:  # the same setting under two names
+                self._values["vf_share_layers"] = value["vf_share_layers"]
         elif name == "evaluation_duration" and key == "evaluation_num_episodes":
             self._values["evaluation_duration_unit"] = "episodes"
         elif name == "vf_share_layers" and isinstance(value, bool):
@@ -141,11 +144,17 @@ class AlgorithmConfig:
     def _merged_model(self, given: Any) -> dict[str, Any]:
         if hasattr(given, "__dataclass_fields__"):
             given = {name: getattr(given, name) for name in given.__dataclass_fields__}
+        if not isinstance(given, Mapping | None):
+            raise TypeError(
+                f"config['model'] must be a dict or a DefaultModelConfig, not {given!r}"
+            )
         merged = dict(self._values["model"])
         for key, value in (given or {}).items():
-            if key not in MODEL_DEFAULTS:
-                raise KeyError(unknown("key of config['model']", key, MODEL_DEFAULTS))
-            merged[key] = value
+            name = MODEL_NAMES.get(key, key)
+            if name not in MODEL_DEFAULTS:
+                known = [*MODEL_DEFAULTS, *MODEL_NAMES]
+                raise KeyError(unknown("key of config['model']", key, known))
+            merged[name] = value
         return merged
 
     def __getattr__(self, name: str) -> Any:
@@ -153,8 +162,12 @@ class AlgorithmConfig:
             raise AttributeError(name)
         try:
             return self[name]
-        except KeyError as error:
-            raise AttributeError(error.args[0]) from None
+        except KeyError:
+            methods = [one for one in SECTIONS if hasattr(type(self), one)]
+            known = [*methods, *self._values, *CLASSIC_NAMES]
+            raise AttributeError(
+                unknown(f"setting or method of {type(self).__name__}", name, known)
+            ) from None
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in vars(self) or name in vars(type(self)):
@@ -424,10 +437,11 @@ class AlgorithmConfig:
             raise ValueError(
                 unknown("learner_backend", self["learner_backend"], ["auto", "native", "torch"])
             )
-        for key, least in _AT_LEAST.items():
-            value = self[key]
-            if not isinstance(value, int | float) or value < least:
-                raise ValueError(f"config['{key}'] must be a number >= {least}, not {value!r}")
+        check_values(self)
+        if self.is_offline and not getattr(self.algo_class, "reads_input", True):
+            raise ValueError(
+                f"{self.algo_class.__name__} learns from what it samples itself: config['input'] is for BC and MARWIL"
+            )
         if self["off_policy_estimation_methods"]:
             from ..offline.estimators.estimator import estimator_settings
 
@@ -477,17 +491,6 @@ class AlgorithmConfig:
 
 def _among(value: Any, harmless: Any) -> bool:
     return value is None or any(value is one or value == one for one in harmless)
-
-
-_AT_LEAST = {
-    "num_env_runners": 0,
-    "num_envs_per_env_runner": 1,
-    "gamma": 0,
-    "train_batch_size": 1,
-    "evaluation_num_env_runners": 0,
-    "metrics_num_episodes_for_smoothing": 0,
-    "num_learners": 0,
-}
 
 
 def policy_specs(policies: Any) -> dict[str, Any]:

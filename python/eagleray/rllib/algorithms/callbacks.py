@@ -181,6 +181,11 @@ def make_callbacks(configured: Any) -> Callbacks:
     if isinstance(configured, Mapping):
         return Callbacks([_legacy(configured)()])
     classes = configured if isinstance(configured, list | tuple) else [configured]
+    for made in classes:
+        if not callable(made) and not any(hasattr(made, name) for name in HOOKS):
+            raise ValueError(
+                f"config['callbacks'] must be a class with call-backs, or a list of such, not {made!r}"
+            )
     return Callbacks([made() if callable(made) else made for made in classes])
 
 

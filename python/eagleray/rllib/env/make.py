@@ -81,7 +81,7 @@ class _Gymnasium:
                 return gymnasium.make(self._id, disable_env_checker=True, **context)
         except gymnasium.error.Error as error:
             raise ValueError(
-                f"no environment {self._id!r}: {error}. Register your own with "
+                f"no environment {self._id!r}: {str(error).rstrip('. ')}. Register your own with "
                 "tune.register_env(name, creator), or pass its class"
             ) from None
 

@@ -23,6 +23,9 @@ def make_policies(worker: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str
     from ..utils.filter import get_filter
 
     config = worker.config
+    one_agent = worker.vector_env is not None or env_spec(config) is not None
+    if one_agent and not worker.is_multi_agent:
+        _need_default_policy(policy_specs(config["policies"]))
     spaces = spaces_of(worker)
     policies, preprocessors, filters = {}, {}, {}
     for name, spec in policy_specs(config["policies"]).items():
@@ -111,6 +114,15 @@ def _overridden(config: Any, overrides: Any) -> Any:
     made = config.copy(copy_frozen=False)
     made.update_from_dict(overrides if isinstance(overrides, Mapping) else overrides.to_dict())
     return made
+
+
+def _need_default_policy(names: Any) -> None:
+    """ValueError: an environment has one agent, and the configuration no policy for it."""
+    if DEFAULT_POLICY_ID not in names:
+        raise ValueError(
+            f"config['policies'] names {', '.join(map(repr, names))}, but the environment has one agent, whose policy "
+            f"is {DEFAULT_POLICY_ID!r}: leave policies out, or make it a MultiAgentEnv (make_multi_agent())"
+        )
 
 
 def map_agent(function: Callable[..., str], agent_id: Any, episode: Any, worker: Any) -> str:

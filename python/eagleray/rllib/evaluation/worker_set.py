@@ -332,7 +332,11 @@ class WorkerSet:
         ]
         return ([func(0, self._local)] if local_worker else []) + _got(calls)
 
-    foreach_worker_with_index = foreach_worker_with_id
+    def foreach_worker_with_index(
+        self, func: Callable[[Any, int], Any], local_worker: bool = True, **_: Any
+    ) -> list[Any]:
+        """func(worker, index) in every worker: Ray 1.x has them in this order."""
+        return self.foreach_worker_with_id(lambda index, worker: func(worker, index), local_worker)
 
     def foreach_policy(self, func: Callable[[Any, str], Any]) -> list[Any]:
         """func(policy, policy_id) of every policy in every worker."""

@@ -178,5 +178,6 @@ def lookup(category: str, name: Any) -> Any:
     except KeyError:
         what = category.removeprefix("RLLIB_").lower().replace("action_dist", "action distribution")
         raise ValueError(
-            f"no custom {what} is registered as {name!r}; use ModelCatalog.register_..."
+            f"no custom {what} is registered as {name!r}; "
+            f"ModelCatalog.register_custom_{category.removeprefix('RLLIB_').lower()}({name!r}, cls) does that"
         ) from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["MODEL_DEFAULTS", "MODEL_IGNORED", "UNAVAILABLE"]
+__all__ = ["MODEL_DEFAULTS", "MODEL_IGNORED", "MODEL_NAMES", "UNAVAILABLE"]
 
 MODEL_DEFAULTS: dict[str, Any] = {
     # Fully connected nets: sizes of the hidden layers, and their activation (tanh, relu, swish, elu,
@@ -67,14 +67,34 @@ MODEL_DEFAULTS: dict[str, Any] = {
     "custom_action_dist": None,
     "custom_preprocessor": None,
     "encoder_latent_dim": None,
+    "fcnet_use_layernorm": False,
+    "head_fcnet_use_layernorm": False,
     "always_check_shapes": False,
     "_disable_preprocessor_api": False,
     "_disable_action_flattening": False,
     "_use_default_native_models": True,
 }
 
+# What Ray's newest stack calls some of them.
+MODEL_NAMES = {
+    "fcnet_kernel_initializer": "fcnet_weights_initializer",
+    "fcnet_kernel_initializer_kwargs": "fcnet_weights_initializer_config",
+    "fcnet_bias_initializer_kwargs": "fcnet_bias_initializer_config",
+    "conv_kernel_initializer_kwargs": "conv_kernel_initializer_config",
+    "conv_bias_initializer_kwargs": "conv_bias_initializer_config",
+    "head_fcnet_hiddens": "post_fcnet_hiddens",
+    "head_fcnet_activation": "post_fcnet_activation",
+    "head_fcnet_kernel_initializer": "post_fcnet_weights_initializer",
+    "head_fcnet_kernel_initializer_kwargs": "post_fcnet_weights_initializer_config",
+    "head_fcnet_bias_initializer": "post_fcnet_bias_initializer",
+    "head_fcnet_bias_initializer_kwargs": "post_fcnet_bias_initializer_config",
+    "lstm_kernel_initializer": "lstm_weights_initializer",
+    "lstm_kernel_initializer_kwargs": "lstm_weights_initializer_config",
+    "lstm_bias_initializer_kwargs": "lstm_bias_initializer_config",
+}
+
 # Keys that raise NotImplementedError when they are set.
-UNAVAILABLE = ("encoder_latent_dim",)
+UNAVAILABLE = ("encoder_latent_dim", "fcnet_use_layernorm", "head_fcnet_use_layernorm")
 
 # Keys without effect, and the values that wish for nothing.
 MODEL_IGNORED: dict[str, tuple[Any, ...]] = {

@@ -42,6 +42,10 @@ def _reader(source: Any, config: Any) -> Any:
         return MixedReader(
             {_reader(part, config): share for part, share in source.items()}, config["seed"]
         )
+    if source == "sampler":
+        raise NotImplementedError(
+            "config['input'] with 'sampler' among files: BC and MARWIL learn from recorded experience only"
+        )
     if isinstance(source, str):
         from eagleray.tune import registry
 

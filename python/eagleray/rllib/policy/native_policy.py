@@ -64,6 +64,14 @@ class NativePolicy(Policy):
 
         return vars(self).setdefault("_columns", ActionColumns(self.action_space))
 
+    @property
+    def model(self) -> Any:
+        """There is none: AttributeError that says what there is."""
+        raise AttributeError(
+            "a native policy has no model of PyTorch's: learner_backend='torch' makes one that has; get_weights() and "
+            "set_weights(), Algorithm.get_module() and export_policy_model() are there for both"
+        )
+
     # Acting
 
     def act(

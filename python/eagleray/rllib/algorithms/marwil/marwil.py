@@ -50,6 +50,7 @@ class MARWIL(Algorithm):
     """One gradient step a batch of train_batch_size recorded steps."""
 
     _config_class: Any = MARWILConfig
+    reads_input = True
 
     @classmethod
     def get_default_policy_class(cls, config: Any) -> Any:

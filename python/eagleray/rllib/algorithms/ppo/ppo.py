@@ -6,6 +6,7 @@ from typing import Any
 
 from ..algorithm import Algorithm
 from ..algorithm_config import AlgorithmConfig
+from ..config_checks import named
 
 __all__ = ["PPO", "PPOConfig", "PPOTrainer"]
 
@@ -39,13 +40,11 @@ class PPOConfig(AlgorithmConfig):
 
     def validate(self) -> None:
         super().validate()
-        if self["minibatch_size"] > self.total_train_batch_size:
+        if (self["minibatch_size"] or 0) > self.total_train_batch_size:
             raise ValueError(
-                f"minibatch_size ({self['minibatch_size']}) must not exceed train_batch_size "
-                f"({self.total_train_batch_size})"
+                f"{named('minibatch_size')} is {self['minibatch_size']}, more than the train_batch_size of "
+                f"{self.total_train_batch_size}"
             )
-        if self["num_epochs"] < 1:
-            raise ValueError(f"num_epochs must be >= 1, not {self['num_epochs']}")
 
 
 class PPO(Algorithm):

@@ -12,7 +12,8 @@ __all__ = ["RLModule", "RLModuleSpec"]
 
 
 @by_name(
-    distributions_of_RLModules="get_inference_action_dist_cls get_exploration_action_dist_cls get_train_action_dist_cls",
+    distributions_of_RLModules_of_one_s_own="get_inference_action_dist_cls get_exploration_action_dist_cls "
+    "get_train_action_dist_cls",
     several_modules_in_one="as_multi_rl_module",
     components_of_checkpoints="get_ctor_args_and_kwargs",
     specifications_of_inputs="output_specs_train output_specs_inference output_specs_exploration input_specs_inference "

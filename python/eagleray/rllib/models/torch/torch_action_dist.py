@@ -27,32 +27,42 @@ __all__ = [
 
 
 class TorchDistributionWrapper:
-    """The base, for custom ones as well. A subclass defines sample, deterministic_sample, logp, entropy, kl and
-    required_model_output_shape; actions are tensors [n, ...]."""
+    """The base, for custom ones as well. A subclass defines deterministic_sample() and required_model_output_shape(),
+    and `self.dist`, a distribution of PyTorch's, or all other methods itself. Actions are tensors [n, ...]."""
 
     def __init__(self, inputs: Any, model: Any = None) -> None:
         self.inputs = inputs
         self.model = model
         self.last_sample: Any = None
 
+    dist: Any = None
+
     def sample(self) -> Any:
-        raise NotImplementedError(f"{type(self).__name__} has no sample()")
+        self.last_sample = self._dist("sample").sample()
+        return self.last_sample
 
     def deterministic_sample(self) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has no deterministic_sample()")
 
     def logp(self, actions: Any) -> Any:
-        raise NotImplementedError(f"{type(self).__name__} has no logp()")
+        return self._dist("logp").log_prob(actions)
 
     def sampled_action_logp(self) -> Any:
         return self.logp(self.last_sample)
 
     def entropy(self) -> Any:
-        return self.dist.entropy()  # type: ignore[attr-defined]
+        return self._dist("entropy").entropy()
 
     def kl(self, other: Any) -> Any:
         """KL(self || other), [n]."""
-        return torch.distributions.kl.kl_divergence(self.dist, other.dist)  # type: ignore[attr-defined]
+        return torch.distributions.kl.kl_divergence(self._dist("kl"), other.dist)
+
+    def _dist(self, wanted_by: str) -> Any:
+        if self.dist is None:
+            raise NotImplementedError(
+                f"{type(self).__name__} has neither {wanted_by}() nor self.dist, a torch.distributions.Distribution"
+            )
+        return self.dist
 
     def multi_entropy(self) -> Any:
         return self.entropy()
