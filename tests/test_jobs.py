@@ -211,6 +211,64 @@ def test_an_address_elsewhere_is_not_here(client):
         JobSubmissionClient("10.255.0.1:6379")
 
 
+def test_a_log_is_kept_within_its_limit(monkeypatch):
+    with tempfile.TemporaryDirectory() as folder:
+        monkeypatch.setenv("EAGLERAY_TMPDIR", folder)
+        start(folder, "--system-config", '{"log_file_bytes_max": 1000000, "log_old_parts_max": 0}')
+        client = JobSubmissionClient()
+        gate = Path(folder, "gate")
+        job = client.submit_job(
+            entrypoint=f"seq -f 'line %g of many' 100000 300000; while [ ! -e {gate} ]; do sleep 0.05; done; echo over"
+        )
+        log = Path(_node.find_running(folder)["session_dir"], "logs", f"job-driver-{job}.log")
+        wait_for(lambda: log.exists() and log.stat().st_size > 3_000_000, 30)
+        wait_for(lambda: log.stat().st_blocks * 512 < 1_100_000, 30)  # the disk has it back
+        gate.touch()
+        assert ended(client, job).status == "SUCCEEDED"
+        said, first, *lines, last = client.get_job_logs(job).splitlines()
+        assert "bytes before this line were dropped" in said
+        assert first.startswith("line ") and first.endswith(" of many")
+        assert (lines[-1], last) == ("line 300000 of many", "over")
+        assert 400_000 < sum(map(len, lines)) < 1_000_000
+        for arguments in (("job", "logs", job), ("job", "logs", "--follow", job)):
+            code, shown = command(folder, *arguments)
+            assert code == 0 and "were dropped" in shown.splitlines()[0] and first in shown
+        shown = command(folder, "logs", "job", "--id", job, "--tail", "-1")[1]
+        assert "\0" not in shown and shown.endswith("over\n") and len(shown) < 1_000_000
+        assert command(folder, "stop")[0] == 0
+
+
+def test_a_log_is_not_read_whole_by_the_end_point(client, head):
+    job = client.submit_job(entrypoint="head -c 60000000 /dev/zero | tr '\\0' '\"'")
+    ended(client, job)
+    server = server_of(head)
+
+    def peak():
+        status = Path(f"/proc/{server}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0])
+
+    before = peak()
+    log = client.get_job_logs(job)
+    assert len(log) > 60_000_000 and log.endswith('"""')
+    assert b"".join(client._stream_job_logs(job)).decode() == log
+    assert peak() - before < 20_000  # KiB
+    with pytest.raises(RuntimeError, match="404: Job nobody does not exist"):
+        list(client._stream_job_logs("nobody"))
+
+
+def test_an_old_client_gets_logs_too(client):
+    """Of HTTP/1.0, which has no parts."""
+    job = client.submit_job(entrypoint="echo 'é\"'")
+    ended(client, job)
+    host, port = client.get_address().removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as line:
+        head = f"GET /api/jobs/{job}/logs HTTP/1.0\r\nAuthorization: {client._headers['Authorization']}\r\n\r\n"
+        line.sendall(head.encode())
+        answer = b"".join(iter(lambda: line.recv(65536), b""))
+    body = answer.partition(b"\r\n\r\n")[2]
+    assert json.loads(body) == {"logs": client.get_job_logs(job)}
+
+
 def test_who_follows_may_pause():
     """For longer than a silent connection is kept, with more to come than the kernel holds."""
     frames, size = 400, 1 << 16
@@ -405,11 +463,17 @@ def test_drivers_are_listed_too(client, head):
         env={**os.environ, "PYTHONPATH": str(ROOT / "python")},
     )
     program.stdout.readline()
+    command(head, "list", "nodes")  # what only looks is no job
     drivers = [job for job in client.list_jobs() if job.type is JobType.DRIVER]
-    program.communicate()
-    (driver,) = drivers
-    assert driver.driver_info.pid == str(program.pid) and driver.status == "RUNNING"
+    (driver,) = [job for job in drivers if job.driver_info.pid == str(program.pid)]
+    assert (driver.status, driver.end_time) == ("RUNNING", None)
     assert driver.submission_id is None and "eagleray as ray" in driver.entrypoint
+    assert not [job for job in drivers if "list nodes" in job.entrypoint]
+    program.communicate()
+    wait_for(lambda: client.get_job_info(driver.job_id).status == "SUCCEEDED")
+    ended = client.get_job_info(driver.job_id)
+    assert ended.start_time == driver.start_time <= ended.end_time
+    assert driver.job_id in command(head, "list", "jobs", "--filter", "status=SUCCEEDED")[1]
 
 
 @pytest.mark.parametrize("victim", ["supervisor", "server", "control"])
@@ -450,8 +514,21 @@ def test_the_next_head_knows_the_jobs_of_the_one_before(monkeypatch):
         pid = Path(folder, "pid")
         runs = client.submit_job(entrypoint=f"echo $$ > {pid}; echo begun; sleep 1000")
         log_has(client, runs, "begun")
+        joins = "import eagleray as ray, sys; ray.init('auto'); print(1, flush=True)"
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "python")}
+        subprocess.run([PYTHON, "-c", joins], env=environment, check=True, timeout=60)
+        stays = subprocess.Popen(
+            [PYTHON, "-c", f"{joins}; sys.stdin.read()"],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        stays.stdout.readline()
         assert command(folder, "stop")[0] == 0
+        stays.communicate()
         assert not alive(int(pid.read_text()))
+        start(folder)  # a head of which nobody asks anything
+        assert command(folder, "stop")[0] == 0
         start(folder)
         client = JobSubmissionClient()
         info = client.get_job_info(done)
@@ -459,6 +536,12 @@ def test_the_next_head_knows_the_jobs_of_the_one_before(monkeypatch):
         assert client.get_job_logs(done).endswith("kept\n")
         info = client.get_job_info(runs)
         assert info.status == "FAILED" and "cluster ended while the job was running" in info.message
+        first, second = [job for job in client.list_jobs() if job.type is JobType.DRIVER]
+        assert (first.status, second.status) == ("SUCCEEDED", "FAILED")
+        assert second.driver_info.pid == str(stays.pid) and second.end_time >= first.end_time > 0
+        assert "The cluster ended" in second.message
+        rows = json.loads(command(folder, "list", "jobs", "--format", "json")[1])
+        assert len(rows) == 4
         assert command(folder, "stop")[0] == 0
 
 
@@ -674,3 +757,31 @@ def test_ray_s_own_client_can_speak_to_it(client, head, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "from the directory" in done.stdout and "Job 'of-ray' succeeded" in done.stdout
     assert client.get_job_info("of-ray").metadata == {"a": "b"}
+    code = """if True:
+        import asyncio, sys
+        from ray.job_submission import JobSubmissionClient
+        client = JobSubmissionClient(sys.argv[1])
+        print("from the directory" in client.get_job_logs("of-ray"))
+        async def follow():
+            return "".join([part async for part in client.tail_job_logs("of-ray")])
+        print(asyncio.run(follow()) == client.get_job_logs("of-ray"))
+        jobs = {job.submission_id or job.job_id: job for job in client.list_jobs()}
+        print(jobs["of-ray"].status, jobs["of-ray"].type.value, {job.type.value for job in jobs.values()})
+        print(client.stop_job("of-ray"), client.delete_job("of-ray"))
+        print("of-ray" in [job.submission_id for job in client.list_jobs()])
+    """
+    joins = "import eagleray as ray; ray.init('auto')"
+    subprocess.run(
+        [PYTHON, "-c", joins], env={**os.environ, "PYTHONPATH": str(ROOT / "python")}, check=True
+    )
+    done = subprocess.run(
+        [RAY_PYTHON, "-c", code, client.get_address()],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**environment, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": f"{session}/auth_token"},
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[:2] == ["True", "True"] and lines[2].startswith("SUCCEEDED SUBMISSION")
+    assert "'DRIVER'" in lines[2] and lines[3:] == ["False True", "False"]

@@ -167,7 +167,7 @@ def init(
             runtime_env = shipping.by_hook(runtime_env)
         submitted = _submitted_job(runtime_env, job_config)
         if submitted is not None:
-            runtime_env = submitted.runtime_env
+            runtime_env, job_config = submitted.runtime_env, submitted.job_config
         facts = _utilities.job_facts(session_dir, kwargs.get("_tracing_startup_hook"))
         where = (socket_path, session_dir)
         _connect(*where, namespace, runtime_env, job_config, described, shows, facts)

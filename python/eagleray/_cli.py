@@ -381,9 +381,15 @@ def status(
     import eagleray as ray
 
     from . import _status
+    from ._events import INTERNAL
 
     try:
-        ray.init(address=address or "auto", log_to_driver=False, _temp_dir=temp_dir)
+        ray.init(
+            address=address or "auto",
+            namespace=f"{INTERNAL}status",
+            log_to_driver=False,
+            _temp_dir=temp_dir,
+        )
     except (ConnectionError, NotImplementedError) as error:
         raise click.ClickException(str(error)) from None
     try:

@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from . import _node, _token
+from ._events import INTERNAL
 
 _ADDRESS = click.option("--address", help="auto, or HOST:PORT of a cluster on this machine.")
 LOG_BYTES_MAX = 16 << 20  # of a file in a dump: its end
@@ -26,8 +27,9 @@ def connected(address: str | None, namespace: str | None = None) -> Iterator[Any
     """A connection for one command. No cluster: one line, and exit status 1."""
     import eagleray as ray
 
+    where = namespace or f"{INTERNAL}command"
     try:
-        ray.init(address=address or "auto", namespace=namespace, log_to_driver=False)
+        ray.init(address=address or "auto", namespace=where, log_to_driver=False)
     except (ConnectionError, NotImplementedError) as error:
         raise click.ClickException(str(error)) from None
     try:

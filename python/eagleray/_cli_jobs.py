@@ -279,7 +279,8 @@ def logs(address: str | None, headers: Any, verify: bool | str, job_id: str, fol
         if follow:
             _follow(client, job_id)
         else:
-            click.echo(client.get_job_logs(job_id), nl=False)
+            for part in client._stream_job_logs(job_id):
+                click.echo(part, nl=False)
 
 
 @job.command("list")

@@ -10,6 +10,8 @@ import sys
 import time
 from typing import Any
 
+INTERNAL = "_ray_internal_"  # begins the namespaces of programs that only look; as in Ray, nobody is told of them
+
 
 def describe_job(info: dict[str, Any], config: dict[str, Any]) -> None:
     """Keeps what the node does not know of a job: the command, its metadata and environment."""
@@ -30,7 +32,8 @@ def describe_job(info: dict[str, Any], config: dict[str, Any]) -> None:
 
 
 def events(session_dir: str) -> list[dict[str, Any]]:
-    """What nodes tell of their processes, the oldest first: `us` (Unix time), `kind`, and what the kind has."""
+    """What nodes tell of their processes, the oldest first: `us` (Unix time), `kind`, and what the kind has. Nothing of
+    programs in an INTERNAL namespace."""
     directory = os.path.join(session_dir, "history")
     found = []
     for name in sorted(os.listdir(directory)) if os.path.isdir(directory) else []:
@@ -46,4 +49,7 @@ def events(session_dir: str) -> list[dict[str, Any]]:
                 if "proc" in event:
                     event["proc"] = int(event["proc"], 16)
                 found.append(event)
-    return sorted(found, key=lambda event: event["us"])
+    found.sort(key=lambda event: int(event["us"]))
+    started = [event for event in found if event["kind"] == "job_started"]
+    internal = {event["job"] for event in started if event["what"].startswith(INTERNAL)}
+    return [event for event in found if event.get("job") not in internal]

@@ -187,6 +187,7 @@ class LocalNode:
         """Lets other programs of this user find it; `port`: as they will write its address; `jobs`: the URL of its
         job end point."""
         self.jobs_url = jobs
+        os.makedirs(os.path.join(self.session_dir, "jobs"), mode=0o700, exist_ok=True)
         path = os.path.join(self.session_dir, "address.json")
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(fd, "w") as file:

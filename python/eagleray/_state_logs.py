@@ -106,12 +106,12 @@ def _path_of(look: Lookout, wanted: Wanted) -> str:
     return path
 
 
-def _start_of_tail(file: Any, lines: int) -> int:
-    """The offset of the last `lines` lines."""
+def _start_of_tail(file: Any, lines: int, begin: int) -> int:
+    """The offset of the last `lines` lines, or `begin`."""
     at = end = file.seek(0, os.SEEK_END)
     found = -1  # the newline that ends the last line counts for nothing
-    while at > 0:
-        step = min(_CHUNK_BYTES, at)
+    while at > begin:
+        step = min(_CHUNK_BYTES, at - begin)
         at -= step
         file.seek(at)
         chunk = file.read(step)
@@ -122,14 +122,17 @@ def _start_of_tail(file: Any, lines: int) -> int:
                 found += 1
                 if found == lines:
                     return int(at + index + 1)
-    return 0
+    return begin
 
 
 def chunks(
     look: Lookout, wanted: Wanted, tail: int, follow: bool, interval: float | None, plain: bool
 ) -> Iterator[bytes]:
+    from .job_submission import _log
+
     with open(_path_of(look, wanted), "rb") as file:
-        file.seek(0 if tail < 0 else _start_of_tail(file, tail))
+        begin = _log.begin_of(file.fileno())  # of a job's log: what is before has been dropped
+        file.seek(begin if tail < 0 else _start_of_tail(file, tail, begin))
         while True:
             chunk = file.read(_CHUNK_BYTES)
             if chunk:

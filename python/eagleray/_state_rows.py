@@ -260,6 +260,8 @@ class Lookout:
                     end_time_ms=event["us"] // 1000,
                 )
         for proc, each in self.processes.items():
+            if proc == self.info["proc"] and self.info["namespace"].startswith(_events.INTERNAL):
+                continue
             started = (each["started_us"] + self.wall_us) // 1000
             rows.setdefault(
                 proc, self._worker(proc, each["pid"], each["kind"] == "worker", started)
@@ -285,23 +287,20 @@ class Lookout:
         }
 
     def jobs(self) -> list[dict[str, Any]]:
-        configs = {e["job"]: e for e in self.events if e["kind"] == "job_described"}
-        rows: dict[int, dict[str, Any]] = {}
-        for event in self.events:
-            if event["kind"] == "job_started":
-                rows[event["job"]] = self._job(event, configs.get(event["job"], {}))
-            elif event["kind"] == "job_ended" and event.get("job") in rows:
-                rows[event["job"]].update(status="SUCCEEDED", end_time=event["us"] // 1000)
+        """Those of this cluster, then those of the heads before it."""
+        from .job_submission import _programs
+
+        node_ip = self.info["node_ip"]
         submitted = self._submissions()
         theirs = {row["submission_id"]: row for row in submitted}
         drivers = []
-        for row in rows.values():
-            of = theirs.get(row["metadata"].get("job_submission_id"))
-            if of is None:
+        for row in _programs.programs(self.events, node_ip, self.node_of):
+            submission = _programs.submission_of(row)
+            if submission is None:
                 drivers.append(row)
-            else:  # its driver is no job of its own
-                of.update(job_id=row["job_id"], driver_info=row["driver_info"])
-        return drivers + submitted
+            elif submission in theirs:  # its driver is no job of its own
+                theirs[submission].update(job_id=row["job_id"], driver_info=row["driver_info"])
+        return drivers + submitted + _programs.earlier(self.info["session_dir"], node_ip)
 
     def _submissions(self) -> list[dict[str, Any]]:
         from .job_submission._table import JobTable
@@ -313,29 +312,6 @@ class Lookout:
             row["runtime_env"] = info.runtime_env
             rows.append(row)
         return rows
-
-    def _job(self, event: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "job_id": job_hex(event["job"]),
-            "submission_id": None,
-            "entrypoint": config.get("entrypoint", ""),
-            "type": "DRIVER",
-            "status": "RUNNING",
-            "message": None,
-            "error_type": None,
-            "driver_info": {
-                "id": job_hex(event["job"]),
-                "node_ip_address": self.info["node_ip"],
-                "pid": str(event["pid"]),
-            },
-            "start_time": event["us"] // 1000,
-            "end_time": 0,
-            "metadata": config.get("metadata") or {},
-            "runtime_env": config.get("runtime_env") or {},
-            "driver_agent_http_address": "",
-            "driver_node_id": self.node_of(event["proc"]),
-            "driver_exit_code": None,
-        }
 
     def runtime_envs(self) -> list[dict[str, Any]]:
         """Those that nodes have built, and those that actors, jobs and waiting tasks name."""

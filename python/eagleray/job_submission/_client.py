@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import copy
 import http.client
 import json
@@ -11,7 +12,8 @@ import os
 import secrets
 import ssl
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, BinaryIO
 from urllib.parse import quote, urlsplit
 
@@ -22,6 +24,7 @@ from . import _packages
 from ._types import JobDetails, JobRequest, JobStatus
 
 TIMEOUT_S = 60.0  # of a request
+PART_BYTES = 64 << 10
 
 
 class JobSubmissionClient:
@@ -148,6 +151,14 @@ class JobSubmissionClient:
         logs: str = self._request("GET", f"{_of(job_id)}/logs")["logs"]
         return logs
 
+    def _stream_job_logs(self, job_id: str) -> Iterator[bytes]:
+        """The same in parts: it may be larger than memory."""
+        with self._answer("GET", f"{_of(job_id)}/logs", None, {"Accept": "text/plain"}) as answer:
+            if answer.status != 200:
+                self._check(answer.status, answer.read().decode(errors="replace"))
+            while part := answer.read(PART_BYTES):
+                yield part
+
     async def tail_job_logs(self, job_id: str) -> AsyncIterator[str]:
         """What it has printed, then what it prints, in parts as they come; ends with the job. RuntimeError if there
         is no such job, or when the connection breaks before."""
@@ -216,6 +227,11 @@ class JobSubmissionClient:
 
     def _request(self, method: str, path: str, body: bytes | BinaryIO | None = None) -> Any:
         status, text = self._exchange(method, path, body)
+        self._check(status, text)
+        return json.loads(text or "{}")
+
+    @staticmethod
+    def _check(status: int, text: str) -> None:
         if status in (401, 403):
             raise AuthenticationError(
                 f"{text}: the token is that of `eagleray get-auth-token` where the cluster runs; set "
@@ -223,9 +239,20 @@ class JobSubmissionClient:
             )
         if status != 200:
             raise RuntimeError(f"Request failed with status code {status}: {text}.")
-        return json.loads(text or "{}")
 
     def _exchange(self, method: str, path: str, body: bytes | BinaryIO | None) -> tuple[int, str]:
+        with self._answer(method, path, body) as answer:
+            return answer.status, answer.read().decode(errors="replace")
+
+    @contextlib.contextmanager
+    def _answer(
+        self,
+        method: str,
+        path: str,
+        body: bytes | BinaryIO | None,
+        more_headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> Iterator[http.client.HTTPResponse]:
+        """ConnectionError when there is none, or it breaks while it is read."""
         parts = urlsplit(self._address)
         connection: http.client.HTTPConnection
         if parts.scheme == "https":
@@ -235,14 +262,13 @@ class JobSubmissionClient:
         else:
             connection = http.client.HTTPConnection(parts.netloc, timeout=TIMEOUT_S)
         try:
-            headers = dict(self._headers)
+            headers = {**self._headers, **more_headers}
             if body is not None:
                 headers.setdefault("Content-Type", "application/json")
             if body is not None and not isinstance(body, bytes):
                 headers["Content-Length"] = str(os.fstat(body.fileno()).st_size)
             connection.request(method, parts.path.rstrip("/") + path, body, headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode(errors="replace")
+            yield connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             raise ConnectionError(
                 f"Failed to connect to Ray at address: {self._address} ({error})."

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._ids import JobID
+from ..job_config import JobConfig
 from ._table import DRIVER, SPACE
 
 
@@ -22,8 +23,8 @@ class Submitted:
         override = environment.get("RAY_OVERRIDE_JOB_RUNTIME_ENV") == "1"
         self.metadata = dict(given.get("metadata") or {})
         self.runtime_env = _merged(dict(given.get("runtime_env") or {}), dict(own), override)
-        if job_config is not None:
-            job_config.metadata = {**self.metadata, **job_config.metadata}
+        self.job_config = job_config or JobConfig()
+        self.job_config.metadata = {**self.metadata, **self.job_config.metadata}
 
     def report(self, core: Any) -> None:
         submission_id = self.metadata.get("job_submission_id")

@@ -13,7 +13,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
@@ -124,7 +124,8 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "eagleray", ""
     timeout = IDLE_S
-    is_websocket = False  # no HTTP may be said any more
+    is_websocket = False
+    is_answered = False  # no HTTP may be said any more; for this request
     server: Server
 
     def setup(self) -> None:
@@ -159,6 +160,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _do(self, method: str) -> None:
         self._words.until = math.inf
+        self.is_answered = False
         self.connection.settimeout(self.timeout)
         self.body_left = int(self.headers.get("Content-Length") or 0)
         try:
@@ -167,7 +169,7 @@ class Handler(BaseHTTPRequestHandler):
         except HttpError as error:
             self._send(error.status, str(error).encode(), "text/plain; charset=utf-8")
         except Exception as error:
-            if self.is_websocket or isinstance(error, ConnectionError):
+            if self.is_answered or isinstance(error, ConnectionError):
                 raise
             status = 400 if isinstance(error, (TypeError, ValueError)) else 500
             text = f"{type(error).__name__}: {error}"
@@ -193,6 +195,24 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("X-Content-Type-Options", "nosniff")
         self.end_headers()
         self.wfile.write(body)
+
+    def send_parts(self, kind: str, parts: Iterator[bytes]) -> None:
+        """An answer whose length nobody knows."""
+        chunked = self.request_version != "HTTP/1.0"
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("X-Content-Type-Options", "nosniff")
+        if chunked:
+            self.send_header("Transfer-Encoding", "chunked")
+        else:
+            self.close_connection = True
+        self.end_headers()
+        self.is_answered = True
+        for part in parts:
+            if part:
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(part), part) if chunked else part)
+        if chunked:
+            self.wfile.write(b"0\r\n\r\n")
 
     def body(self, limit: int) -> Any:
         """Its parts. HttpError 413 beyond `limit` bytes."""
@@ -222,7 +242,7 @@ class Handler(BaseHTTPRequestHandler):
             raise HttpError(400, "this path speaks WebSocket only")
         digest = hashlib.sha1(key.encode() + _WEBSOCKET_GUID).digest()
         self.close_connection = True
-        self.is_websocket = True
+        self.is_websocket = self.is_answered = True
         self.connection.settimeout(
             None
         )  # a pager that pauses is no dead client: that one's end is heard

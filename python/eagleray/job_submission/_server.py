@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 import codecs
-import contextlib
+import json
 import os
 import secrets
 import signal
@@ -18,29 +18,25 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import unquote
 
-from .. import _api, _token, exceptions
-from .._ids import JobID
+from .. import _api, _events, _token, exceptions
 from .._ray_alias import RAY_VERSION
 from .._state import client, state
-from . import _http, _packages, _supervisor
+from . import _http, _log, _packages, _programs, _supervisor
 from ._http import HttpError
 from ._table import JobTable, check_id, log_path, now_ms
 from ._types import (
-    DriverInfo,
     JobDetails,
     JobErrorType,
     JobInfo,
     JobRequest,
     JobStatus,
-    JobType,
     known_fields,
 )
 
 API_VERSION = "4"  # of Ray's job API
 IDLE_EXIT_S = 30.0
 START_TIMEOUT_S = 900.0  # until a job runs; RAY_JOB_START_TIMEOUT_SECONDS
-LOG_PART_BYTES = 64 << 10
-NAMESPACE = "_ray_internal_jobs"  # of this process; its job is not listed
+NAMESPACE = f"{_events.INTERNAL}jobs"  # of this process; its job is not listed
 
 
 class Jobs:
@@ -172,7 +168,8 @@ class Jobs:
         info = self.refresh(either_id)
         if info is not None:
             return JobDetails.of(either_id, info, self.table.driver_of(either_id))
-        return next((job for job in self.list() if job.job_id == either_id), None)
+        found = [job for job in self.list() if job.job_id == either_id]
+        return found[-1] if found else None  # heads before this one have counted from 1, too
 
     def list(self) -> list[JobDetails]:
         submitted = []
@@ -181,9 +178,17 @@ class Jobs:
             if info is not None:
                 driver = self.table.driver_of(submission_id)
                 submitted.append(JobDetails.of(submission_id, info, driver))
-        submitted.sort(key=lambda job: job.start_time or 0)
-        known = {job.job_id for job in submitted}
-        return submitted + [driver for driver in _drivers() if driver.job_id not in known]
+        return sorted([*submitted, *self._programs()], key=lambda job: job.start_time or 0)
+
+    def _programs(self) -> Iterator[JobDetails]:
+        """Those that were connected, and those that are."""
+        info = client().info()
+        rows = _programs.programs(
+            _events.events(self.session_dir), info["node_ip"], lambda _: info["node_id"]
+        )
+        for row in [*_programs.earlier(self.session_dir, info["node_ip"]), *rows]:
+            if _programs.submission_of(row) is None:
+                yield JobDetails(**row)
 
 
 def _new_id() -> str:
@@ -207,31 +212,6 @@ def _find(submission_id: str) -> Any:
         return _api.get_actor(_supervisor.actor_name(submission_id), _supervisor.NAMESPACE)
     except ValueError:
         return None
-
-
-def _drivers() -> Iterator[JobDetails]:
-    """Programs that are connected now, but for this one."""
-    own = os.getpid()
-    for process in client().node_status()["processes"]:
-        if process["kind"] != "driver" or process["pid"] == own:
-            continue
-        job_id = JobID.from_int(process["job"]).hex()
-        with contextlib.suppress(OSError):
-            yield JobDetails(
-                type=JobType.DRIVER,
-                job_id=job_id,
-                status=JobStatus.RUNNING,
-                entrypoint=_command_of(process["pid"]),
-                start_time=int(os.stat(f"/proc/{process['pid']}").st_mtime * 1000),
-                metadata={},
-                runtime_env={},
-                driver_info=DriverInfo(job_id, client().info()["node_ip"], str(process["pid"])),
-            )
-
-
-def _command_of(pid: int) -> str:
-    with open(f"/proc/{pid}/cmdline", "rb") as file:
-        return file.read().rstrip(b"\0").replace(b"\0", b" ").decode(errors="replace")
 
 
 class JobHandler(_http.Handler):
@@ -292,12 +272,13 @@ class JobHandler(_http.Handler):
     def _stop(self, submission_id: str) -> Any:
         return {"stopped": self.jobs.stop(submission_id)}
 
-    def _logs(self, submission_id: str) -> Any:
-        try:
-            with open(log_path(self.jobs.session_dir, submission_id), errors="replace") as log:
-                return {"logs": log.read()}
-        except FileNotFoundError:
-            return {"logs": ""}
+    def _logs(self, submission_id: str) -> None:
+        """As Ray has it, or, for who accepts text, as it is. In parts: it may be larger than memory."""
+        path = log_path(self.jobs.session_dir, submission_id)
+        if self.headers.get("Accept") == "text/plain":
+            self.send_parts("text/plain; charset=utf-8", _log.parts(path))
+        else:
+            self.send_parts("application/json", _json_of(_log.parts(path)))
 
     def _tail(self, submission_id: str) -> None:
         """All of the log, then what comes, until the job has ended."""
@@ -308,8 +289,10 @@ class JobHandler(_http.Handler):
         while not self.client_is_gone():
             info = self.jobs.refresh(submission_id)
             ended = info is None or info.status.is_terminal()
-            while part := _read_from(path, position):
-                position += len(part)
+            while True:
+                part, position = _log.read_from(path, position)
+                if not part:
+                    break
                 self.send_text(decoder.decode(part))
             if ended:
                 self.close_websocket()
@@ -324,13 +307,13 @@ class JobHandler(_http.Handler):
         return {}
 
 
-def _read_from(path: str, position: int) -> bytes:
-    try:
-        with open(path, "rb") as log:
-            log.seek(position)
-            return log.read(LOG_PART_BYTES)
-    except FileNotFoundError:
-        return b""
+def _json_of(parts: Iterator[bytes]) -> Iterator[bytes]:
+    """An object with all of them as one string, `logs`."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    yield b'{"logs": "'
+    for part in parts:
+        yield json.dumps(decoder.decode(part))[1:-1].encode()
+    yield json.dumps(decoder.decode(b"", True))[1:-1].encode() + b'"}'
 
 
 def _version(jobs: Jobs) -> dict[str, str]:

@@ -16,12 +16,14 @@ import traceback
 from typing import Any
 
 from .._state import client, state
+from . import _log
 from ._table import JobTable, log_path
 from ._types import JobErrorType, JobStatus
 
 NAMESPACE = "SUPERVISOR_ACTOR_RAY_NAMESPACE"
 STOP_WAIT_S = 3.0  # from SIGTERM to SIGKILL; RAY_JOB_STOP_WAIT_TIME_S
 END_WAIT_S = 2.0
+LOG_CHECK_S = 0.5  # so often is its size looked at
 TAIL_LINES, TAIL_CHARS = 10, 20_000  # of the log, in a failed job's message
 JOB_CONFIG = "RAY_JOB_CONFIG_JSON"
 
@@ -41,6 +43,7 @@ class JobSupervisor:
         self._id = submission_id
         self._session = core.info()["session_dir"]
         self._table = JobTable(core, self._session)
+        self._log_limit = _log.limit_of(core.info()["settings"])
         self._stopped = threading.Event()
         self._news = threading.Event()  # stopped, or the command has ended
         self._watcher: subprocess.Popen[bytes] | None = None
@@ -152,7 +155,9 @@ class JobSupervisor:
 
         watch = threading.Thread(target=wait_for_it, daemon=True)
         watch.start()
-        self._news.wait()
+        log = _log.Limited(log_path(self._session, self._id), self._log_limit)
+        while not self._news.wait(LOG_CHECK_S):
+            log.keep()
         if self._stopped.is_set():
             patience = float(os.environ.get("RAY_JOB_STOP_WAIT_TIME_S") or STOP_WAIT_S)
             deadline = time.monotonic() + patience

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, unquote
 
+from ._programs import FILE, head_before
 from ._types import DriverInfo, JobErrorType, JobInfo, JobStatus
 
 SPACE = "job"  # of the keys
@@ -115,12 +116,12 @@ class JobTable:
         """Takes over the jobs of the head before this one, once. What ran there has ended with it."""
         if not self._core.kv_put(SPACE, INHERITED, b"1", False):
             return
-        before = _session_before(self.session_dir)
+        before = head_before(self.session_dir, of_jobs=True)
         if before is None:
             return
         folder = os.path.join(before, "jobs")
         names = sorted(
-            (n for n in os.listdir(folder) if n.endswith(".json")),
+            (n for n in os.listdir(folder) if n.endswith(".json") and n != FILE),
             key=lambda n: os.path.getmtime(os.path.join(folder, n)),
         )
         for name in names[-JOBS_INHERITED_MAX:]:
@@ -146,12 +147,3 @@ class JobTable:
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
-
-def _session_before(session_dir: str) -> str | None:
-    """The newest other session that has known jobs."""
-    root, own = os.path.split(session_dir)
-    for name in sorted(os.listdir(root), reverse=True):
-        path = os.path.join(root, name)
-        if name.startswith("session_2") and name < own and os.path.isdir(f"{path}/jobs"):
-            return path
-    return None

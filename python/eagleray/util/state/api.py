@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ..._events import INTERNAL
 from ..._state_rows import Lookout, readable_name
 from .common import (
     DEFAULT_LIMIT,
@@ -55,8 +56,12 @@ def connect(address: str | None) -> None:
     if ray.is_initialized():
         return
     try:
-        ray.init(address=address or "auto", log_to_driver=False)
-    except (ConnectionError, NotImplementedError, ValueError) as error:
+        ray.init(
+            address=address or "auto", namespace=f"{INTERNAL}state", log_to_driver=False
+        )
+    except NotImplementedError as error:
+        raise ServerUnavailable(f"{error} is not supported") from None
+    except (ConnectionError, ValueError) as error:
         raise ServerUnavailable(str(error)) from None
 
 
