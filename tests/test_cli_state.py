@@ -75,6 +75,39 @@ def test_get_summary_and_explain(program):
     assert status == 0 and json.loads(out)["what"] == "task bad"
 
 
+def test_a_limit_is_said(program):
+    ray.get([f.remote(i) for i in range(5)])
+    status, out, err = eagleray("list", "tasks", "--limit", "2")
+    total = int(out.partition("Total: ")[2].split()[0])
+    assert status == 0 and total >= 5
+    assert err == f"eagleray: 2 of {total} are listed (--limit 2)\n"
+    status, out, err = eagleray("list", "tasks", "--limit", "2", "--format", "json")
+    assert len(json.loads(out)) == 2 and f"2 of {total} are listed" in err
+
+
+def test_what_has_not_come_yet_has_no_time(program):
+    (job,) = json.loads(eagleray("list", "jobs", "--detail", "--format", "json")[1])
+    assert job["end_time"] is None and job["start_time"].startswith("20")
+    (node,) = json.loads(eagleray("list", "nodes", "--detail", "--format", "json")[1])
+    assert node["end_time_ms"] is None
+
+
+def test_commands_that_look_are_not_seen(program):
+    """Among jobs, workers and events."""
+    for what in ("jobs", "workers", "cluster-events"):
+        rows = json.loads(eagleray("list", what, "--format", "json")[1])
+        more = json.loads(eagleray("list", what, "--format", "json")[1])
+        assert rows and rows == more
+    assert "eagleray list" not in eagleray("list", "jobs")[1]
+
+
+def test_memory_says_nothing_of_leaks_that_it_has_not_looked_for(program):
+    mine = ray.put(b"z" * 2_700_153)
+    status, out, _ = eagleray("memory", "--stats-only")
+    assert status == 0 and "Mem Used by Objects" in out and "Leaks" not in out
+    assert "e+06" not in out and mine.hex() not in out
+
+
 def test_memory_names_the_driver(program):
     mine = ray.put(b"z" * 10_000)
     status, out, _ = eagleray("memory", "--units", "KB")
@@ -112,6 +145,13 @@ def test_timeline(program, tmp_path):
     [
         (["list", "nothing"], 2, "nothing"),
         (["list", "tasks", "--filter", "state"], 2, "write key=value"),
+        (["list", "tasks", "--filter", "state==FAILED"], 2, "write key=value"),
+        (
+            ["timeline", "/no/such/folder/x.json"],
+            1,
+            "/no/such/folder/x.json cannot be written: No such",
+        ),
+        (["list", "jobs", "--address", "nonsense"], 1, "is not supported"),
         (["list", "tasks", "--filter", "nokey=1"], 2, "Available filter keys are"),
         (["get", "actors", "00" * 16], 1, "not found in the cluster"),
         (["explain", "zz"], 1, "is no id"),

@@ -186,6 +186,25 @@ def test_workers_tell_too(cluster):
     )
 
 
+def test_the_search_does_not_find_itself(cluster):
+    """In lists within lists, of which it asks what holds them."""
+
+    @ray.remote(num_cpus=0)
+    class Keeper:
+        def __init__(self):
+            self.kept = []
+
+        def keep(self, refs):
+            self.kept.append([refs])
+
+    keeper = Keeper.remote()
+    mine = ray.put(1)
+    ray.get(keeper.keep.remote([mine]))
+    rows = [r for r in _memory.facts(Lookout(10)) if r["object_id"] == mine.hex()]
+    (theirs,) = [r["held_by"] for r in rows if r["type"] == "WORKER"]
+    assert len(theirs) == 1 and "list_iterator" not in theirs[0] and "a list of 1" in theirs[0]
+
+
 def test_text_has_groups_sums_and_units(cluster):
     mine = ray.put(b"z" * 3_000_000)
     rows = _memory.facts(Lookout(10))

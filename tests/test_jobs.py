@@ -779,7 +779,11 @@ def test_ray_s_own_client_can_speak_to_it(client, head, tmp_path):
         capture_output=True,
         text=True,
         timeout=60,
-        env={**environment, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": f"{session}/auth_token"},
+        env={
+            **environment,
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN_PATH": f"{session}/auth_token",
+        },
     )
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()

@@ -79,7 +79,7 @@ def _filter(resource: StateResource, text: str) -> tuple[str, str, str]:
     key, equals, value = text.partition("=")
     predicate = "!=" if key.endswith("!") else "="
     key = key.removesuffix("!")
-    if not equals or not key or not value:
+    if not equals or not key or not value or value.startswith("="):
         raise click.BadParameter(
             f"{text!r} is no filter: write key=value or key!=value", param_hint="--filter"
         )
@@ -145,8 +145,15 @@ def _scalar(value: Any) -> str:
 _NOT_WORDS = {"true", "false", "yes", "no", "on", "off", "null", "y", "n", "inf", "nan"}
 
 
-def show(rows: list[dict[str, Any]], schema: type[StateSchema], form: str, detail: bool) -> str:
-    """JSON and YAML have the values as they are in the API but for times and sizes, as Ray has them."""
+def show(
+    rows: list[dict[str, Any]],
+    schema: type[StateSchema],
+    form: str,
+    detail: bool,
+    total: int | None = None,
+) -> str:
+    """JSON and YAML have the values as they are in the API but for times and sizes, as Ray has them. total: of rows,
+    listed or not."""
     columns = schema.list_columns(detail)
     rows = [schema.humanify({c: row.get(c) for c in columns}) for row in rows]
     if form == "json":
@@ -161,7 +168,7 @@ def show(rows: list[dict[str, Any]], schema: type[StateSchema], form: str, detai
             f"{'=' * 8} List: {datetime.datetime.now()} {'=' * 8}",
             "Stats:",
             "-" * 30,
-            f"Total: {len(rows)}",
+            f"Total: {len(rows) if total is None else total}",
             "",
             "Table:",
             "-" * 30,
@@ -208,11 +215,15 @@ def list_command(
         limit=limit, timeout=timeout, detail=detail, filters=[_filter(what, f) for f in filters]
     )
     with asking(address):
-        rows = [_plain(row) for row in api.StateApiClient(address).list(what, options)]
+        client = api.StateApiClient(address)
+        rows = [_plain(row) for row in client.list(what, options)]
+    if client.total > len(rows):
+        said = f"eagleray: {len(rows)} of {client.total} are listed (--limit {limit})"
+        click.echo(said, err=True)
     given = click.get_current_context().get_parameter_source("form")
     if detail and given == click.core.ParameterSource.DEFAULT:
         form = "yaml"
-    click.echo(show(rows, resource_to_schema(what), form, detail))
+    click.echo(show(rows, resource_to_schema(what), form, detail, client.total))
 
 
 @click.command("get")
@@ -269,7 +280,8 @@ def _add_summary(what: SummaryResource, title: str, by: str) -> None:
         if form == "yaml":
             click.echo("---\n" + yaml_of(made) + "\n...")
             return
-        rows = [{by: key, **row} for key, row in made["summary"].items()]
+        summary = made["summary"].items()
+        rows = [row if key in row.values() else {by: key, **row} for key, row in summary]
         totals = {k: v for k, v in made.items() if k not in ("summary", "summary_by")}
         click.echo(
             f"\n{'=' * 8} {what.value.capitalize()} Summary: {datetime.datetime.now()} {'=' * 8}"
@@ -370,7 +382,10 @@ def timeline_command(file: str | None, address: str | None) -> None:
 
     path = file or time.strftime("ray-timeline-%Y-%m-%d_%H-%M-%S.json")
     with asking(address):
-        _timeline.timeline(path)
+        try:
+            _timeline.timeline(path)
+        except OSError as error:
+            raise click.ClickException(f"{path} cannot be written: {error.strerror}") from None
     click.echo(f"Trace file written to {path}; open it with https://ui.perfetto.dev")
 
 

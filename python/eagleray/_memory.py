@@ -31,6 +31,9 @@ class _Search:
     def __init__(self) -> None:
         self.frames: dict[int, Any] = {}  # that run now
         self.locals: dict[int, list[Holder]] = {}  # by the id of what they hold
+        self.asked: dict[
+            int, list[Any]
+        ] = {}  # what the collector has answered, which holds things, too
         for frame in list(sys._current_frames().values()):
             at: Any = frame
             while at is not None:
@@ -38,7 +41,7 @@ class _Search:
                 at = at.f_back
         ours = {id(frame) for frame in self._own()}
         for key, frame in self.frames.items():
-            if key not in ours:
+            if key not in ours and frame.f_locals is not frame.f_globals:
                 for name, value in list(_locals_of(frame).items()):
                     self.locals.setdefault(id(value), []).append(
                         Holder("local", f"{name} in {_place(frame)}")
@@ -143,13 +146,19 @@ class _Search:
             return [Holder(each.kind, f"{what}: {each.where}") for each in known]
         found: list[Holder] = []
         if steps < _STEPS_MAX:
-            for owner in gc.get_referrers(container):
+            owners = gc.get_referrers(container)
+            self.asked[id(owners)] = owners
+            for number in range(len(owners)):  # an iterator would be found to hold them
+                owner = owners[number]
                 if owner is self.locals or id(owner) in self.frames or owner is gc.garbage:
+                    continue
+                if id(owner) in self.asked or owner is self.asked:
                     continue
                 if _is(owner, list) and len(owner) > 10_000:
                     continue  # the collector's own
                 for each in self.explain(owner, container, steps + 1):
                     found.append(Holder(each.kind, f"{what}: {each.where}"))
+            del self.asked[id(owners)]
         return found or [Holder("container", what)]
 
 
@@ -250,6 +259,8 @@ def text_of(
                 *_table(members[:num_entries], unit, units),
                 "",
             ]
+    if stats_only:  # nobody has looked
+        return "\n".join(lines).rstrip()
     leaks = [row for row in rows if row["leak"]]
     lines.append("--- Leaks: held only by a traceback or a closure ---")
     for row in leaks:
@@ -261,12 +272,16 @@ def text_of(
 
 def _summary(rows: list[dict[str, Any]], unit: int, name: str) -> list[str]:
     total = sum(max(0, row["object_size"]) for row in rows)
-    lines = [f"Mem Used by Objects  {total / unit:g} {name}"]
+    lines = [f"Mem Used by Objects  {_amount(total, unit, name)}"]
     for kind, title in _KINDS.items():
         theirs = [row for row in rows if row["reference_type"] == kind]
         size = sum(max(0, row["object_size"]) for row in theirs)
-        lines.append(f"{title:<19}  {len(theirs)} ({size / unit:g} {name})")
+        lines.append(f"{title:<19}  {len(theirs)} ({_amount(size, unit, name)})")
     return lines
+
+
+def _amount(size: int, unit: int, name: str) -> str:
+    return f"{size / unit:.{3 if unit > 1 else 0}f} {name}"
 
 
 def _table(rows: list[dict[str, Any]], unit: int, name: str) -> list[str]:
@@ -286,7 +301,7 @@ def _table(rows: list[dict[str, Any]], unit: int, name: str) -> list[str]:
         )
     ]
     for row in rows:
-        size = "?" if row["object_size"] < 0 else f"{row['object_size'] / unit:g} {name}"
+        size = "?" if row["object_size"] < 0 else _amount(row["object_size"], unit, name)
         lines.append(
             form.format(
                 row["pid"],

@@ -86,9 +86,7 @@ def earlier(session_dir: str, node_ip: str) -> list[dict[str, Any]]:
 
 def _ended(session_dir: str, node_ip: str) -> list[dict[str, Any]]:
     events = _events.events(session_dir)
-    rows = [
-        row for row in programs(events, node_ip, lambda _: None) if submission_of(row) is None
-    ]
+    rows = [row for row in programs(events, node_ip, lambda _: None) if submission_of(row) is None]
     for row in rows:
         if row["status"] == "RUNNING":
             row.update(status="FAILED", message=_ENDED, end_time=events[-1]["us"] // 1000)

@@ -146,4 +146,3 @@ class JobTable:
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
-

@@ -56,9 +56,7 @@ def connect(address: str | None) -> None:
     if ray.is_initialized():
         return
     try:
-        ray.init(
-            address=address or "auto", namespace=f"{INTERNAL}state", log_to_driver=False
-        )
+        ray.init(address=address or "auto", namespace=f"{INTERNAL}state", log_to_driver=False)
     except NotImplementedError as error:
         raise ServerUnavailable(f"{error} is not supported") from None
     except (ConnectionError, ValueError) as error:
@@ -75,6 +73,7 @@ class StateApiClient:
         headers: dict[str, Any] | None = None,
     ) -> None:
         connect(address)
+        self.total = 0  # rows that the last list() has found, those beyond its limit too
 
     def list(
         self,
@@ -88,6 +87,7 @@ class StateApiClient:
         filters = _checked(resource, options.filters or [])
         look = Lookout(options.timeout)
         total, rows = _rows(look, resource, filters, options.limit)
+        self.total = total
         if total > len(rows):
             _say(f"{total} rows hold; {len(rows)} are listed, the newest first (limit)", _explain)
         _tell_missing(look, raise_on_missing_output)

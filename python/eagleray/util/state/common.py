@@ -78,8 +78,9 @@ class SummaryApiOptions:
     summary_by: str | None = None
 
 
-def _when(ms: float) -> str:
-    return "" if ms == -1 else str(datetime.datetime.fromtimestamp(ms / 1000))
+def _when(ms: float) -> str | None:
+    """0: it has not come yet; -1: it is not known."""
+    return None if not ms else "" if ms == -1 else str(datetime.datetime.fromtimestamp(ms / 1000))
 
 
 def _size(count: float) -> str:
