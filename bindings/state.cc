@@ -47,7 +47,8 @@ nb::dict header_of(nb::bytes bytes) {
   dict["proc"] = block.head().proc;
   dict["job"] = block.head().job;
   dict["pid"] = block.head().pid;
-  dict["sequence"] = block.head().sequence;
+  dict["sequence"] = block.head().sequence.load(std::memory_order_relaxed);
+  dict["taken"] = block.head().state.load(std::memory_order_relaxed) == TaskFileState::kTaken;
   dict["wall_us"] = block.head().wall_us;
   dict["lost"] = block.head().lost;
   dict["rows"] = block.count;

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from . import _core
 
+_HEADER_BYTES = 64
 # Columns of the core's conditions.
 UNIQUE, WORKER, PARENT, FORM, ACTOR, ATTEMPT, ERROR = range(7)
 Condition = tuple[int, bool, list[int]]
@@ -102,6 +103,18 @@ class Block(NamedTuple):
     data: bytes
 
 
+def _read(path: str) -> bytes:
+    """A file of rows. Its process may begin it again meanwhile: what it held before is in the database by then."""
+    with open(path, "rb", buffering=0) as file:
+        while True:
+            data = file.read()
+            file.seek(0)
+            now = _core.history_header(file.read(_HEADER_BYTES))
+            if _core.history_header(data)["sequence"] == now["sequence"]:
+                return data
+            file.seek(0)
+
+
 class History:
     """One look at it: what is dropped or written meanwhile is not seen."""
 
@@ -146,9 +159,9 @@ class History:
             if not name.endswith(".tasks"):
                 continue
             try:
-                with open(os.path.join(self._directory, name), "rb") as file:
-                    data = file.read()
-                if _core.history_header(data)["rows"]:
+                data = _read(os.path.join(self._directory, name))
+                header = _core.history_header(data)
+                if header["rows"] and not header["taken"]:
                     found.append(data)
             except (OSError, ValueError):
                 continue  # taken by control, or just begun

@@ -47,7 +47,10 @@ uint8_t ClientMachine::error_in(const std::vector<Value>& values) {
 
 // One row for each attempt, when it ends. Costs a row's copy, no allocation and no system call.
 void ClientMachine::record(const TaskRecord& task, uint8_t error, Effects& out) {
-  if (settings_.history_bytes_max == 0 || !task.form) return;
+  if (settings_.history_bytes_max == 0 || !task.form) {
+    ending_ = Ending{};
+    return;
+  }
   TaskRow& row = out.history.emplace_back();
   row.unique = first_word(task.id);
   row.submitted_us = task.submitted.us;
@@ -62,10 +65,12 @@ void ClientMachine::record(const TaskRecord& task, uint8_t error, Effects& out) 
   row.waited = pack((ready - task.submitted).us);
   row.queued = pack((pushed - ready).us);
   if (task.pushed.us != 0) record_run(task, row);
-  if (error != TaskError::kNone && !ending_.error.empty()) {
+  ending_.started = Instant{};  // and so the numbers beside it mean nothing
+  if (ending_.error.empty()) return;
+  if (error != TaskError::kNone) {
     out.errors.push_back({row.unique, row.attempt, std::move(ending_.error)});
   }
-  ending_ = Ending{};
+  ending_.error.clear();
 }
 
 void ClientMachine::record_run(const TaskRecord& task, TaskRow& row) const {

@@ -352,8 +352,10 @@ void ClientMachine::on_done(ProcId from, TaskDone&& message, Effects& out) {
     key.run_us = key.run_us < 0 ? run_us : key.run_us * 0.8 + run_us * 0.2;
   }
   for (Value& value : message.returns) refuse_foreign_place(value, from);
-  ending_ = {Instant{message.started_us}, message.run_us, size_of(message.returns),
-             std::move(message.error)};
+  ending_.started = Instant{message.started_us};
+  ending_.run_us = message.run_us;
+  ending_.result_bytes = size_of(message.returns);
+  ending_.error = std::move(message.error);
   if (message.outcome == TaskOutcome::kCancelled) {
     fail(task, FailureKind::kCancelled, "the task was cancelled", out);
   } else if (message.outcome == TaskOutcome::kRetry && task->retries_left != 0 &&

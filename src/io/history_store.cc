@@ -21,7 +21,7 @@ class Statement {
   Statement(const Statement&) = delete;
   Statement& operator=(const Statement&) = delete;
   void bind(int at, int64_t value) { ::sqlite3_bind_int64(statement_, at, value); }
-  void bind(int at, const std::string& bytes) {
+  void bind(int at, std::string_view bytes) {
     ::sqlite3_bind_blob64(statement_, at, bytes.data(), bytes.size(), SQLITE_STATIC);
   }
   bool row() { return ::sqlite3_step(statement_) == SQLITE_ROW; }
@@ -90,7 +90,7 @@ Result<Ok> HistoryStore::put(const Block& block) {
   insert.bind(3, block.rows);
   insert.bind(4, block.last_us);
   insert.bind(5, block.bytes);
-  if (!insert.done()) return failed();
+  if (!insert.done()) return kept_or_undone(failed());
   if (::sqlite3_changes(database_) > 0) bytes_ += block.bytes.size();
   return Ok{};
 }
@@ -99,7 +99,7 @@ Result<Ok> HistoryStore::put(const Names& names) {
   Statement insert(database_, "INSERT OR REPLACE INTO names VALUES (?, ?)");
   insert.bind(1, static_cast<int64_t>(names.proc));
   insert.bind(2, names.text);
-  return insert.done() ? Result<Ok>(Ok{}) : failed();
+  return insert.done() ? Result<Ok>(Ok{}) : kept_or_undone(failed());
 }
 
 Result<Ok> HistoryStore::drop_oldest() {
@@ -125,17 +125,22 @@ Result<Ok> HistoryStore::drop_oldest() {
   return run("DELETE FROM names WHERE proc NOT IN (SELECT proc FROM blocks)");
 }
 
-Result<Ok> HistoryStore::keep(const std::vector<Block>& blocks, const std::vector<Names>& names) {
-  const uint64_t before = bytes_;
-  Result<Ok> good = run("BEGIN IMMEDIATE");
-  for (size_t i = 0; good.ok() && i < blocks.size(); ++i) good = put(blocks[i]);
-  for (size_t i = 0; good.ok() && i < names.size(); ++i) good = put(names[i]);
-  if (good.ok() && bytes_ > bytes_max_) good = drop_oldest();
+Result<Ok> HistoryStore::begin() {
+  bytes_before_ = bytes_;
+  return run("BEGIN IMMEDIATE");
+}
+
+Result<Ok> HistoryStore::commit() {
+  Result<Ok> good = bytes_ > bytes_max_ ? drop_oldest() : Result<Ok>(Ok{});
   if (good.ok()) good = run("COMMIT");
-  if (good.ok()) return good;
-  bytes_ = before;
+  return kept_or_undone(std::move(good));
+}
+
+Result<Ok> HistoryStore::kept_or_undone(Result<Ok> result) {
+  if (result.ok()) return result;
+  bytes_ = bytes_before_;
   if (::sqlite3_get_autocommit(database_) == 0) (void)run("ROLLBACK").ok();
-  return good;
+  return result;
 }
 
 }  // namespace eagleray

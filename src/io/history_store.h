@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -21,8 +22,8 @@ class HistoryStore {
     uint64_t proc = 0;
     uint64_t sequence = 0;
     uint32_t rows = 0;
-    int64_t last_us = 0;  // Unix time of the last row
-    std::string bytes;    // TaskFileHeader and rows
+    int64_t last_us = 0;     // Unix time of the last row
+    std::string_view bytes;  // TaskFileHeader and rows
   };
   struct Names {
     uint64_t proc = 0;
@@ -33,8 +34,12 @@ class HistoryStore {
   HistoryStore(const HistoryStore&) = delete;
   HistoryStore& operator=(const HistoryStore&) = delete;
 
-  // All of it or, after an error, nothing. A block that is there already is not kept twice.
-  Result<Ok> keep(const std::vector<Block>& blocks, const std::vector<Names>& names);
+  // begin(), any number of put(), commit(): all of it is kept or, after an error of any of them,
+  // nothing, and begin() may be tried again. A block that is there already is not kept twice.
+  Result<Ok> begin();
+  Result<Ok> put(const Block& block);
+  Result<Ok> put(const Names& names);
+  Result<Ok> commit();
   uint64_t bytes() const { return bytes_; }
 
  private:
@@ -42,14 +47,14 @@ class HistoryStore {
       : database_(database), bytes_max_(bytes_max) {}
   Result<Ok> run(const char* sql);
   Result<Ok> prepare();
-  Result<Ok> put(const Block& block);
-  Result<Ok> put(const Names& names);
   Result<Ok> drop_oldest();
+  Result<Ok> kept_or_undone(Result<Ok> result);
   Error failed() const;
 
   sqlite3* database_;
   const uint64_t bytes_max_;
-  uint64_t bytes_ = 0;  // of all blocks
+  uint64_t bytes_ = 0;         // of all blocks
+  uint64_t bytes_before_ = 0;  // at begin()
 };
 
 }  // namespace eagleray

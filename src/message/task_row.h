@@ -58,17 +58,26 @@ static_assert(sizeof(TaskRow) == 72, "its form is on disk");
 
 inline constexpr uint64_t kTaskFileMagic = 0x31'53'49'48'52'4c'47'45;  // "EGLRHIS1"
 
+// Of a file, who may do what with it next.
+enum class TaskFileState : uint32_t {
+  kOpen = 0,   // its process writes rows; also when that process has died
+  kFull = 1,   // control reads it
+  kTaken = 2,  // what it holds is in the database: its process may begin it again
+};
+
 struct TaskFileHeader {
   uint64_t magic = kTaskFileMagic;
   uint32_t row_bytes = sizeof(TaskRow);
   uint32_t job = 0;
   uint64_t proc = 0;
-  uint64_t sequence = 0;  // of the process's files
-  int64_t wall_us = 0;    // to be added to the rows' times: then they are Unix times
-  uint64_t lost = 0;      // rows before this file that found no room on the disk
+  std::atomic<uint64_t> sequence{
+      0};               // of what a process's files hold, from 1; a new one before new rows
+  int64_t wall_us = 0;  // to be added to the rows' times: then they are Unix times
+  uint64_t lost = 0;    // rows before this file that found no room on the disk
   uint32_t pid = 0;
   std::atomic<uint32_t> count{0};  // of rows behind this header; the last thing that is written
-  uint64_t reserved = 0;
+  std::atomic<TaskFileState> state{TaskFileState::kOpen};
+  uint32_t reserved = 0;
 };
 static_assert(sizeof(TaskFileHeader) == 64, "its form is on disk");
 

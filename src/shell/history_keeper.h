@@ -1,6 +1,7 @@
-// HistoryKeeper: a thread of control that takes finished files of tasks (shell/task_history.h) into
-// the history's database. It sleeps until a file is closed: by its process, or by that process's
-// death, whatever the kind. A file is removed behind the commit; what is taken twice is kept once.
+// HistoryKeeper: a thread of control that takes full files of tasks (shell/task_history.h) into the
+// history's database. It sleeps until a file is full or closed, also by its process's death, and
+// then a little longer: many files are one commit. Behind the commit a file is given back to its
+// process or, without one, removed; what is taken twice is kept once.
 #pragma once
 
 #include <atomic>
@@ -25,11 +26,18 @@ class HistoryKeeper {
   HistoryKeeper(std::string directory, uint64_t bytes_max);
   void run();
   void look_at_all();
-  bool hear();     // of files that were closed
-  void collect();  // what can be of wanted_
-  bool take(const std::string& name, HistoryStore::Block& block) const;
-  std::vector<HistoryStore::Names> names_of(const std::vector<std::string>& taken);
-  void remove(const std::vector<std::string>& taken);
+  struct Taken {
+    std::string name;
+    Fd in_use;  // valid: its process lives, and may use it again
+  };
+  enum class Found : uint8_t { kNothing, kLater, kRows, kNoRows };
+  bool hear();          // of files that are full or were closed
+  void gather() const;  // lets more of them come
+  void collect();       // what can be of wanted_
+  Found read(const std::string& name, Taken& taken);
+  Result<Ok> keep(std::vector<Taken>& taken);
+  std::vector<HistoryStore::Names> names_of(const std::vector<Taken>& taken);
+  void give_back(const std::vector<Taken>& taken);
 
   const std::string directory_;
   const uint64_t bytes_max_;
@@ -38,6 +46,9 @@ class HistoryKeeper {
   std::atomic<bool> ending_{false};
   // Names of files, and how often they are still to be tried.
   std::map<std::string, int> wanted_;
+  bool missed_ = false;  // after an error: some that are to be taken are not wanted_
+  std::string buffer_;   // a file's bytes, and of these
+  HistoryStore::Block block_;
   std::map<std::string, size_t> names_kept_;  // files of names: the bytes that are kept
   std::thread thread_;
 };

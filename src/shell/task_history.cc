@@ -19,6 +19,8 @@ namespace {
 
 constexpr uint64_t kFirstFileBytes = 16u << 10;  // most processes submit few tasks
 constexpr uint64_t kFileBytes = 256u << 10;
+constexpr size_t kFullMax = 64;  // that wait for the keeper, mapped: 16 MiB
+constexpr mode_t kMode = 0600;
 constexpr uint32_t kSkipRows = 4'096;          // where there was no room
 constexpr uint64_t kErrorBytesMax = 4u << 20;  // of a process; what later errors say is not kept
 
@@ -54,27 +56,58 @@ void TaskHistory::begin(std::string directory, ProcId proc, uint32_t pid) {
 }
 
 void TaskHistory::end() {
-  memory_ = Mapping();
+  file_ = File();
+  full_.clear();
   rows_ = nullptr;
   count_ = capacity_ = 0;
   directory_.clear();
   names_.reset();
 }
 
-Result<Mapping> TaskHistory::make_file(uint64_t bytes) const {
-  const std::string path =
-      directory_ + "/" + file_prefix(proc_) + "-" + std::to_string(files_) + ".tasks";
-  Fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!file.valid()) return Error{ErrorCode::kSystem, "open"};
+std::string TaskHistory::path(uint64_t number) const {
+  return directory_ + "/" + file_prefix(proc_) + "-" + std::to_string(number) + ".tasks";
+}
+
+// The keeper watches the directory: of a change that changes nothing it hears, too.
+void TaskHistory::hand_over() {
+  if (!file_.memory.data()) return;
+  header().state.store(TaskFileState::kFull, std::memory_order_release);
+  if (file_.memory.size() == kFileBytes) {
+    ::chmod(path(file_.number).c_str(), kMode);
+    full_.push_back(std::move(file_));
+  }
+  file_ = File();  // what is unmapped loses its lock, which the keeper hears as well
+}
+
+bool TaskHistory::use_again() {
+  for (auto it = full_.begin(); it != full_.end(); ++it) {
+    if (it->header().state.load(std::memory_order_acquire) != TaskFileState::kTaken) continue;
+    file_ = std::move(*it);
+    full_.erase(it);
+    return true;
+  }
+  return false;
+}
+
+bool TaskHistory::make_file() {
+  if (full_.size() >= kFullMax) full_.pop_front();  // the keeper is late: it stays on the disk
+  const uint64_t number = files_++;
+  const uint64_t bytes = number == 0 ? kFirstFileBytes : kFileBytes;
+  Fd file(::open(path(number).c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, kMode));
+  if (!file.valid()) return false;
   if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0 || !take_room(file.get(), bytes)) {
-    ::unlink(path.c_str());
-    return Error{ErrorCode::kDiskFull, "no room"};
+    ::unlink(path(number).c_str());
+    return false;
   }
   Result<Mapping> memory = Mapping::map(file.get(), bytes, Mapping::Access::kReadWrite);
-  if (!memory.ok()) return memory;
+  if (!memory.ok()) return false;
   // The lock lasts as long as the mapping, which a fork does not share.
   ::madvise(memory.value().data(), bytes, MADV_DONTFORK);
-  return memory;
+  file_ = File{std::move(memory).value(), number};
+  auto* header = new (file_.memory.data()) TaskFileHeader;
+  header->proc = proc_.value;
+  header->pid = pid_;
+  return true;
 }
 
 bool TaskHistory::next_file(JobId job) {
@@ -84,25 +117,23 @@ bool TaskHistory::next_file(JobId job) {
     ++lost_;
     return false;
   }
-  const uint64_t bytes = files_ == 0 ? kFirstFileBytes : kFileBytes;
-  Result<Mapping> made = make_file(bytes);
-  ++files_;
-  if (!made.ok()) {
+  hand_over();
+  count_ = capacity_ = 0;
+  if (!use_again() && !make_file()) {
     skip_ = kSkipRows;
     ++lost_;
     return false;
   }
-  auto* header = new (made.value().data()) TaskFileHeader;
-  header->job = job.value;
-  header->proc = proc_.value;
-  header->sequence = files_;
-  header->wall_us = wall_minus_monotonic_us();
-  header->lost = std::exchange(lost_, 0);
-  header->pid = pid_;
-  memory_ = std::move(made).value();
-  rows_ = reinterpret_cast<TaskRow*>(memory_.data() + sizeof(TaskFileHeader));
-  count_ = 0;
-  capacity_ = static_cast<uint32_t>((bytes - sizeof(TaskFileHeader)) / sizeof(TaskRow));
+  header().count.store(0, std::memory_order_relaxed);
+  header().sequence.store(++sequences_, std::memory_order_relaxed);
+  std::atomic_thread_fence(std::memory_order_release);  // before the first row, for who reads now
+  header().state.store(TaskFileState::kOpen, std::memory_order_relaxed);
+  header().job = job.value;
+  header().wall_us = wall_minus_monotonic_us();
+  header().lost = std::exchange(lost_, 0);
+  rows_ = reinterpret_cast<TaskRow*>(file_.memory.data() + sizeof(TaskFileHeader));
+  capacity_ =
+      static_cast<uint32_t>((file_.memory.size() - sizeof(TaskFileHeader)) / sizeof(TaskRow));
   return true;
 }
 
@@ -140,7 +171,8 @@ void TaskHistory::note_error(const Effects::ErrorText& error) {
 void TaskHistory::write_line(const std::string& text) {
   if (!names_.valid()) {
     const std::string path = directory_ + "/" + file_prefix(proc_) + ".names";
-    names_ = Fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
+    names_ =
+        Fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, kMode));
   }
   [[maybe_unused]] const ssize_t written = ::write(names_.get(), text.data(), text.size());
 }

@@ -1,12 +1,14 @@
 // TaskHistory: what a process remembers of the tasks that it has submitted, in files of the session
 // that outlive it, however it ends. Part of ClientShell, under its lock. A row is a copy into
-// mapped memory; a new file is opened every 3,640 rows, and names are written once.
+// mapped memory; names are written once. What costs is memory that was never touched before: so a
+// file of 3,640 rows, when it is full and control's HistoryKeeper has read it, is used again.
 //
-// FILE is PROC-NUMBER.tasks: a TaskFileHeader and rows. As long as the process writes to it, it is
-// locked (flock); control's HistoryKeeper takes what nobody has locked. PROC.names has a JSON line
-// for each number that rows mention, and for what errors say.
+// A file is PROC-NUMBER.tasks: a TaskFileHeader and rows. As long as the process has it mapped, it
+// is locked (flock); the keeper takes what is full, and removes what nobody has locked. PROC.names
+// has a JSON line for each number that rows mention, and for what errors say.
 #pragma once
 
+#include <deque>
 #include <string>
 
 #include "base/ids.h"
@@ -31,21 +33,31 @@ class TaskHistory {
   void end();                                        // nothing is written any more
 
  private:
-  TaskFileHeader& header() { return *reinterpret_cast<TaskFileHeader*>(memory_.data()); }
+  struct File {
+    Mapping memory;
+    uint64_t number = 0;  // in its name
+    TaskFileHeader& header() const { return *reinterpret_cast<TaskFileHeader*>(memory.data()); }
+  };
+  TaskFileHeader& header() { return file_.header(); }
   bool next_file(JobId job);
-  Result<Mapping> make_file(uint64_t bytes) const;
+  void hand_over();  // file_, which is full
+  bool use_again();  // makes file_ one that was taken
+  bool make_file();  // makes file_ a new one
+  std::string path(uint64_t number) const;
   void name(const TaskRow& row, const ClientMachine& machine);
   void write_line(const std::string& text);
 
   std::string directory_;
   ProcId proc_;
   uint32_t pid_ = 0;
-  Mapping memory_;
+  File file_;
+  std::deque<File> full_;  // the oldest first
   Fd names_;
   TaskRow* rows_ = nullptr;
   uint32_t count_ = 0;
   uint32_t capacity_ = 0;
-  uint64_t files_ = 0;
+  uint64_t files_ = 0;      // made
+  uint64_t sequences_ = 0;  // begun
   uint64_t lost_ = 0;
   uint32_t skip_ = 0;  // rows to be lost before a file is tried again
   uint32_t forms_named_ = 0, actors_named_ = 0;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sqlite3.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr uint32_t kFirstRows = 226;  // of a process's first file
+constexpr uint32_t kRows = 3'640;     // of the others
 
 class TaskHistoryTest : public ::testing::Test {
  protected:
@@ -46,6 +48,31 @@ class TaskHistoryTest : public ::testing::Test {
     size_t count = 0;
     for (const auto& entry : fs::directory_iterator(directory_)) {
       count += entry.path().string().ends_with(ending) ? 1 : 0;
+    }
+    return count;
+  }
+  // Rows in the database.
+  uint64_t kept() const {
+    sqlite3* database = nullptr;
+    sqlite3_stmt* sum = nullptr;
+    uint64_t rows = 0;
+    const std::string path = directory_ / "history.db";
+    if (::sqlite3_open_v2(path.c_str(), &database, SQLITE_OPEN_READONLY, nullptr) == SQLITE_OK &&
+        ::sqlite3_prepare_v2(database, "SELECT sum(rows) FROM blocks", -1, &sum, nullptr) ==
+            SQLITE_OK &&
+        ::sqlite3_step(sum) == SQLITE_ROW) {
+      rows = static_cast<uint64_t>(::sqlite3_column_int64(sum, 0));
+    }
+    ::sqlite3_finalize(sum);
+    ::sqlite3_close(database);
+    return rows;
+  }
+  // Of files of this test, in this process.
+  size_t mappings() const {
+    std::ifstream maps("/proc/self/maps");
+    size_t count = 0;
+    for (std::string line; std::getline(maps, line);) {
+      count += line.find(directory_.string()) != std::string::npos ? 1 : 0;
     }
     return count;
   }
@@ -98,6 +125,33 @@ TEST_F(TaskHistoryTest, FullFilesAreTakenAndTheOpenOneIsNot) {
   EXPECT_TRUE(wait_for([&] { return files(".tasks") == 0 && files(".names") == 0; }));
 }
 
+TEST_F(TaskHistoryTest, FullFilesAreUsedAgainOnceTheyAreTaken) {
+  const auto keeper = HistoryKeeper::start(directory_, 1u << 30);
+  TaskHistory history;
+  history.begin(directory_, ProcId{7}, 42);
+  append(history, kFirstRows);
+  for (uint32_t i = 1; i <= 20; ++i) {
+    append(history, 1);  // the first row of this file: the one before is the keeper's
+    EXPECT_TRUE(wait_for([&] { return kept() == kFirstRows + (i - 1) * kRows; }));
+    append(history, kRows - 1);
+  }
+  EXPECT_EQ(files(".tasks"), 2u);
+  history.end();
+  EXPECT_TRUE(wait_for([&] { return kept() == unique_ && files(".tasks") == 0; }));
+}
+
+TEST_F(TaskHistoryTest, WithoutAKeeperMemoryIsBoundedAndNothingIsLost) {
+  TaskHistory history;
+  history.begin(directory_, ProcId{7}, 42);
+  append(history, kFirstRows + 70 * kRows);
+  EXPECT_EQ(mappings(), 64u);
+  const auto keeper = HistoryKeeper::start(directory_, 1u << 30);
+  EXPECT_TRUE(wait_for([&] { return kept() == kFirstRows + 69 * kRows; }));
+  append(history, 10 * kRows);
+  history.end();
+  EXPECT_TRUE(wait_for([&] { return kept() == unique_ && files(".tasks") == 0; }));
+}
+
 TEST_F(TaskHistoryTest, WhatAKilledProcessHasWrittenIsTaken) {
   const auto keeper = HistoryKeeper::start(directory_, 1u << 30);
   const pid_t child = ::fork();
@@ -131,13 +185,18 @@ TEST_F(TaskHistoryTest, NonsenseIsNoRowAndDoesNotStay) {
 
 TEST_F(TaskHistoryTest, TheOldestBlocksMakeRoomAndNoneIsKeptTwice) {
   auto store = std::move(HistoryStore::open(directory_ / "history.db", 1'000)).value();
-  const auto block = [](uint64_t sequence) {
-    return HistoryStore::Block{1, sequence, 4, static_cast<int64_t>(sequence),
-                               std::string(300, 'b')};
+  const std::string bytes(300, 'b');
+  const auto keep = [&](std::initializer_list<uint64_t> sequences) {
+    bool good = store->begin().ok();
+    for (const uint64_t sequence : sequences) {
+      const auto last_us = static_cast<int64_t>(sequence);
+      good = store->put(HistoryStore::Block{1, sequence, 4, last_us, bytes}).ok() && good;
+    }
+    return store->put(HistoryStore::Names{1, "{}"}).ok() && store->commit().ok() && good;
   };
-  ASSERT_TRUE(store->keep({block(1), block(2), block(2)}, {{1, "{}"}}).ok());
+  ASSERT_TRUE(keep({1, 2, 2}));
   EXPECT_EQ(store->bytes(), 600u);
-  ASSERT_TRUE(store->keep({block(3), block(4)}, {}).ok());
+  ASSERT_TRUE(keep({3, 4}));
   EXPECT_EQ(store->bytes(), 900u);
   store.reset();
   store = std::move(HistoryStore::open(directory_ / "history.db", 1'000)).value();
