@@ -1,12 +1,13 @@
 """`eagleray list | get | summary | memory | logs | timeline | explain`."""
 
+import glob
 import json
 import os
 import subprocess
 import sys
 
 import pytest
-from _support import PEER, ray
+from _support import PEER, ray, wait_for
 
 pytestmark = pytest.mark.skipif(PEER, reason="our command line")
 
@@ -144,6 +145,7 @@ def test_timeline(program, tmp_path):
     ("arguments", "status", "says"),
     [
         (["list", "nothing"], 2, "nothing"),
+        (["logs", "node.log", "--follow", "--interval", "-1"], 2, "--interval"),
         (["list", "tasks", "--filter", "state"], 2, "write key=value"),
         (["list", "tasks", "--filter", "state==FAILED"], 2, "write key=value"),
         (
@@ -161,6 +163,45 @@ def test_timeline(program, tmp_path):
 def test_what_is_wrong_is_said(program, arguments, status, says):
     done = eagleray(*arguments)
     assert done[0] == status and says in done[2] and "Traceback" not in done[2]
+
+
+def test_events_of_environments_are_one_line_each(program):
+    env = {"working_dir": "http://me:secret@127.0.0.1:9/x.zip"}
+    with pytest.raises(ray.exceptions.RuntimeEnvSetupError):
+        ray.get(f.options(runtime_env=env).remote(1))
+    status, out, _ = eagleray("list", "cluster-events", "--filter", "severity=ERROR")
+    rows = [line for line in out.splitlines() if "environment failed" in line]
+    assert status == 0 and rows and "secret" not in out
+    assert '{"working_dir": "http://****@127.0.0.1:9/x.zip"}' in rows[-1]
+    assert "could not be fetched" in rows[-1]
+
+
+def test_following_ends_with_the_cluster(tmp_path, monkeypatch):
+    from eagleray import _daemon
+
+    monkeypatch.setenv("EAGLERAY_TMPDIR", str(tmp_path))
+    _daemon.start_head(num_cpus=1, temp_dir=str(tmp_path))
+    command = [
+        sys.executable,
+        "-m",
+        "eagleray",
+        "logs",
+        "node.log",
+        "--follow",
+        "--interval",
+        "0.1",
+    ]
+    follows = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+    def joined():
+        logs = glob.glob(f"{tmp_path}/session_2*/history/*.events")
+        return any(f'"pid":{follows.pid}' in open(path).read() for path in logs)
+
+    wait_for(joined, 30)
+    _daemon.stop(str(tmp_path))
+    said = follows.communicate(timeout=60)[1]
+    assert said.startswith("Error: ") and "ended" in said and len(said.splitlines()) == 1
+    assert follows.returncode == 1
 
 
 def test_no_cluster_is_one_line(tmp_path):

@@ -556,6 +556,8 @@ def test_the_server_is_there_only_while_it_is_used(client, head):
 
 def test_an_id_is_taken_once(client):
     job = client.submit_job(entrypoint="true", submission_id="mine")
+    with pytest.raises(RuntimeError, match=r"different submission_id\.$"):
+        client.submit_job(entrypoint="true", submission_id="mine")
     assert job == "mine"
     with pytest.raises(RuntimeError, match="submission_id mine already exists"):
         client.submit_job(entrypoint="true", submission_id="mine")

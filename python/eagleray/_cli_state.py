@@ -61,7 +61,7 @@ def asking(address: str | None) -> Iterator[None]:
         try:
             api.connect(address)
             yield
-        except (RayStateApiException, ValueError) as error:
+        except (RayStateApiException, ValueError, ConnectionError) as error:
             raise click.ClickException(str(error)) from None
         finally:
             for each in said:
@@ -100,7 +100,7 @@ def _plain(value: Any) -> Any:
 def _cell(value: Any) -> str:
     if isinstance(value, (dict, list)):
         return json.dumps(value, default=str)
-    return "" if value is None else str(value)
+    return "" if value is None else " ".join(str(value).splitlines())
 
 
 def table_of(rows: list[dict[str, Any]], columns: list[str]) -> str:
@@ -447,7 +447,11 @@ def _log_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--tail", type=int, default=DEFAULT_LOG_LIMIT, show_default=True, help="Lines; -1: all."
         ),
-        click.option("--interval", type=float, help="Seconds between looks with --follow."),
+        click.option(
+            "--interval",
+            type=click.FloatRange(min=0.01),
+            help="Seconds between looks with --follow.",
+        ),
         click.option("--node-id", "-id", help="Of the node that has it."),
         click.option("--node-ip", "-ip", help="Likewise."),
         click.option("--err", is_flag=True, help="What was written to stderr."),

@@ -129,6 +129,7 @@ def chunks(
     look: Lookout, wanted: Wanted, tail: int, follow: bool, interval: float | None, plain: bool
 ) -> Iterator[bytes]:
     from .job_submission import _log
+    from .util.state.exception import RayStateApiException
 
     with open(_path_of(look, wanted), "rb") as file:
         begin = _log.begin_of(file.fileno())  # of a job's log: what is before has been dropped
@@ -139,5 +140,7 @@ def chunks(
                 yield _ANSI.sub(b"", chunk) if plain else chunk
             elif not follow:
                 return
+            elif not look.is_there():
+                raise RayStateApiException("The cluster has ended.")
             else:
                 time.sleep(interval or _INTERVAL_S)

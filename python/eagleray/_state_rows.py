@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from . import _core, _events, _history
+from ._environments.text import masked
 from ._history import Block, Condition, History, Row
 from ._options import RESOURCE_UNIT
 from ._state import client
@@ -124,8 +125,12 @@ class Lookout:
 
     def ask(self, about: str, only: int = 0) -> list[dict[str, Any]]:
         answers, missing = self._client.ask_state(about, self.asked_max, self.timeout, only)
-        self.unanswered += missing
+        self.unanswered = max(self.unanswered, missing)  # the same ones, asked for something else
         return list(answers)
+
+    def is_there(self) -> bool:
+        """Whether the cluster has not ended."""
+        return bool(self._client.info()["connected"])
 
     def say_what_is_missing(self) -> str:
         """One sentence, or nothing."""
@@ -259,8 +264,13 @@ class Lookout:
                     exit_detail=event.get("reason"),
                     end_time_ms=event["us"] // 1000,
                 )
+        looking = {
+            job["job"]
+            for job in self._client.all_jobs()
+            if job["namespace"].startswith(_events.INTERNAL)
+        }
         for proc, each in self.processes.items():
-            if proc == self.info["proc"] and self.info["namespace"].startswith(_events.INTERNAL):
+            if each["job"] in looking and each["kind"] == "driver":
                 continue
             started = (each["started_us"] + self.wall_us) // 1000
             rows.setdefault(
@@ -795,6 +805,8 @@ def sentence(event: dict[str, Any]) -> str:
     if event["kind"] == "warning":
         return str(event["reason"])
     what = event["kind"].replace("_", " ")
+    if what.startswith("environment"):
+        return masked(f"{what} {env_text(event['what'])}: {event.get('reason', '')}".strip(": "))
     if "pid" not in event:
         return f"{what} {event.get('what', '')}: {event.get('reason', '')}".strip(": ")
     whose = f" {event['what']}" if event.get("what") else ""

@@ -238,7 +238,8 @@ class JobSubmissionClient:
                 "RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH"
             )
         if status != 200:
-            raise RuntimeError(f"Request failed with status code {status}: {text}.")
+            said = text.rstrip(".")
+            raise RuntimeError(f"Request failed with status code {status}: {said}.")
 
     def _exchange(self, method: str, path: str, body: bytes | BinaryIO | None) -> tuple[int, str]:
         with self._answer(method, path, body) as answer:
