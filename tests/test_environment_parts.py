@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from _packages import make_tree
 from _support import run_program, start_program
-from eagleray._environments import packages, places, shipping, text
+from eagleray._environments import packages, places, python_packages, shipping, text
 from eagleray._environments.cache import Cache
 from eagleray._environments.ignore import Patterns
 from eagleray.runtime_env import RuntimeEnv, RuntimeEnvConfig
@@ -276,6 +276,8 @@ def test_what_a_process_keeps_costs_it_one_descriptor(tmp_path: Path) -> None:
     assert cache.evict(0) == [cache.path("packages", "mine")]
     program.kill()
     program.communicate()
+    cache.evict(1000)  # which removes nothing
+    assert os.listdir(tmp_path / "c/keepers") == []
     assert len(cache.evict(0)) == 50
     assert os.listdir(tmp_path / "c/keepers") == []
 
@@ -291,6 +293,16 @@ def test_passwords_are_masked() -> None:
         ("x@https://host/a@b a:1", "x@https://host/a@b a:1"),
     ):
         assert text.masked(said) == shown
+
+
+def test_passwords_are_in_no_arguments() -> None:
+    """Of installers: other users may read those."""
+    private = "https://me:secret@host/simple"
+    given = ["-i", private, "--no-deps", f"--extra-index-url={private}", "-f", "https://host/open"]
+    assert python_packages._without_passwords(given) == (
+        ["--no-deps", "-f", "https://host/open"],
+        [f"-i {private}", f"--extra-index-url {private}"],
+    )
 
 
 def test_failure_and_death_leave_nothing_that_counts(tmp_path: Path) -> None:

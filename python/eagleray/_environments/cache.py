@@ -117,8 +117,10 @@ class Cache:
                 return keeper
             os.close(keeper)
 
-    def _is_kept(self, name: str) -> bool:
-        """By a process that lives. Asked with the entry's lock held, so that nobody begins to keep it."""
+    def _kept_by_all(self) -> set[str]:
+        """By processes that live; the lists of others are removed. Asked with an entry's lock held, so that nobody
+        begins to keep it."""
+        names: set[str] = set()
         for each in os.listdir(self._keepers):
             path = os.path.join(self._keepers, each)
             try:
@@ -129,12 +131,11 @@ class Cache:
                 try:
                     fcntl.flock(keeper, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    if name in file.read().splitlines():
-                        return True
+                    names.update(file.read().splitlines())
                 else:
                     with contextlib.suppress(FileNotFoundError):
                         os.unlink(path)
-        return False
+        return names
 
     def _fill(self, path: str, fill: Callable[[str], int | None], in_place: bool) -> int | None:
         aside = path if in_place else path + ".aside"
@@ -166,6 +167,7 @@ class Cache:
         """Removes what was not used for longest and is not in use until the rest has at most `limit` bytes, and
         what was left half-made. kinds: of these only. before: called with the path of what is about to be removed.
         Gives the paths that were removed."""
+        self._kept_by_all()  # so that the lists of the dead do not pile up
         known = []
         for name in os.listdir(self._locks):
             kind, _, key = name.partition("@")
@@ -202,7 +204,7 @@ class Cache:
             return False
         try:
             path = self.path(kind, key)
-            if self._is_kept(_name_of(path)):
+            if _name_of(path) in self._kept_by_all():
                 return False
             if _is_ready(path):
                 before(path)

@@ -12,8 +12,10 @@ import sysconfig
 from typing import Any
 
 from .cache import Cache, Held
+from .text import masked
 from .tools import SetupFailed, find, run
 
+_IN_FILES = ("-i", "--index-url", "--extra-index-url", "-f", "--find-links")
 _PACKAGE_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
@@ -81,18 +83,38 @@ def python_of(directory: str) -> str:
 def _install(
     field: str, spec: dict[str, Any], packages: list[str], directory: str, working_dir: str | None
 ) -> None:
+    given = list(spec.get(f"{field}_install_options") or spec.get("uv_pip_install_options") or ())
+    options, lines = _without_passwords(given)
+    lines += packages
     listed = os.path.join(directory, "requirements.txt")
-    with open(listed, "w") as file:
-        file.write("\n".join(packages) + "\n")
+    with open(listed, "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.write("\n".join(lines) + "\n")
     environment = {"VIRTUAL_ENV": directory, "UV_NO_PROGRESS": "1", "PYTHONPATH": ""}
     if working_dir:
         environment["RAY_RUNTIME_ENV_CREATE_WORKING_DIR"] = working_dir
-    options = list(spec.get(f"{field}_install_options") or spec.get("uv_pip_install_options") or ())
     program = _program(field, spec, directory, environment)
     install = [*program, "install", *_of_python(program, directory), *options, "-r", listed]
-    run(install, environment, packages)
+    run(install, environment, lines)
     if spec.get(f"{field}_check"):
         run([*program, "check", *_of_python(program, directory)], environment)
+
+
+def _without_passwords(options: list[str]) -> tuple[list[str], list[str]]:
+    """Options, and lines of a requirements file for those that have a password: everybody may read arguments."""
+    rest, lines = [], []
+    following = iter(options)
+    for option in following:
+        name, equals, value = option.partition("=")
+        if name not in _IN_FILES:
+            rest.append(option)
+            continue
+        if not equals:
+            value = next(following, "")
+        if masked(value) == value:
+            rest += [name, value]
+        else:
+            lines.append(f"{name} {value}")
+    return rest, lines
 
 
 def _of_python(program: list[str], directory: str) -> list[str]:
