@@ -157,13 +157,49 @@ def test_trees_are_made_where_files_are_made_quickly(
 
     monkeypatch.setattr(places, "_probe", probe)
     places.make_directory(str(tmp_path / "trees" / "one"))
-    assert asked == ["one.0", "one.1", "one.2"] and os.listdir(tmp_path / "trees") == ["one"]
-    assert (tmp_path / "trees/one/mark").read_text() == "one.2"
+    assert len(asked) == 3 and os.listdir(tmp_path / "trees") == ["one"]
+    assert (tmp_path / "trees/one/mark").read_text() == asked[2]
     asked.clear()
     costs[:] = [9_000_000] * 3 + [8_000_000] + [9_000_000] * 9
     places.make_directory(str(tmp_path / "trees" / "two"))  # none is quick: the best
-    assert (tmp_path / "trees/two/mark").read_text() == "two.3"
+    assert (tmp_path / "trees/two/mark").read_text() == asked[3]
     assert sorted(os.listdir(tmp_path / "trees")) == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("slow", "moves"),
+    [(range(0), 0), (range(100, 300), 12), (range(100, 120), 1), (range(10**6), 32)],
+)
+def test_where_files_have_become_slow_no_more_are_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow: range, moves: int
+) -> None:
+    made, moved, now = 0, 0, 0
+
+    def clock() -> int:
+        nonlocal now, made
+        made += 1
+        now += 1_000_000 if made // 2 in slow else 10_000
+        return now
+
+    def make_directory(path: str) -> None:
+        nonlocal moved
+        moved += 1
+        os.mkdir(path)
+
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t.files").mkdir()  # of one that was killed
+    (tmp_path / "t.files/file").touch()
+    monkeypatch.setattr(places.time, "thread_time_ns", clock)
+    monkeypatch.setattr(places, "make_directory", make_directory)
+    with places.Files(str(tmp_path / "t")) as files:
+        for number in range(1000):
+            fd = files.make(str(tmp_path / "t" / str(number)), 0o755)
+            os.write(fd, b"%d" % number)
+            os.close(fd)
+    assert moved == moves
+    assert all((tmp_path / f"t/{n}").read_text() == str(n) for n in range(1000))
+    assert os.stat(tmp_path / "t/999").st_mode & 0o111
+    assert moves == 0 or not (tmp_path / "t.files").exists()
 
 
 def test_a_place_is_left_as_it_was_found(tmp_path: Path) -> None:

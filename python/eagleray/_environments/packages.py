@@ -19,7 +19,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, BinaryIO, NamedTuple
 
 from .ignore import Patterns, patterns_in
-from .places import make_directory
+from .places import Files, make_directory
 
 PREFIX = "_ray_pkg_"
 FILE_BYTES_WARN = 10 << 20  # as in Ray
@@ -268,7 +268,11 @@ def _restore_modes(archive: zipfile.ZipFile, directory: str) -> None:
 
 
 def _unpack_own(path: str, directory: str) -> int:
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    with (
+        open(path, "rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+        Files(directory) as files,
+    ):
         view = memoryview(data)
         try:
             (length,) = _LENGTH.unpack(view[-_LENGTH.size :])
@@ -285,15 +289,14 @@ def _unpack_own(path: str, directory: str) -> int:
                 if size == _DIRECTORY:
                     continue
                 with view[offset : offset + size] as content:
-                    _write(target, content, 0o644 | mode)
+                    _write(files.make(target, 0o644 | mode), content)
                 offset += size
             return offset - len(_MAGIC)
         finally:
             view.release()
 
 
-def _write(path: str, content: memoryview, mode: int) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+def _write(fd: int, content: memoryview) -> None:
     try:
         done = 0
         while done < len(content):
