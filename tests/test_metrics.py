@@ -155,6 +155,32 @@ def test_workers_are_added_up(address):
 
 
 @only_ours
+@only_ours
+def test_a_counter_has_its_old_name_too_where_ray_s_switch_asks_for_it(monkeypatch):
+    from eagleray.util._metrics_text import exposition
+
+    said = {
+        "served": ("counter", "served", "Served.", ()),
+        "all_total": ("counter", "all_total", "", ()),
+        "now": ("gauge", "now", "", ()),
+    }
+    values = {
+        ("served", (("k", "a"),), ""): 2.0,
+        ("all_total", (), ""): 1.0,
+        ("now", (), ""): 3.0,
+    }
+    for name in ("RAY_enable_open_telemetry", "RAY_EXPORT_COUNTER_AS_GAUGE"):
+        monkeypatch.delenv(name, raising=False)
+    plain = exposition(said, values)
+    assert set(samples(plain)) == {'ray_served_total{k="a"}', "ray_all_total", "ray_now"}
+    monkeypatch.setenv("RAY_enable_open_telemetry", "0")
+    text = exposition(said, values)
+    assert samples(text) == {**samples(plain), 'ray_served{k="a"}': 2}
+    assert "# TYPE ray_served gauge\n" in text
+    monkeypatch.setenv("RAY_EXPORT_COUNTER_AS_GAUGE", "0")
+    assert exposition(said, values) == plain
+
+
 def test_workers_that_end_with_their_task_are_counted(address):
     @ray.remote(max_calls=1)
     def count():

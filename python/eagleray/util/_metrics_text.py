@@ -51,6 +51,14 @@ def _buckets(name: str, tags: Tags, bounds: tuple[float, ...], counts: list[Any]
     return lines
 
 
+def _also_as_gauge() -> bool:
+    """Whether a counter `x` is also there as the gauge `ray_x`, its name before Ray 2.10. In Ray 2.60, too, only
+    these switches of Ray's bring it back."""
+    without_otel = os.environ.get("RAY_enable_open_telemetry", "1").lower() in ("0", "false")
+    wanted = os.environ.get("RAY_EXPORT_COUNTER_AS_GAUGE", "1" if without_otel else "0")
+    return wanted.lower() in ("1", "true")
+
+
 def exposition(
     said: dict[str, tuple[str, str, str, tuple[float, ...]]],
     values: dict[tuple[str, Tags, str], Any],
@@ -60,6 +68,7 @@ def exposition(
     for (name, tags, process), value in values.items():
         by_name[name].append((tags + ((("WorkerId", process),) if process else ()), value))
     lines: list[str] = []
+    as_gauge = _also_as_gauge()
     for name, rows in sorted(by_name.items()):
         kind, _, text, bounds = said[name]
         shown = f"ray_{name}"
@@ -71,6 +80,10 @@ def exposition(
                 lines += _buckets(shown, tags, bounds, value)
             else:
                 lines.append(f"{shown}{_labels(tags)} {_number(value)}")
+        if as_gauge and kind == "counter" and shown != f"ray_{name}":
+            old = f"ray_{name}"
+            lines += _head(old, "gauge", f"Deprecated: use {shown}. {text}".rstrip())
+            lines += [f"{old}{_labels(tags)} {_number(value)}" for tags, value in rows]
     return "".join(line + "\n" for line in lines)
 
 
