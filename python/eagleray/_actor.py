@@ -150,9 +150,6 @@ class ActorClass:
     def _create(
         self, options: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> ActorHandle:
-        if state.local_mode is not None:
-            handle: ActorHandle = state.local_mode.create(self._cls, args, kwargs)
-            return handle
         core = client()
         init = vars(self._cls).get("__init__") or getattr(self._cls, "__init__", None)
         if init is not None and init is not object.__init__:
@@ -195,7 +192,7 @@ class ActorClass:
                 name=name,
                 namespace=namespace,
                 class_name=self._cls.__name__,
-                class_blob=self._definition(),
+                class_blob=self._cls if state.local_mode is not None else self._definition(),
                 args=args,
                 kwargs=kwargs,
                 handle_blob=pickle.dumps(meta),
@@ -281,10 +278,16 @@ class ActorHandle:
 
 
 def _rebuild_handle(lent: tuple[Any, ...], meta: dict[str, Any]) -> ActorHandle:
+    client()
+    return ActorHandle(core_from_wire(*lent), meta)
+
+
+def core_from_wire(*lent: Any) -> Any:
     from . import _core
 
-    client()
-    return ActorHandle(_core.actor_from_wire(*lent), meta)
+    if state.local_mode is not None:
+        return state.local_mode.actor_from_wire(*lent)
+    return _core.actor_from_wire(*lent)
 
 
 _BUILTIN_METHODS = {"__ray_ready__", "__ray_call__", "__ray_terminate__"}
@@ -382,11 +385,13 @@ class ActorMethod:
 def exit_actor() -> None:
     """Ends the actor that calls it, after the current call; it does not restart. From outside an actor:
     TypeError."""
-    if state.actor_spec is None:
+    spec = state.spec_of_actor()
+    if spec is None:
         raise TypeError("exit_actor called on a non-actor worker.")
     from .exceptions import AsyncioActorExit
 
-    state.actor_exiting = True  # type: ignore[attr-defined]
-    if state.actor_spec.get("async"):
+    if state.local_mode is None:
+        state.actor_exiting = True  # type: ignore[attr-defined]
+    if spec.get("async"):
         raise AsyncioActorExit()
     raise SystemExit(0)

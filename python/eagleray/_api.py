@@ -90,7 +90,7 @@ def _context() -> RayContext:
 
 def is_initialized() -> bool:
     """Whether this process is connected to a cluster."""
-    return state.client is not None or state.local_mode is not None
+    return state.client is not None
 
 
 def init(
@@ -127,6 +127,7 @@ def init(
     one), "local" (always a new one), "auto" (must find one: ConnectionError otherwise).
     num_cpus, num_gpus, resources: what a new node offers; num_cpus may exceed the cores. ValueError with
     an address. object_store_memory: bytes. namespace: of named actors. runtime_env: for all tasks.
+    local_mode: tasks and actors run in this process, at once, for debugging (docs/user/utilities.md); Ray has removed it.
     Raises RuntimeError when already connected, unless ignore_reinit_error; TypeError and ValueError for
     arguments that cannot be meant, NotImplementedError for those that cannot act yet. Follows Ray 2.x.
     """
@@ -143,12 +144,6 @@ def init(
         described = _logging.set_up(
             logging_config, (logging_level, logging_format) if configure_logging else None
         )
-        if local_mode:
-            from ._local_mode import LocalMode
-
-            state.local_mode = LocalMode()
-            state.context = RayContext({"node_ip_address": "127.0.0.1", "session_dir": ""})
-            return _context()
         shows = _shows_output(log_to_driver)
         _utilities.check_hook(kwargs.get("_tracing_startup_hook"))
         address = address or os.environ.get("EAGLERAY_ADDRESS") or os.environ.get("RAY_ADDRESS")
@@ -171,6 +166,11 @@ def init(
         facts = _utilities.job_facts(session_dir, kwargs.get("_tracing_startup_hook"))
         where = (socket_path, session_dir)
         _connect(*where, namespace, runtime_env, job_config, described, shows, facts)
+        if local_mode:
+            from ._local_mode import LocalClient
+
+            state.local_mode = LocalClient(state.client)
+            state.client = state.local_mode
         _start_utilities(facts, kwargs.get("_metrics_export_port"))
         if submitted is not None:
             submitted.report(client())
@@ -515,8 +515,6 @@ def put(value: Any, *, _owner: Any = None) -> Any:
             "Calling 'put' on an ray.ObjectRef is not allowed. If you really want to do this, you can wrap the "
             "ray.ObjectRef in a list and call 'put' on it."
         )
-    if state.local_mode is not None:
-        return state.local_mode.put(value)
     return client().put(value)
 
 
@@ -529,8 +527,6 @@ def get(object_refs: Any, *, timeout: float | None = None) -> Any:
     """
     core = state.client
     if core is None:
-        if state.local_mode is not None:
-            return state.local_mode.get(object_refs)
         core = client()
     single = type(object_refs).__name__ == "ObjectRef"
     if not single and _of_compiled_graph(object_refs):
@@ -626,8 +622,6 @@ def wait(
         _check_timeout(timeout)
     if not isinstance(num_returns, int):
         raise TypeError(f"num_returns must be an integer, not {num_returns!r}")
-    if state.local_mode is not None:
-        return object_refs[:num_returns], object_refs[num_returns:]
     if not object_refs:
         return [], []
     if num_returns <= 0:
@@ -649,6 +643,8 @@ def cancel(ref: Any, *, force: bool = False, recursive: bool = True) -> None:
     from ._generator import ObjectRefGenerator
 
     if isinstance(ref, ObjectRefGenerator):
+        if state.local_mode is not None:
+            return ref._stream.cancel()  # type: ignore[no-any-return]
         ref = ref.completed()
     if not isinstance(ref, ObjectRef):
         raise TypeError(f"ray.cancel() only supported for object refs. Got: {type(ref)}.")
@@ -675,8 +671,7 @@ def get_actor(name: str, namespace: str | None = None) -> Any:
     """A handle to a named actor; it does not keep the actor alive. ValueError when there is none."""
     import pickle
 
-    from . import _core
-    from ._actor import ActorHandle
+    from ._actor import ActorHandle, core_from_wire
 
     if not name:
         raise ValueError("Please supply a non-empty value to get_actor")
@@ -696,7 +691,7 @@ def get_actor(name: str, namespace: str | None = None) -> Any:
         )
     actor_id, blob = found
     meta = pickle.loads(blob)
-    handle = _core.actor_from_wire(actor_id, 0, True, meta["ordered"], meta["max_pending_calls"])
+    handle = core_from_wire(actor_id, 0, True, meta["ordered"], meta["max_pending_calls"])
     return ActorHandle(handle, meta)
 
 

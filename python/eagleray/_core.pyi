@@ -118,7 +118,7 @@ class Client:
         name: str,
         namespace: str,
         class_name: str,
-        class_blob: bytes,
+        class_blob: Any,  # bytes; in local mode the class itself
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         handle_blob: bytes,

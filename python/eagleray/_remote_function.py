@@ -119,9 +119,12 @@ class RemoteFunction:
         core = client()
         session, function_id = self._exported
         if session != state.exports:
-            function_id = core.export_function(
-                pickle_definition(self._definition(), "function"), self._full_name
-            )
+            if state.local_mode is not None:
+                function_id = state.local_mode.export(self._definition())
+            else:
+                function_id = core.export_function(
+                    pickle_definition(self._definition(), "function"), self._full_name
+                )
             self._exported = (state.exports, function_id)
         if options.get("num_returns") == "streaming" and not self._is_generator:
             raise ValueError(
@@ -169,8 +172,6 @@ class RemoteFunction:
     def _submit(
         self, options: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        if state.local_mode is not None:
-            return state.local_mode.call(self._function, args, kwargs, options)
         self._check(args, kwargs)
         cached = self.__dict__.get("_cached")
         if cached is None or cached[0] != state.epoch or cached[1] is not options:
@@ -200,8 +201,6 @@ class _OptionsOf:
         self._cached: Any = (-1, None)
 
     def remote(self, *args: Any, **kwargs: Any) -> Any:
-        if state.local_mode is not None:
-            return state.local_mode.call(self._of._function, args, kwargs, self._options)
         self._of._check(args, kwargs)
         if self._cached[0] != state.epoch:
             submit = self._of._submitter(self._options)

@@ -29,7 +29,7 @@ class State:
         self.runtime_env: dict[str, Any] = {}
         self.actor: Any = None  # worker: the instance it runs
         self.actor_spec: dict[str, Any] | None = None
-        self.local_mode: Any = None
+        self.local_mode: Any = None  # a LocalClient, which is `client` then, too
         self.tracing = False  # whether spans are made (_tracing.py)
         self.on_sigterm: Any = None  # the handler that init() has installed
         self.resources: dict[str, int] = {}  # worker: what its task or actor holds
@@ -43,6 +43,14 @@ class State:
             0  # grows when modules were read again: workers of before have the old ones
         )
         self.epoch = 0  # grows with `session` and `captured`: submitters made before are stale
+
+    def spec_of_actor(self) -> dict[str, Any] | None:
+        """Of the actor whose code asks; None outside of one."""
+        if self.local_mode is None:
+            return self.actor_spec
+        frame = self.local_mode.current()
+        spec: dict[str, Any] | None = frame and frame.actor and frame.actor.spec()
+        return spec
 
     def renew(self) -> None:
         """A connection begins or ends."""

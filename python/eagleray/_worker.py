@@ -12,6 +12,7 @@ import threading
 from typing import Any
 
 from . import _logging, _output, _serialization, _utilities, exceptions
+from ._core import ObjectRef
 from ._ids import TaskID
 from ._options import RESOURCE_UNIT
 from ._state import state
@@ -403,7 +404,7 @@ def _run_async(core: Any, meta: dict[str, Any]) -> None:
                     _finish_coroutine(core, task, [])
                     return
                 result = function(*args, **kwargs)
-                if inspect.isawaitable(result):
+                if inspect.isawaitable(result) and not isinstance(result, ObjectRef):
                     result = await result
                 if task.num_returns == -1:
                     for item in result:

@@ -43,25 +43,27 @@ class RuntimeContext:
         return None if task is None else task.function_name
 
     def get_actor_id(self) -> str | None:
-        spec = state.actor_spec
+        spec = state.spec_of_actor()
         return None if spec is None else spec["actor_id"].hex()
 
     def get_actor_name(self) -> str | None:
-        spec = state.actor_spec
+        spec = state.spec_of_actor()
         return None if spec is None else spec["name"]
 
     def get_assigned_resources(self) -> dict[str, float]:
         """What the calling task or actor holds. AssertionError in a driver, as in Ray."""
         from ._api import _amounts
 
-        if not state.is_worker:
+        frame = _local_frame()
+        if not state.is_worker and frame is None:
             raise AssertionError("This method is only available when the process is a worker.")
 
-        return _amounts(state.resources)
+        return _amounts(state.resources if frame is None else frame.resources)
 
     def get_placement_group_id(self) -> str | None:
         """The group that the calling task or actor runs in."""
-        return state.group or None
+        frame = _local_frame()
+        return (state.group if frame is None else frame.group) or None
 
     def get_runtime_env_string(self) -> str:
         """The runtime environment as JSON, "{}" for none."""
@@ -97,7 +99,8 @@ class RuntimeContext:
 
     @property
     def was_current_actor_reconstructed(self) -> bool:
-        return bool(state.actor_spec and state.actor_spec["incarnation"] > 0)
+        spec = state.spec_of_actor()
+        return bool(spec and spec["incarnation"] > 0)
 
     @property
     def runtime_env(self) -> dict[str, Any]:
@@ -113,21 +116,21 @@ class RuntimeContext:
 
     @property
     def current_actor(self) -> Any:
-        from . import _core
-        from ._actor import ActorHandle
+        from ._actor import ActorHandle, core_from_wire
 
-        spec = state.actor_spec
+        spec = state.spec_of_actor()
         if spec is None:
             raise RuntimeError("This method is only available in an actor.")
         meta = spec["meta"]
-        core = _core.actor_from_wire(
+        core = core_from_wire(
             spec["actor_id"], spec["owner"], True, meta["ordered"], meta["max_pending_calls"]
         )
         return ActorHandle(core, meta)
 
     @property
     def should_capture_child_tasks_in_placement_group(self) -> bool:
-        return bool(state.captured)
+        frame = _local_frame()
+        return bool(state.captured if frame is None else frame.captured)
 
     # ---- deprecated, as in Ray: the ids as objects ----
 
@@ -189,8 +192,14 @@ def _deprecated(instead: str) -> None:
     )
 
 
+def _local_frame() -> Any:
+    """What runs in this process by itself, with init(local_mode=True)."""
+    return None if state.local_mode is None else state.local_mode.current()
+
+
 def _of_worker(value: str | None) -> str:
-    assert state.is_worker and value is not None, "This method is only available in a worker."
+    in_task = state.is_worker or _local_frame() is not None
+    assert in_task and value is not None, "This method is only available in a worker."
     return value
 
 

@@ -430,6 +430,10 @@ def _check_options(size: Any, inflight: Any, communicator: Any, overlap: bool) -
 
 
 def compile_graph(output: DAGNode, **options: Any) -> CompiledDAG:
+    if state.local_mode is not None:
+        raise NotImplementedError(
+            "compiled graphs with local_mode=True: they are loops of several processes"
+        )
     """The compiled graph of a node; see DAGNode.experimental_compile."""
     if output.is_cgraph_output_node:
         raise ValueError(

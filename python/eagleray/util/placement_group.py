@@ -209,4 +209,6 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
 def get_current_placement_group() -> PlacementGroup | None:
     """The group that the calling task or actor runs in; None outside of one."""
     client()
-    return PlacementGroup(PlacementGroupID.from_hex(state.group)) if state.group else None
+    frame = state.local_mode and state.local_mode.current()
+    group = frame.group if frame else state.group
+    return PlacementGroup(PlacementGroupID.from_hex(group)) if group else None

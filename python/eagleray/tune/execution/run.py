@@ -19,6 +19,7 @@ from typing import Any
 
 from eagleray import cloudpickle
 
+from ..._state import state as connection
 from ..analysis import ExperimentAnalysis
 from ..callback import Callback, CallbackList
 from ..config import ResumeConfig
@@ -208,7 +209,8 @@ def _run_in(
         max_failures=experiment.max_failures,
         fail_fast=experiment.fail_fast,
         checkpoint_at_end=experiment.checkpoint_at_end,
-        max_concurrent=experiment.max_concurrent,
+        # One process has one trial's function at a time.
+        max_concurrent=1 if connection.local_mode is not None else experiment.max_concurrent,
         metric=experiment.metric,
         export_formats=experiment.export_formats,
     )
