@@ -22,7 +22,7 @@ else:
         ParallelPettingZooEnv,
         PettingZooEnv,
     )
-    from gymnasium.spaces import Box, Discrete, Tuple
+    from gymnasium.spaces import Box, Discrete, MultiDiscrete, Tuple
 
 SMALL = {
     "num_workers": 0,
@@ -583,3 +583,81 @@ try:
 except NotImplementedError as error:
     assert "Monitor" in str(error)
 """)
+
+
+class Gives(gymnasium.Env):
+    """Rewards and observations of the test's choice."""
+
+    reward, seen = 1.0, 0.0
+
+    def __init__(self, config=None):
+        self.observation_space = Box(-10.0, 10.0, (1,))
+        self.action_space = Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        self.steps = 0
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        self.steps += 1
+        late = self.steps >= 3
+        seen = np.full(1, self.seen if late else 0.0, np.float32)
+        return seen, self.reward if late else 1.0, self.steps >= 6, False, {}
+
+
+@pytest.mark.parametrize("backend", ["native", "torch"])
+@pytest.mark.parametrize(
+    ("reward", "seen", "words"),
+    [
+        (float("nan"), 0.0, r"Gives number 0 \(worker 0.*a reward with NaN or infinity: nan"),
+        (1.0, float("inf"), r"Gives number 0 \(worker 0.*an observation with NaN.*inf"),
+        (np.ones(2), 0.0, r"one number, not an array of shape \(2,\)"),
+    ],
+)
+def test_what_cannot_be_learnt_from_names_its_environment(backend, reward, seen, words):
+    config = {**SMALL, "num_workers": 0, "env": Gives, "learner_backend": backend}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Gives, "reward", reward)
+        patch.setattr(Gives, "seen", seen)
+        algorithm = PPO(config)
+        with pytest.raises(ValueError, match=words):
+            algorithm.train()
+        algorithm.stop()
+
+
+def test_a_reward_may_be_an_array_of_one():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Gives, "reward", np.array([1.0]))
+        algorithm = PPO({**SMALL, "num_workers": 0, "env": Gives})
+        assert algorithm.train()["episode_reward_mean"] == 6
+        algorithm.stop()
+
+
+class Grid(Gives):
+    """Actions of a table of choices, whose numbers begin at 1."""
+
+    def __init__(self, config=None):
+        super().__init__()
+        self.action_space = MultiDiscrete([[2, 3], [4, 5]], start=[[1, 1], [1, 1]])
+
+    def step(self, action):
+        assert self.action_space.contains(action), action
+        return super().step(action)
+
+
+def test_multidiscrete_actions_have_the_space_s_form_and_start():
+    algorithm = PPO(
+        {
+            **SMALL,
+            "num_workers": 0,
+            "env": Grid,
+            "model": {"use_lstm": True, "lstm_use_prev_action": True},
+        }
+    )
+    algorithm.train()
+    assert Grid().action_space.contains(
+        algorithm.compute_single_action(
+            np.zeros(1), state=algorithm.get_policy().get_initial_state()
+        )[0]
+    )
+    algorithm.stop()

@@ -120,7 +120,7 @@ def test_a_failed_trial_is_raised_or_in_the_analysis(results):
             raise ValueError("on purpose")
 
     space = {"x": tune.grid_search([0, 1])}
-    with pytest.raises(tune.TuneError, match=r"1 of 2 trials have failed.*on purpose"):
+    with pytest.raises(tune.TuneError, match=r"(?s)1 of 2 trials have failed.*on purpose"):
         tune.run(fails, config=space, verbose=0)
     analysis = tune.run(fails, config=space, verbose=0, raise_on_failed_trial=False)
     good, bad = analysis.trials
@@ -397,3 +397,44 @@ def test_a_full_disk_does_not_end_the_trials(tmp_path, caplog):
         assert caplog.text.count("cannot be written") == 1, "it is said once"
     finally:
         subprocess.run(["umount", "-l", small], check=True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"time_budget_s": "long"}, "a number of seconds or a timedelta, not 'long'"),
+        ({"checkpoint_freq": 1}, "a function saves itself, by tune.report"),
+        ({"checkpoint_at_end": True}, "checkpoint_at_end are for classes"),
+    ],
+)
+def test_what_cannot_be_is_told_before_anything_starts(asked, words):
+    with pytest.raises(ValueError, match=words):
+        tune.run(lambda config: {"loss": 1}, verbose=0, **asked)
+
+
+@pytest.mark.parametrize("values", [3, "abc"])
+def test_a_grid_is_of_several_values(values):
+    with pytest.raises(ValueError, match=f"a list of values, not {values!r}"):
+        tune.grid_search(values)
+
+
+def test_one_callback_needs_no_list():
+    class Counts(tune.Callback):
+        seen = 0
+
+        def on_trial_result(self, iteration, trials, trial, result, **info):
+            type(self).seen += 1
+
+    tune.run(lambda config: {"loss": 1}, verbose=0, callbacks=Counts())
+    assert Counts.seen == 1
+
+
+def test_an_error_reads_as_text():
+    def fails(config):
+        raise ValueError("no such thing")
+
+    with pytest.raises(tune.TuneError) as raised:
+        tune.run(fails, verbose=0)
+    text = str(raised.value)
+    assert text.startswith("1 of 1 trials have failed") and "\nValueError: no such thing" in text
+    assert "\\n" not in text and len(raised.value.args[1]) == 1

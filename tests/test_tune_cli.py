@@ -85,3 +85,18 @@ def test_the_pictures_of_the_docs_can_be_made_again(tmp_path):
 def test_what_is_not_there_is_said(eagleray):
     assert "eagleray tune ls" in eagleray("show", "none", status=1)
     assert "There are no experiments" in eagleray("ls", "/nowhere")
+
+
+def test_best_shows_the_value_that_counted(eagleray):
+    assert json.loads(eagleray("best", "exp", "--scope", "avg", "--json"))[
+        "value"
+    ] == pytest.approx(11 / 18)
+    assert json.loads(eagleray("best", "exp", "--scope", "all", "--json"))[
+        "value"
+    ] == pytest.approx(1 / 3)
+
+
+def test_show_sorts_before_it_cuts(eagleray):
+    shown = eagleray("show", "exp", "--sort", "loss", "--desc", "--limit", "1")
+    assert "x=3" in shown or "ERROR" in shown
+    assert "2 more trials not shown" in shown and "TERMINATED" not in shown

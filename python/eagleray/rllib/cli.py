@@ -205,9 +205,9 @@ def evaluate(
     steps = 0
     while len(rewards) < wanted or steps < options["steps"]:
         records = play(algorithm, options["explore"])
-        rewards += [record.reward for record in records]
-        steps += sum(record.length for record in records)
         for record in records:
+            rewards.append(record.reward)
+            steps += record.length
             click.echo(f"Episode #{len(rewards)}: reward: {record.reward}, steps: {record.length}")
     algorithm.stop()
     click.echo(f"Mean reward of {len(rewards)} episodes: {sum(rewards) / len(rewards):.3f}")

@@ -136,21 +136,18 @@ def show(
     reporter = TuneReporterBase(
         metric_columns=list(metric) or None, max_progress_rows=limit, metric=analysis.default_metric
     )
-    header, rows_of_text, more = (
-        reporter.table(trials, False) if not sort else _sorted(reporter, trials, limit)
-    )
+    shown = trials[:limit] if sort else trials
+    header, rows_of_text, more = reporter.table(shown, False)
+    if sort:
+        place = {trial.trial_name: at for at, trial in enumerate(shown)}
+        rows_of_text.sort(key=lambda row: place[row[0]])
+        more = f"... {len(trials) - limit} more trials not shown" if len(trials) > limit else ""
     click.echo(text_table(header, rows_of_text, set(range(3, len(header)))))
     if more:
         click.echo(more)
     errors, failed, count = reporter.errors(trials)
     if count:
         click.echo(f"Number of errored trials: {count}\n{text_table(errors, failed, {1})}")
-
-
-def _sorted(reporter: Any, trials: list[Trial], limit: int) -> Any:
-    header, rows, _ = reporter.table(trials, False)
-    place = {trial.trial_name: i for i, trial in enumerate(trials)}
-    return header, sorted(rows, key=lambda row: place[row[0]])[:limit], ""
 
 
 @cli.command()
@@ -179,7 +176,8 @@ def best(name: str, metric: str | None, mode: str | None, scope: str, as_json: b
         raise click.ClickException("say what is optimised: --metric NAME --mode min|max") from None
     if trial is None:
         raise click.ClickException(f"no trial has reported {analysis.default_metric!r}")
-    value = lookup(trial.last_result, analysis.default_metric or "")
+    known = trial.metric_analysis[analysis.default_metric or ""]
+    value = known[(analysis.default_mode or "max") if scope == "all" else scope]
     if as_json:
         row = {
             "trial": trial.trial_name,

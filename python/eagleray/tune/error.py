@@ -6,7 +6,10 @@ from eagleray.exceptions import RayError
 
 
 class TuneError(Exception):
-    """An experiment cannot be run as asked, or trials of it have failed."""
+    """An experiment cannot be run as asked, or trials of it have failed: then its second argument is their list."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
 
 
 class AbortTrialExecution(TuneError):

@@ -129,7 +129,7 @@ def run(
         fail_fast=fail_fast,
         restore=restore,
         resume=resume,
-        callbacks=list(callbacks or []),
+        callbacks=[callbacks] if isinstance(callbacks, Callback) else list(callbacks or []),
         loggers=loggers,
         verbose=3 if verbose is None else int(verbose),
         reporter=progress_reporter,

@@ -9,6 +9,7 @@ from typing import Any
 
 from eagleray import cloudpickle
 
+from .callback import Callback
 from .config import CheckpointConfig, FailureConfig, ResumeConfig, RunConfig, TuneConfig
 from .execution.journal import Journal
 from .execution.run import Experiment, run_experiment
@@ -95,7 +96,9 @@ class Tuner:
             checkpoint_score=checkpoints.checkpoint_score_attribute,
             checkpoint_order=checkpoints.checkpoint_score_order,
             resume=self._resume,
-            callbacks=list(run.callbacks or []),
+            callbacks=[run.callbacks]
+            if isinstance(run.callbacks, Callback)
+            else list(run.callbacks or []),
             verbose=1 if run.verbose is None else int(run.verbose),
             reporter=run.progress_reporter,
             log_to_file=run.log_to_file,

@@ -17,7 +17,7 @@ from .collected import Perf
 from .episode import AGENT, Episode, EpisodeRecord
 from .fragment import Fragment, add_advantages, env_major, joined, trajectories
 from .running import read_running, write_running
-from .sampling import clipped, learns_filters, tell
+from .sampling import as_number, check_finite, clipped, learns_filters, tell
 
 __all__ = ["SingleAgentSampler"]
 
@@ -180,7 +180,11 @@ class SingleAgentSampler:
             else None
         )
         self._acted += 1
-        rows, states, extras = self._policy.act(obs, self._states, *previous, explore, noise)
+        try:
+            rows, states, extras = self._policy.act(obs, self._states, *previous, explore, noise)
+        except ValueError:
+            check_finite(SampleBatch.OBS, np.asarray(obs)[None], self._worker)
+            raise
         inferred = time.perf_counter()
         actions = self._to_env(self._columns.to_batch(rows))
         acted = time.perf_counter()
@@ -246,7 +250,7 @@ class SingleAgentSampler:
                 raws[i], reward, terminateds[i], truncateds[i], infos[i] = self._vector.step_at(
                     i, self._columns.one(actions, i)
                 )
-                rewards[i] = reward
+                rewards[i] = reward if type(reward) is float else as_number(reward)
             except Exception as error:
                 self._failed(i, error)
                 truncateds[i], infos[i] = True, {"error": error}
@@ -379,6 +383,9 @@ class SingleAgentSampler:
     # Batches
 
     def _finish(self, fragments: list[Fragment]) -> SampleBatch:
+        for fragment in fragments:
+            for name in (SampleBatch.OBS, SampleBatch.REWARDS):
+                check_finite(name, fragment.columns[name], self._worker)
         custom = type(self._policy).postprocess_trajectory is not Policy.postprocess_trajectory
         if self._policy.adds_advantages and not custom:
             for fragment in fragments:

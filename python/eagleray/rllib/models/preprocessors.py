@@ -224,7 +224,9 @@ def write_flat(space: Any, value: Any, out: Any, at: int) -> int:
         out[at + int(value) - int(space.start)] = 1.0
         return at + int(space.n)
     if isinstance(space, spaces.MultiDiscrete):
-        for choice, size in zip(np.ravel(value), np.ravel(space.nvec), strict=True):
+        for choice, size in zip(
+            np.ravel(np.asarray(value) - space.start), np.ravel(space.nvec), strict=True
+        ):
             out[at + int(choice)] = 1.0
             at += int(size)
         return at

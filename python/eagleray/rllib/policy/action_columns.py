@@ -30,7 +30,9 @@ class ActionColumns:
     @property
     def shape(self) -> tuple[int, ...]:
         """Of one action in a batch."""
-        return (sum(self._sizes),) if self.nested else tuple(self.space.shape or ())
+        if self.nested or isinstance(self.space, spaces.MultiDiscrete):
+            return (sum(self._sizes),)
+        return tuple(self.space.shape or ())
 
     @property
     def dtype(self) -> Any:
@@ -96,6 +98,8 @@ def _structured(space: Any, leaves: Any) -> Any:
     if isinstance(space, spaces.Tuple):
         return tuple(_structured(part, leaves) for part in space.spaces)
     leaf = next(leaves)
+    if isinstance(space, spaces.MultiDiscrete) and (space.start.any() or space.start.ndim > 1):
+        return np.asarray(leaf).reshape(len(leaf), *space.shape) + space.start
     return leaf + int(space.start) if isinstance(space, spaces.Discrete) and space.start else leaf
 
 
@@ -107,8 +111,10 @@ def _row(space: Any, batch: Any, index: int) -> Any:
     value = batch[index]
     if isinstance(space, spaces.Discrete):
         return int(value)
-    if isinstance(space, spaces.MultiDiscrete | spaces.MultiBinary):
+    if isinstance(space, spaces.MultiDiscrete):
         return np.asarray(value).astype(space.dtype)
+    if isinstance(space, spaces.MultiBinary):
+        return np.asarray(value).reshape(space.shape).astype(space.dtype)
     return value
 
 

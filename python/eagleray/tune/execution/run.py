@@ -116,6 +116,11 @@ class Experiment:
             if isinstance(self.trainable, str)
             else as_trainable_class(self.trainable)
         )
+        if self.is_function and (self.checkpoint_freq or self.checkpoint_at_end):
+            raise ValueError(
+                "a function saves itself, by tune.report(metrics, checkpoint=...): checkpoint_freq (checkpoint_frequency) "
+                "and checkpoint_at_end are for classes"
+            )
         if self.restore is not None and not Path(str(self.restore)).exists():
             raise ValueError(f"restore: there is no checkpoint at {self.restore}")
         self.export_formats = export_formats(self.export_formats)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ..._planned import lazily
@@ -313,7 +313,9 @@ def sample_from(func: Callable[..., Any]) -> Function:
 
 
 def grid_search(values: Sequence[Any]) -> dict[str, list[Any]]:
-    """Every one of the values, in trials of their own; several grids are multiplied."""
+    """Every one of the values, in trials of their own; several grids are multiplied. ValueError: not a list of values."""
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise ValueError(f"grid_search() takes a list of values, not {values!r}")
     return {"grid_search": list(values)}
 
 

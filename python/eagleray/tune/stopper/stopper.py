@@ -127,9 +127,13 @@ class TimeoutStopper(Stopper):
     """The experiment ends after so much time, in seconds or as a timedelta, counted from its first result or start."""
 
     def __init__(self, timeout: float | datetime.timedelta) -> None:
-        seconds = (
-            timeout.total_seconds() if isinstance(timeout, datetime.timedelta) else float(timeout)
-        )
+        if isinstance(timeout, datetime.timedelta):
+            timeout = timeout.total_seconds()
+        if not isinstance(timeout, int | float):
+            raise ValueError(
+                f"a time (time_budget_s) is a number of seconds or a timedelta, not {timeout!r}"
+            )
+        seconds = float(timeout)
         if seconds <= 0:
             raise ValueError(f"the time must be positive, not {seconds} s")
         self._seconds = seconds

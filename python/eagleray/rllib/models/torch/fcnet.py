@@ -24,7 +24,7 @@ __all__ = ["FullyConnectedNetwork", "LSTMNetwork", "VisionNetwork"]
 class _Net(TorchModelV2, nn.Module):
     """A trunk, a head of `num_outputs`, and a value function on the same trunk or on one of its own.
 
-    num_outputs None: no head; the features (`feature_size` of them) are the output.
+    num_outputs None: neither head nor value function; the features (`feature_size` of them) are the output.
     """
 
     def __init__(
@@ -57,8 +57,10 @@ class _Net(TorchModelV2, nn.Module):
             self._log_std_limit = float(model_config["log_std_clip_param"]) if gaussian else None
             if self._free_std:
                 self._log_std = nn.Parameter(torch.zeros(num_outputs - outputs))
-        self._value_trunk = None if self._shares else self._make_trunk()[0]
-        self._value = SlimFC(self.feature_size, 1, normc_initializer(0.01))
+        self._value_trunk = self._value = None
+        if num_outputs is not None:  # else what is behind it has the value function
+            self._value_trunk = None if self._shares else self._make_trunk()[0]
+            self._value = SlimFC(self.feature_size, 1, normc_initializer(0.01))
 
     def _make_trunk(self) -> tuple[Any, int]:
         raise NotImplementedError
@@ -181,8 +183,8 @@ class LSTMNetwork(NetWithMemory):
         for name, parameter in self._lstm.named_parameters():
             kind = "weights" if name.startswith("weight") else "bias"
             _initialise(model_config, parameter, f"lstm_{kind}_initializer")
-        self._head = SlimFC(self._cell, num_outputs, normc_initializer(0.01))
-        self._value = SlimFC(self._cell, 1, normc_initializer(0.01))
+        self._head = SlimFC(self._cell, num_outputs, nn.init.xavier_uniform_)
+        self._value = SlimFC(self._cell, 1, nn.init.xavier_uniform_)
         self._out: Any = None
 
     def get_initial_state(self) -> list[Any]:
