@@ -87,3 +87,26 @@ def test_examples_have_settings_that_exist():
     assert "cartpole-grid" in invoke("example").output
     for spec in EXAMPLES.values():
         get_algorithm_class(spec["run"])._config_class.from_dict(spec["config"])
+
+
+def test_train_has_the_options_of_tune_run(tmp_path):
+    result = invoke(
+        *("train", "--run", "PPO", "--env", "CartPole-v1", "--num-cpus", "2", "-n", "more"),
+        *(
+            "--stop",
+            '{"training_iteration": 2}',
+            "--config",
+            json.dumps({**SMALL, "num_envs_per_worker": 2}),
+        ),
+        *("--local-dir", str(tmp_path), "--checkpoint-freq", "1", "--keep-checkpoints-num", "1"),
+        *("--max-failures", "1", "--scheduler", "fifo", "--export-formats", "checkpoint"),
+    )
+    ray.shutdown()
+    assert result.exit_code == 0, result.output
+    (checkpoint,) = glob.glob(f"{tmp_path}/more/PPO_*/checkpoint_*")
+    assert glob.glob(f"{tmp_path}/more/PPO_*/*/policy_state.pkl") or glob.glob(
+        f"{tmp_path}/more/PPO_*/policy_state.pkl"
+    )
+    played = invoke("evaluate", checkpoint, "--episodes", "3")
+    assert played.exit_code == 0, played.output
+    assert all(f"Episode #{number}: reward" in played.output for number in (1, 2, 3, 4))

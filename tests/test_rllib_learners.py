@@ -15,6 +15,7 @@ if not PEER:
     from eagleray.rllib.algorithms.ppo import PPO
     from eagleray.rllib.learners import LearnerGroup
     from eagleray.rllib.policy.ppo_torch_policy import PPOTorchPolicy
+    from eagleray.rllib.policy.sample_batch import SampleBatch
 
 SMALL = {
     "env": "CartPole-v1",
@@ -136,3 +137,12 @@ def test_slices_of_a_batch_keep_the_states_of_its_steps():
     assert [part["state_in_0"][0] for part in batch.split_by_episode()] == [0.0, 3.0]
     padded = SampleBatch(obs=np.arange(6.0), state_in_0=np.arange(2.0), seq_lens=np.array([3, 3]))
     assert set(padded.slice(0, 3)) == {"obs"}
+
+
+def test_columns_of_the_store_are_taken_without_a_word(recwarn):
+    algorithm = PPO({"env": "CartPole-v1", "num_workers": 0, "learner_backend": "torch"})
+    column = np.zeros((4, 4), np.float32)
+    column.setflags(write=False)
+    assert algorithm.get_policy()._tensors(SampleBatch({"obs": column})).units == 4
+    assert not [one for one in recwarn if "writable" in str(one.message)]
+    algorithm.stop()

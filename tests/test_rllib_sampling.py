@@ -378,3 +378,66 @@ def test_specs_of_modules_are_written_and_read():
     assert RLModuleSpec.from_module(module) == spec
     assert not module.is_stateful()
     module.set_state(module.get_state())
+
+
+ELSEWHERE = {"grad_clip": 1.0, "grad_clip_by": "norm"}  # what the native learner does not do
+
+
+@pytest.mark.parametrize(
+    ("env", "model"),
+    [
+        ("CartPole-v1", {}),
+        ("CartPole-v1", {"vf_share_layers": True, "fcnet_activation": "relu"}),
+        ("Pendulum-v1", {}),
+        ("Pendulum-v1", {"free_log_std": True}),
+    ],
+)
+def test_plain_nets_act_natively_whatever_learns_them(env, model):
+    torch = pytest.importorskip("torch")
+    settings = {"num_workers": 0, "train_batch_size": 100, "num_sgd_iter": 1, "seed": 1}
+    settings["model"] = {"fcnet_hiddens": [8, 8], **model}
+    algorithm = PPO({**settings, **ELSEWHERE, "env": env, "sgd_minibatch_size": 50})
+    policy = algorithm.get_policy()
+    assert policy.framework == "torch"
+    obs = np.random.default_rng(0).normal(size=(5, *policy.observation_space.shape))
+    obs = obs.astype(np.float32)
+
+    def is_the_net():
+        noise = (1, 0, 0)  # as a sampler has it
+        columns = policy.act(obs, noise=noise)[2]
+        assert np.array_equal(columns["vf_preds"], policy.act(obs)[2]["vf_preds"])
+        with torch.no_grad():
+            outputs, _ = policy.model({"obs": torch.from_numpy(obs), "is_training": False}, [])
+            values = policy.model.value_function()
+        assert np.allclose(columns["action_dist_inputs"], outputs, atol=1e-5)
+        assert np.allclose(columns["vf_preds"], values, atol=1e-5)
+
+    is_the_net()
+    before = policy.get_weights()
+    algorithm.train()
+    assert any(np.any(before[name] != value) for name, value in policy.get_weights().items())
+    is_the_net()
+    policy.set_weights({name: value * 2 for name, value in before.items()})
+    is_the_net()
+    with torch.no_grad():
+        next(policy.model.parameters()).add_(0.5)
+    is_the_net()
+    next(policy.model.parameters()).data.add_(0.5)  # which raises no version
+    policy.on_global_var_update({"timestep": 0})  # a fragment begins
+    is_the_net()
+    algorithm.stop()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"learner_backend": "torch"},
+        {"exploration_config": {"type": "EpsilonGreedy"}, **ELSEWHERE},
+        {"model": {"post_fcnet_hiddens": [4]}},
+    ],
+)
+def test_what_pytorch_is_asked_for_is_pytorch_s(settings):
+    pytest.importorskip("torch")
+    algorithm = PPO({"env": "CartPole-v1", "num_workers": 0, **settings})
+    assert algorithm.get_policy().takes_noise is False
+    algorithm.stop()

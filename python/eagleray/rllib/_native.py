@@ -14,7 +14,7 @@ import numpy as np
 from .models.defaults import MODEL_DEFAULTS
 from .utils.exploration.names import is_plain
 
-__all__ = ["env_spec", "learner_reason", "rl", "sampling_reason", "threads"]
+__all__ = ["env_spec", "learner_reason", "net_reason", "rl", "sampling_reason", "threads"]
 
 ACTIVATIONS = ("tanh", "relu", "linear")
 # Call-backs that want to be asked at each step, or to see single trajectories.
@@ -53,8 +53,8 @@ def env_spec(config: Any) -> dict[str, Any] | None:
     return None if registered(name) is not None else dict(rl().env_spec(name))
 
 
-def learner_reason(config: Any, observation_space: Any, action_space: Any) -> str | None:
-    """Why the net of this configuration cannot be native; None: it can. Spaces: of the policy."""
+def net_reason(config: Any, observation_space: Any, action_space: Any) -> str | None:
+    """Why the net of this configuration cannot act natively; None: it can. Spaces: of the policy."""
     model = config["model"]
     for key in (
         "use_lstm",
@@ -85,6 +85,18 @@ def learner_reason(config: Any, observation_space: Any, action_space: Any) -> st
         return f"the action space is {action_space}"
     if config["rl_module_spec"] is not None:
         return "rl_module_spec is set"
+    if not is_plain(config["exploration_config"]):
+        return f"exploration is {config['exploration_config']}"
+    if kind == "Box" and model["log_std_clip_param"] != MODEL_DEFAULTS["log_std_clip_param"]:
+        return "log_std_clip_param is set"
+    return None
+
+
+def learner_reason(config: Any, observation_space: Any, action_space: Any) -> str | None:
+    """Why it cannot learn natively; None: it can."""
+    reason = net_reason(config, observation_space, action_space)
+    if reason is not None:
+        return reason
     if config["num_gpus"] or config["num_gpus_per_learner"]:
         return "it is to learn on a GPU"
     if config["num_learners"] > 1:
@@ -93,10 +105,6 @@ def learner_reason(config: Any, observation_space: Any, action_space: Any) -> st
         return f"grad_clip_by is {config['grad_clip_by']!r}"
     if set(config["optimizer"]) - {"betas", "eps"}:
         return "config['optimizer'] has settings of its own"
-    if not is_plain(config["exploration_config"]):
-        return f"exploration is {config['exploration_config']}"
-    if kind == "Box" and model["log_std_clip_param"] != MODEL_DEFAULTS["log_std_clip_param"]:
-        return "log_std_clip_param is set"
     return None
 
 

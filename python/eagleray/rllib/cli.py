@@ -110,6 +110,12 @@ def cli() -> None:
 @click.option("--config-file", "-f", "file", help="Experiments in a YAML or JSON file.")
 @click.option("--checkpoint-freq", default=0, help="Iterations between checkpoints.")
 @click.option("--checkpoint-at-end/--no-checkpoint-at-end", default=True)
+@click.option("--keep-checkpoints-num", type=int, help="How many checkpoints stay (all).")
+@click.option("--checkpoint-score-attr", help="Which stay: those with the most of this metric.")
+@click.option("--export-formats", help="checkpoint, model, onnx: what trials write at their end.")
+@click.option("--max-failures", default=0, help="How often a failed trial is tried again.")
+@click.option("--restore", help="A checkpoint that trials begin from.")
+@click.option("--scheduler", help="Which trials go on, by its name: asha, hyperband...")
 @click.option("--num-samples", default=1, help="How often each set of settings is tried.")
 @click.option("--local-dir", "--storage-path", "directory", help="Where results go.")
 @click.option("--experiment-name", "-n", "name", help="The name of the experiment.")
@@ -160,6 +166,12 @@ def train(
         storage_path=options["directory"],
         checkpoint_freq=options["checkpoint_freq"],
         checkpoint_at_end=options["checkpoint_at_end"],
+        keep_checkpoints_num=options["keep_checkpoints_num"],
+        checkpoint_score_attr=options["checkpoint_score_attr"],
+        export_formats=options["export_formats"],
+        max_failures=options["max_failures"],
+        restore=options["restore"],
+        scheduler=options["scheduler"],
         resume=options["resume"],
         verbose=options["verbose"] + 1,
     )

@@ -12,7 +12,7 @@ from ..utils.schedules import schedule_of
 from .policy import Policy
 from .sample_batch import SampleBatch
 
-__all__ = ["NativePolicy"]
+__all__ = ["NativePolicy", "made_mlp", "names_in_torch"]
 
 _WHOLE_BATCH = 1 << 30
 
@@ -32,23 +32,12 @@ class NativePolicy(Policy):
         reason = learner_reason(config, observation_space, action_space)
         if reason is not None:
             raise ValueError(f"learner_backend='native' cannot be: {reason}")
-        model = config["model"]
-        discrete = type(action_space).__name__ == "Discrete"
         self._seed = (
             config["seed"]
             if config["seed"] is not None
             else int(np.random.default_rng().integers(1 << 31))
         )
-        self.mlp = rl().Mlp(
-            int(np.prod(observation_space.shape, dtype=int)),
-            [int(size) for size in model["fcnet_hiddens"]],
-            num_actions=int(action_space.n) if discrete else 0,
-            action_dim=0 if discrete else int(action_space.shape[0]),
-            activation=model["fcnet_activation"],
-            vf_share_layers=bool(model["vf_share_layers"]),
-            free_log_std=bool(model["free_log_std"]) and not discrete,
-            seed=self._seed,
-        )
+        self.mlp = made_mlp(observation_space, action_space, config, self._seed)
         self._lr = schedule_of(config["lr_schedule"], config["lr"])
         self._entropy = schedule_of(
             config.get("entropy_coeff_schedule"), config.get("entropy_coeff", 0.0)
@@ -197,7 +186,7 @@ class NativePolicy(Policy):
         """As Policy.load_state_dict(): with the names of get_weights(), or those of the same net in PyTorch (a torch policy's
         model, what export_model() wrote)."""
         hidden = len(self.config["model"]["fcnet_hiddens"])
-        names = _names_in_torch(hidden)
+        names = names_in_torch(hidden)
         super().load_state_dict({names.get(name, name): v for name, v in state_dict.items()})
 
     def get_state(self) -> dict[str, Any]:
@@ -228,6 +217,22 @@ class NativePolicy(Policy):
         export_native(self, export_dir, onnx)
 
 
+def made_mlp(observation_space: Any, action_space: Any, config: Any, seed: int) -> Any:
+    """The net in C++ that the configuration describes (net_reason() is None)."""
+    model = config["model"]
+    discrete = type(action_space).__name__ == "Discrete"
+    return rl().Mlp(
+        int(np.prod(observation_space.shape, dtype=int)),
+        [int(size) for size in model["fcnet_hiddens"]],
+        num_actions=int(action_space.n) if discrete else 0,
+        action_dim=0 if discrete else int(action_space.shape[0]),
+        activation=model["fcnet_activation"],
+        vf_share_layers=bool(model["vf_share_layers"]),
+        free_log_std=bool(model["free_log_std"]) and not discrete,
+        seed=seed,
+    )
+
+
 def _flat(batch: SampleBatch) -> SampleBatch:
     """The batch with observations as rows of float32."""
     batch = SampleBatch(batch)
@@ -240,7 +245,7 @@ def _learned(stats: Mapping[str, float]) -> dict[str, Any]:
     return {"learner_stats": dict(stats), "model": {}, "learner_backend": "native"}
 
 
-def _names_in_torch(hidden: int) -> dict[str, str]:
+def names_in_torch(hidden: int) -> dict[str, str]:
     """Names of weights in FullyConnectedNetwork, and in an exported net, to those of Mlp."""
     modules = {
         "_head._model.0": "policy.out",

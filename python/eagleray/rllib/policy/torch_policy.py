@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -61,6 +62,10 @@ class TorchPolicy(Policy):
         self._updates = make_updates(self)
         self.exploration = make_exploration(config, action_space, self.model)
         self._bounded = _finite(action_space)
+        from .native_acting import NativeActing
+
+        self._native = NativeActing.for_policy(self)
+        self.takes_noise = self._native is not None
 
     # What a subclass may change.
 
@@ -111,9 +116,11 @@ class TorchPolicy(Policy):
         prev_actions: Any = None,
         prev_rewards: Any = None,
         explore: bool = True,
-        noise: Any = None,  # torch has random numbers of its own
+        noise: Any = None,  # where PyTorch acts it has random numbers of its own
     ) -> tuple[Any, list[Any], dict[str, Any]]:
         """Actions as rows of ActionColumns, next states, and what learning needs of them."""
+        if self._native is not None:
+            return self._native.act(obs, explore, noise)
         rows = len(obs)
         with torch.no_grad():
             inputs = self._inputs(obs, prev_actions, prev_rewards)
@@ -270,7 +277,11 @@ class TorchPolicy(Policy):
         for key, value in batch.items():
             if key in _NOT_TENSORS or not isinstance(value, np.ndarray) or value.dtype == object:
                 continue
-            tensor = torch.as_tensor(value)
+            with (
+                warnings.catch_warnings()
+            ):  # columns in the store are read-only, and nobody writes into them
+                warnings.simplefilter("ignore")
+                tensor = torch.as_tensor(value)
             tensors[key] = tensor.float() if tensor.dtype == torch.float64 else tensor
         if self.needs_state:
             tensors["prev_actions_flat"] = torch.as_tensor(
@@ -377,6 +388,8 @@ class TorchPolicy(Policy):
 
     def on_global_var_update(self, global_vars: Mapping[str, Any]) -> None:
         super().on_global_var_update(global_vars)
+        if self._native is not None:
+            self._native.forget()
         self._set_lr(self._lr.value(self.global_timestep))
         self._refresh()
 

@@ -57,7 +57,8 @@ class _Net(TorchModelV2, nn.Module):
             self._log_std_limit = float(model_config["log_std_clip_param"]) if gaussian else None
             if self._free_std:
                 self._log_std = nn.Parameter(torch.zeros(num_outputs - outputs))
-        self._value_trunk = self._value = None
+        self._value_trunk: Any = None
+        self._value: Any = None
         if num_outputs is not None:  # else what is behind it has the value function
             self._value_trunk = None if self._shares else self._make_trunk()[0]
             self._value = SlimFC(self.feature_size, 1, normc_initializer(0.01))
