@@ -78,9 +78,10 @@ def test_every_field_of_a_result():
     assert result["num_training_step_calls_per_iteration"] == 1
     assert len(result["hist_stats"]["episode_reward"]) == min(result["episodes_total"], 100)
     assert np.mean(result["hist_stats"]["episode_reward"]) == result["episode_reward_mean"]
-    assert {"sample_time_ms", "sample_throughput", "learn_time_ms", "learn_throughput"} <= set(
-        result["timers"]
-    )
+    assert {
+        *("sample_time_ms", "sample_throughput", "learn_time_ms", "learn_throughput"),
+        *("load_time_ms", "load_throughput", "update_time_ms", "synch_weights"),
+    } <= set(result["timers"])
 
 
 def test_means_are_over_an_iteration_s_episodes_filled_up_to_a_hundred():

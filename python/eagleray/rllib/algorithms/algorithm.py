@@ -266,9 +266,10 @@ class Algorithm(Trainable):
         began = time.monotonic()
         length = config.get_rollout_fragment_length()
         rounds = max(-(-steps // (length * self.workers.num_envs)), 1)
-        weights = (
-            self.workers.local_worker().get_weights() if self.workers.num_remote_workers() else None
-        )
+        weights = None
+        if self.workers.num_remote_workers():
+            weights = self.workers.local_worker().get_weights()
+        self._timers.add("update", time.monotonic() - began)
         request = Request(
             "fragments",
             rounds,
@@ -278,7 +279,9 @@ class Algorithm(Trainable):
         )
         answers = self.workers.collect(weights, request)
         env_steps = self._count_sampled(answers)
+        loading = time.monotonic()
         batch = concat_samples([answer.batch for answer in answers])
+        self._timers.add("load", time.monotonic() - loading, env_steps)
         for name, part in batch.as_multi_agent().policy_batches.items():
             now, total = self._module_steps.get(name, (0, 0))
             self._module_steps[name] = (now + part.count, total + part.count)

@@ -169,6 +169,7 @@ class Timers:
         "sample": "env_runner_sampling_timer",
         "learn": "learner_update_timer",
         "evaluation_iteration": "evaluation_iteration",
+        "update": "synch_weights",
     }
 
     def __init__(self) -> None:
