@@ -138,6 +138,36 @@ def test_actor_pool():
     assert sorted(pool.map_unordered(lambda a, v: a.double.remote(v), range(4))) == [0, 2, 4, 6]
 
 
+def test_a_subclass_of_actor_pool_finds_the_attributes_of_rays():
+    class Pool(ray.util.ActorPool):
+        def look(self):
+            return (
+                len(self._idle_actors),
+                [index for index, _ in self._future_to_actor.values()],
+                list(self._index_to_future),
+                self._next_task_index,
+                self._next_return_index,
+                len(self._pending_submits),
+            )
+
+        def _return_actor(self, actor):
+            self.returned = actor
+            super()._return_actor(actor)
+
+    @ray.remote(num_cpus=0)
+    class Doubler:
+        def double(self, x):
+            return 2 * x
+
+    actor = Doubler.remote()
+    pool = Pool([actor])
+    pool.submit(lambda a, v: a.double.remote(v), 1)
+    pool.submit(lambda a, v: a.double.remote(v), 2)
+    assert pool.look() == (0, [0], [0], 1, 0, 1)
+    assert [pool.get_next(), pool.get_next()] == [2, 4]
+    assert pool.look() == (1, [], [], 2, 2, 0) and pool.returned is actor
+
+
 def test_queue():
     from importlib import import_module
 
