@@ -282,3 +282,14 @@ def test_messages_longer_than_a_link_arrive():
     refs = [ray.put(i) for i in range(10_000)]
     for _ in range(20):
         assert ray.get(count.remote(*refs), timeout=60) == len(refs)
+
+
+@pytest.mark.skipif(PEER, reason="a promise of ours")
+def test_code_is_pickled_by_what_cloudpickle_shows_of_itself(monkeypatch):
+    """Where the function for code objects stands differs between its releases."""
+    monkeypatch.delattr("cloudpickle.cloudpickle._code_reduce")
+
+    def here():
+        return sys._getframe().f_code.co_filename
+
+    assert ray.get(ray.remote(here).remote()) == __file__

@@ -25,7 +25,7 @@ def _rebuild(deserializer: Any, state: Any) -> Any:
 
 def _reduce_code(code: CodeType) -> Any:
     """cloudpickle's, which calls every file <dynamic-code>, with the file: tracebacks and debuggers show lines."""
-    function, args = cloudpickle.cloudpickle._code_reduce(code)
+    function, args = cloudpickle.Pickler.dispatch_table[CodeType](code)
     return function, tuple(code.co_filename if a == "<dynamic-code>" else a for a in args)
 
 
