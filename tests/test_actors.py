@@ -172,6 +172,10 @@ def test_named_actors():
     assert ray.get(same.increment.remote()) == 3
     with pytest.raises(ValueError):
         ray.get_actor("nobody")
+    with pytest.raises(ValueError, match="pip"):  # not that there is nobody of that name
+        Counter.options(
+            name="nobody", get_if_exists=True, runtime_env={"pip": ["a"], "uv": ["b"]}
+        ).remote()
     ray.kill(counter)
     wait_for(lambda: _gone("named-one"))
 

@@ -143,8 +143,11 @@ class ActorClass:
         except ValueError:
             try:
                 found = self._create(options, args, kwargs)
-            except ValueError:  # somebody else was faster
-                found = get_actor(name, namespace)
+            except ValueError as error:
+                try:
+                    found = get_actor(name, namespace)  # somebody else was faster
+                except ValueError:
+                    raise error from None  # what was asked for is wrong
         return found
 
     def _create(
