@@ -398,7 +398,7 @@ for arguments, error in [
     ({"labels": {"a": 5}}, TypeError), ({"object_store_memory": "1"}, TypeError),
     ({"object_store_memory": 5}, ValueError), ({"namespace": ""}, ValueError), ({"namespace": 5}, TypeError),
     ({"namespace": "\\ud800"}, UnicodeEncodeError), ({"runtime_env": 5}, TypeError),
-    ({"runtime_env": {"bogus": 1}}, ValueError), ({"address": 5}, TypeError), ({"bogus": 1}, RuntimeError),
+    ({"runtime_env": {"pip": 3}}, TypeError), ({"address": 5}, TypeError), ({"bogus": 1}, RuntimeError),
     ({"address": "auto"}, ConnectionError), ({"logging_level": "loud"}, ValueError),
     ({"_temp_dir": 5}, TypeError), ({"_system_config": 5}, TypeError),
     ({"dashboard_port": 8265}, NotImplementedError), ({"dashboard_host": "0.0.0.0"}, NotImplementedError),

@@ -214,16 +214,15 @@ def _init_problem(name: str, value: Any) -> tuple[str, str]:
 
 
 def _env_problem(name: str, value: Any) -> tuple[str, str]:
-    from ._environments.fields import check
+    from ._environments.fields import check, is_known
 
+    env = {name: value if value is not _UNREAD else "."}
     try:
-        check({name: value if value is not _UNREAD else "."})
+        if not is_known(name, env):
+            return UNKNOWN, "no field of a runtime_env"
+        check(env)
     except NotImplementedError as error:
         return LATER, f"{_short(str(error))} is not implemented yet"
-    except ValueError as error:
-        return (
-            (UNKNOWN, "no field of a runtime_env") if "unknown field" in str(error) else (WORKS, "")
-        )
     except Exception:
         return WORKS, ""  # what it is given is found out when it runs
     return WORKS, ""

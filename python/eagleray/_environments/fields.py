@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from typing import Any
 
 from .packages import ARCHIVES, WORKING_DIR_ARCHIVES
 from .text import masked
+
+logger = logging.getLogger("eagleray")
 
 LATER = ("java_jars", "_nsight", "_rocprof_sys")
 KNOWN = {
@@ -33,14 +36,14 @@ _URIS = ("gcs", "file", "http", "https", "local")
 _URIS_LATER = ("s3", "gs", "azure", "abfss")
 
 
-def check(env: dict[str, Any], *, plugins: Callable[[], Any] | None = None) -> None:
-    """Raises TypeError and ValueError for what cannot be meant, NotImplementedError for what does not act."""
+def check(env: dict[str, Any]) -> None:
+    """Raises TypeError and ValueError for what cannot be meant, NotImplementedError for what does not act.
+
+    A field that nobody knows is carried along, as in Ray, where packages keep marks of their own in it; it is
+    logged, once, as it may be a slip."""
     for name, value in env.items():
-        if name not in KNOWN and not _is_plugin(name, env, plugins):
-            raise ValueError(
-                f"unknown field '{name}' in runtime_env; known: {sorted(KNOWN)}, and those of the plugins in "
-                "RAY_RUNTIME_ENV_PLUGINS"
-            )
+        if not is_known(name, env):
+            _say_unknown(name)
         if name in LATER and value:
             raise NotImplementedError(f"runtime_env field '{name}'")
         if value is not None and name in _CHECKS:
@@ -48,9 +51,22 @@ def check(env: dict[str, Any], *, plugins: Callable[[], Any] | None = None) -> N
     check_together(env)
 
 
-def _is_plugin(name: str, env: dict[str, Any], plugins: Callable[[], Any] | None) -> bool:
+def _say_unknown(name: str) -> None:
+    from ..util.debug import log_once
+
+    if log_once(f"runtime_env field {name}"):
+        logger.warning(
+            f"Unknown field '{name}' in runtime_env: nothing reads it. Known: {sorted(KNOWN)}, and those of the "
+            "plugins in RAY_RUNTIME_ENV_PLUGINS."
+        )
+
+
+def is_known(name: str, env: dict[str, Any]) -> bool:
+    """Whether something reads the field: we, or a plugin, which is asked what it thinks of `env`."""
     if not isinstance(name, str):
         raise TypeError(f"the fields of a runtime_env are strings, not {name!r}")
+    if name in KNOWN:
+        return True
     if not os.environ.get("RAY_RUNTIME_ENV_PLUGINS"):
         return False
     from . import plugins as loaded
