@@ -1,0 +1,86 @@
+"""`Cluster` of one node, and what else tests of packages around Ray take from its inside."""
+
+from __future__ import annotations
+
+import pytest
+from _support import run_program
+
+pytestmark = pytest.mark.only_eagleray
+
+
+@pytest.fixture(autouse=True)
+def no_other_cluster(monkeypatch, tmp_path):
+    monkeypatch.setenv("EAGLERAY_TMPDIR", str(tmp_path))
+
+
+def test_a_cluster_of_one_node():
+    printed, _ = run_program(
+        """
+import subprocess, sys
+import eagleray as ray
+from eagleray.cluster_utils import Cluster
+
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 3, "resources": {"disk": 1}})
+other = "import eagleray as ray; ray.init('auto'); print(ray.cluster_resources()['disk'])"
+print(subprocess.check_output([sys.executable, "-c", other], text=True), end="")
+ray.init(cluster.address)
+print(ray.cluster_resources()["CPU"], ray.get(ray.remote(lambda: 7).remote()))
+print(ray._private.state.cluster_resources() == ray.cluster_resources())
+try:
+    cluster.add_node()
+except NotImplementedError as error:
+    print("several nodes" in str(error))
+assert cluster.list_all_nodes() == [cluster.head_node]
+ray.shutdown()
+cluster.shutdown()
+print(cluster.address, cluster.list_all_nodes())
+try:
+    ray.init("auto")
+except ConnectionError:
+    print("gone")
+"""
+    )
+    assert printed.splitlines() == ["1.0", "3.0 7", "True", "True", "None []", "gone"]
+
+
+def test_a_cluster_that_is_connected_at_once():
+    printed, _ = run_program(
+        """
+import eagleray as ray
+from eagleray.cluster_utils import Cluster
+
+cluster = Cluster(initialize_head=True, connect=True)
+print(ray.cluster_resources()["CPU"], cluster.connected)
+for arguments, error in [
+    ({"connect": True}, RuntimeError),
+    ({"initialize_head": True, "head_node_args": {"num_cpus": -1}}, ValueError),
+    ({"initialize_head": True, "head_node_args": {"node_name": "a"}}, NotImplementedError),
+]:
+    try:
+        Cluster(**arguments)
+        print("no error", arguments)
+    except error:
+        pass
+"""
+    )
+    assert printed.splitlines() == ["1.0 True"]
+
+
+def test_a_field_of_an_environment_that_nobody_knows_is_carried_and_said_once():
+    printed, errors = run_program(
+        """
+import os
+import eagleray as ray
+
+ray.init(num_cpus=1, runtime_env={"OF_THE_JOB": "1"})
+
+@ray.remote(runtime_env={"MARK": "2", "env_vars": {"A": "b"}})
+def environment():
+    found = ray.get_runtime_context().runtime_env
+    return found["OF_THE_JOB"], found["MARK"], os.environ["A"]
+
+print(ray.get([environment.remote(), environment.remote()]))
+"""
+    )
+    assert printed.strip() == str([("1", "2", "b")] * 2)
+    assert errors.count("Unknown field 'MARK' in runtime_env: nothing reads it.") == 1
