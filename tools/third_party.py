@@ -13,7 +13,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tomllib
 import uuid
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
@@ -21,10 +20,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import tomllib
+
 HERE = Path(__file__).resolve().parent
 RAY = "ray==2.60.0"
 SIDES = {"here": ["-m", "eagleray", "run"], "ray": []}
-START = {"here": ["-m", "eagleray"], "ray": ["-m", "ray.scripts.scripts"]}
+START = {"here": ["-m", "eagleray", "run", "-m", "eagleray"], "ray": ["-m", "ray.scripts.scripts"]}
 PACKAGE_SECONDS_MAX = (
     1200  # of one package's tests on one side: what has not ended by then is ended
 )
