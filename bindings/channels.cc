@@ -90,7 +90,7 @@ class ChannelSink final : public Sink {
   char* reserve(size_t size) override {
     const Result<char*> place = channel_.place(size);
     if (place.ok()) return place.value();
-    PyErr_SetString(PyExc_MemoryError, place.error().message.c_str());
+    if (!PyErr_Occurred()) PyErr_SetString(PyExc_MemoryError, place.error().message.c_str());
     return nullptr;
   }
 
@@ -137,10 +137,35 @@ nb::object read(ChannelObject& self, std::optional<double> timeout) {
   return nb::steal(value);
 }
 
+// A part of the object store, for memory of a channel.
+class Claim {
+ public:
+  Claim(ClientShell* shell, const StoreLocation& location) : shell_(shell), location_(location) {}
+  Claim(const Claim&) = delete;
+  Claim& operator=(const Claim&) = delete;
+  ~Claim() {
+    if (!shell_->closed()) shell_->free_room(location_);
+  }
+
+ private:
+  ClientShell* shell_;
+  StoreLocation location_;
+};
+
+// kLimit with the Python error set: the store is full.
+Result<std::shared_ptr<const void>> claim_of(uint64_t bytes) {
+  ClientShell* const shell = runtime().shell;
+  if (!shell || shell->closed()) return std::shared_ptr<const void>();
+  const std::optional<StoreLocation> location = reserve_room(bytes);
+  if (!location) return Error{ErrorCode::kLimit, ""};
+  return std::shared_ptr<const void>(std::make_shared<Claim>(shell, *location));
+}
+
 ChannelObject make(uint32_t slots, uint32_t readers, uint64_t slot_bytes, uint64_t id) {
   const uint64_t bytes = (std::min(slot_bytes, kChannelValueBytesMax) + kChannelPageBytes - 1) /
                          kChannelPageBytes * kChannelPageBytes;
-  Result<std::shared_ptr<Channel>> made = Channel::create({slots, readers, bytes}, id);
+  Result<std::shared_ptr<Channel>> made = Channel::create({slots, readers, bytes}, id, claim_of);
+  if (!made.ok() && PyErr_Occurred()) throw nb::python_error();
   if (!made.ok()) raise(made.error());
   return ChannelObject{std::move(made).value()};
 }
@@ -152,6 +177,13 @@ ChannelObject open(std::tuple<int, int, uint64_t> address) {
   return ChannelObject{std::move(opened).value()};
 }
 
+std::atomic<uint64_t>& end_of(ChannelObject& channel, std::optional<uint32_t> reader) {
+  if (reader && *reader >= channel.core->shape().readers) {
+    throw nb::value_error("the channel has fewer readers");
+  }
+  return channel.core->process_at(reader ? *reader : Channel::kWriterEnd);
+}
+
 }  // namespace
 
 void bind_channels(nb::module_& m) {
@@ -159,12 +191,24 @@ void bind_channels(nb::module_& m) {
       .def_static("make", &make)
       .def_static("open", &open)
       .def("fd", [](ChannelObject& c) { return c.core->fd(); })
-      .def("become_writer", [](ChannelObject& c) { c.core->become_writer(); })
+      .def("become_writer", [](ChannelObject& c) { c.core->become_writer(claim_of); })
       .def("become_reader",
            [](ChannelObject& c, uint32_t number) {
              const Result<Ok> done = c.core->become_reader(number);
              if (!done.ok()) raise(done.error());
            })
+      .def(
+          "name_end",
+          [](ChannelObject& c, std::optional<uint32_t> reader, uint64_t process) {
+            end_of(c, reader).store(process, std::memory_order_release);
+          },
+          nb::arg("reader").none(), nb::arg("process"))
+      .def(
+          "process_at",
+          [](ChannelObject& c, std::optional<uint32_t> reader) {
+            return end_of(c, reader).load(std::memory_order_acquire);
+          },
+          nb::arg("reader").none())
       .def("write", &write, nb::arg("value").none(), nb::arg("timeout").none())
       .def("read", &read, nb::arg("timeout").none())
       .def("ready", [](ChannelObject& c) { return c.core->value_there(); })

@@ -109,9 +109,13 @@ bool put(Sink& sink, char tag, const void* data, size_t size) {
   return true;
 }
 
-// Room in the store; null with a Python error set.
-char* reserve_stored(Value& value, size_t size) {
-  Result<ClientShell::Room> room = Error{ErrorCode::kUnavailable, ""};
+// Waits for room of the store, by ClientShell::allocate or reserve; an error with a Python error
+// set.
+template <class Room>
+Result<Room> await_room(Result<Room> (ClientShell::*ask)(uint64_t, ClientShell::Wait::Signals,
+                                                         const ClientShell::GiveUp&),
+                        size_t size) {
+  Result<Room> room = Error{ErrorCode::kUnavailable, ""};
   SignalWatch watch;
   const auto give_up = [&](ClientShell::Waited waited, ClientShell::Wait::Signals& signals) {
     if (!in_main_thread()) return false;  // it has no signals, and does not come back if all ends
@@ -123,10 +127,10 @@ char* reserve_stored(Value& value, size_t size) {
   };
   {
     GilRelease release;
-    room = runtime().shell->allocate(size, watch.signals(), give_up);
+    room = (runtime().shell->*ask)(size, watch.signals(), give_up);
   }
   if (!room.ok()) {
-    if (PyErr_Occurred()) return nullptr;
+    if (PyErr_Occurred()) return room;
     PyObject* record = PyObject_CallFunction(runtime().system_error, "ssy#", "store_full",
                                              room.error().message.c_str(), "", Py_ssize_t{0});
     if (record) {
@@ -138,8 +142,14 @@ char* reserve_stored(Value& value, size_t size) {
         Py_DECREF(error);
       }
     }
-    return nullptr;
   }
+  return room;
+}
+
+// Room in the store; null with a Python error set.
+char* reserve_stored(Value& value, size_t size) {
+  const Result<ClientShell::Room> room = await_room(&ClientShell::allocate, size);
+  if (!room.ok()) return nullptr;
   value.kind = ValueKind::kStored;
   value.location = room.value().location;
   return room.value().data;
@@ -343,6 +353,12 @@ Runtime& runtime() {
 std::vector<Object*>*& nested_being_collected() {
   thread_local std::vector<Object*>* current = nullptr;
   return current;
+}
+
+std::optional<StoreLocation> reserve_room(size_t bytes) {
+  const Result<StoreLocation> location = await_room(&ClientShell::reserve, bytes);
+  if (!location.ok()) return std::nullopt;
+  return location.value();
 }
 
 bool encode_into(PyObject* object, Sink& sink, std::vector<Object*>* nested) {

@@ -4,6 +4,7 @@
 #include <Python.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,6 +41,9 @@ class Sink {
 // False: a Python error is set. Without `nested`, references inside are pinned for good, as in a
 // pickle that the program makes itself.
 bool encode_into(PyObject* object, Sink& sink, std::vector<Object*>* nested);
+// Claims `bytes` of the store for memory that lies elsewhere (ClientShell::reserve); waits for
+// them. None with a Python error set.
+std::optional<StoreLocation> reserve_room(size_t bytes);
 
 // What the bytes of a value lie in, for as long as something looks at them.
 using Keeper = std::shared_ptr<const void>;

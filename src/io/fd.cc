@@ -65,6 +65,13 @@ void discard(int fd, uint64_t at, uint64_t bytes) {
                                                 static_cast<off_t>(at), static_cast<off_t>(bytes));
 }
 
+void discard(char* data, uint64_t bytes) {
+  const auto page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = (reinterpret_cast<uintptr_t>(data) + page - 1) / page * page;
+  const auto end = (reinterpret_cast<uintptr_t>(data) + bytes) / page * page;
+  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_REMOVE);
+}
+
 Result<Fd> open_of_process(int pid, int fd) {
   const std::string path = "/proc/" + std::to_string(pid) + "/fd/" + std::to_string(fd);
   Fd opened(::open(path.c_str(), O_RDWR | O_CLOEXEC));

@@ -47,6 +47,8 @@ Result<Fd> make_memfd(const char* name, uint64_t bytes, MemorySize size = Memory
 Result<Ok> grow(int fd, uint64_t bytes);
 // Gives the pages of a part of it back; what reads them from now on reads zeros.
 void discard(int fd, uint64_t at, uint64_t bytes);
+// The same of a writable mapping: of the whole pages of a part of it.
+void discard(char* data, uint64_t bytes);
 // What the process `pid` of the same user has open as `fd`, opened anew. Not for eventfds and
 // sockets.
 Result<Fd> open_of_process(int pid, int fd);

@@ -24,8 +24,15 @@ void wake(ChannelBell& bell) {
 
 }  // namespace
 
-Result<std::shared_ptr<Channel>> Channel::create(const ChannelShape& shape, uint64_t id) {
+Result<std::shared_ptr<Channel>> Channel::create(const ChannelShape& shape, uint64_t id,
+                                                 const Budget& budget) {
   if (!shape.valid()) return Error{ErrorCode::kInvalid, "a channel of no valid shape"};
+  std::shared_ptr<const void> claim;
+  if (budget) {
+    Result<std::shared_ptr<const void>> claimed = budget(shape.file_bytes());
+    if (!claimed.ok()) return claimed.error();
+    claim = std::move(claimed).value();
+  }
   auto memory = std::make_shared<Memory>();
   Result<Fd> fd = make_memfd("eagleray-channel", shape.file_bytes(), MemorySize::kMayGrow);
   if (!fd.ok()) return fd.error();
@@ -39,7 +46,9 @@ Result<std::shared_ptr<Channel>> Channel::create(const ChannelShape& shape, uint
     return there.error();
   }
   memory->layout = ChannelLayout::make(memory->control.data(), shape, id);
-  return std::shared_ptr<Channel>(new Channel(std::move(memory)));
+  std::shared_ptr<Channel> made(new Channel(std::move(memory)));
+  made->claims_.push_back(std::move(claim));
+  return made;
 }
 
 Result<std::shared_ptr<Channel>> Channel::open(const Address& address) {
@@ -114,15 +123,21 @@ Channel::Waited Channel::wait(ChannelBell& bell, SpinHabit& habit,
 
 // ---- the writer ----
 
-void Channel::become_writer() {
+void Channel::become_writer(Budget budget) {
+  budget_ = std::move(budget);
   writer_ = ChannelWriter(memory_->layout);
   extents_.resize(shape().slots);
-  for (uint32_t i = 0; i < shape().slots; ++i) {
-    extents_[i].at = shape().extent_at(i);
-    extents_[i].bytes = shape().slot_bytes;
-  }
   const Result<uint64_t> size = size_of(memory_->fd.get());
   file_bytes_ = size.ok() ? size.value() : shape().file_bytes();
+  for (uint32_t i = 0; i < shape().slots; ++i) {
+    const ChannelSlot slot =
+        memory_->layout.slots[i];  // where a writer before this one has left it
+    const bool grown = is_extent(shape(), slot.extent, slot.extent_bytes) &&
+                       slot.extent_bytes > shape().slot_bytes &&
+                       slot.extent + slot.extent_bytes <= file_bytes_;
+    extents_[i].at = grown ? slot.extent : shape().extent_at(i);
+    extents_[i].bytes = grown ? slot.extent_bytes : shape().slot_bytes;
+  }
 }
 
 bool Channel::room_there() {
@@ -141,6 +156,11 @@ Result<Ok> Channel::make_extent(uint64_t bytes) {
   Extent& extent = extents_[writer_.slot_number()];
   const uint64_t wanted = std::max(whole_pages(bytes), std::min(2 * extent.bytes, 2 * bytes));
   const uint64_t room = whole_pages(wanted);
+  if (budget_) {
+    Result<std::shared_ptr<const void>> claimed = budget_(room - extent.bytes);  // the old one goes
+    if (!claimed.ok()) return claimed.error();
+    claims_.push_back(std::move(claimed).value());
+  }
   if (const Result<Ok> grown = grow(memory_->fd.get(), file_bytes_ + room); !grown.ok()) {
     return Error{ErrorCode::kLimit, grown.error().message};
   }
@@ -154,7 +174,6 @@ Result<char*> Channel::place(uint64_t bytes) {
   ChannelSlot& slot = writer_.slot();
   if (bytes <= kChannelInlineBytes) {
     slot.bytes = bytes;
-    slot.extent = 0;
     return slot.inline_value;
   }
   if (bytes > kChannelValueBytesMax) {

@@ -49,13 +49,24 @@ class Channel {
     int fd = -1;
     uint64_t id = 0;
   };
-  static Result<std::shared_ptr<Channel>> create(const ChannelShape& shape, uint64_t id);
+  // What a channel's memory is counted against: gives a claim to so many bytes, for as long as it
+  // lives. None: the memory is not counted.
+  using Budget = std::function<Result<std::shared_ptr<const void>>(uint64_t bytes)>;
+  static Result<std::shared_ptr<Channel>> create(const ChannelShape& shape, uint64_t id,
+                                                 const Budget& budget = {});
   // kSystem: its maker is gone, or closed it; kNotFound: that descriptor is another channel now.
   static Result<std::shared_ptr<Channel>> open(const Address& address);
 
   const ChannelShape& shape() const { return memory_->layout.shape; }
   int fd() const { return memory_->fd.get(); }
   void close();  // for everybody: every wait ends
+  // Who is at an end, as the process there has named itself; 0: nobody has yet. For whoever wants
+  // to know whether it still runs; a channel does not look.
+  static constexpr uint32_t kWriterEnd = UINT32_MAX;  // others are readers' numbers
+  std::atomic<uint64_t>& process_at(uint32_t end) const {
+    const ChannelLayout& layout = memory_->layout;
+    return end == kWriterEnd ? layout.header->writer : layout.tails[end].process;
+  }
   bool closed() const { return memory_->layout.closed(); }
 
   struct Wait {
@@ -69,10 +80,12 @@ class Channel {
   enum class Waited : uint8_t { kReady, kTimeout, kClosed, kSignal, kCorrupt };
 
   // ---- the writer ----
-  void become_writer();
+  // Extents that grow come out of `budget`.
+  void become_writer(Budget budget = {});
   bool room_there();
   Waited await_room(const Wait& options);  // for the next value
-  // Where to put the next value, whose room must be there. kLimit: too large, or no memory.
+  // Where to put the next value, whose room must be there. kLimit: too large, or no memory; or what
+  // the budget says.
   Result<char*> place(uint64_t bytes);
   void publish();  // what was placed
 
@@ -111,6 +124,8 @@ class Channel {
   ChannelWriter writer_;
   std::vector<Extent> extents_;  // the writer's, one a slot
   uint64_t file_bytes_ = 0;
+  Budget budget_;
+  std::vector<std::shared_ptr<const void>> claims_;  // to what this process has made of the memory
   std::shared_ptr<ReadEnd> read_end_;
 };
 

@@ -133,7 +133,9 @@ class ClientShell {
   };
   using GiveUp = std::function<bool(Waited, Wait::Signals&)>;
   Result<Room> allocate(uint64_t bytes, Wait::Signals signals, const GiveUp& give_up);
-  void free_room(const StoreLocation& location);
+  // A claim to `bytes` of the store without memory, for memory that lies elsewhere (a channel's).
+  Result<StoreLocation> reserve(uint64_t bytes, Wait::Signals signals, const GiveUp& give_up);
+  void free_room(const StoreLocation& location);  // of either
   // A mapping that stays while the returned pointer lives. kNotFound when the segment is gone.
   struct View {
     std::shared_ptr<Mapping> mapping;
@@ -203,6 +205,8 @@ class ClientShell {
   void handle_node(Frame&& frame);
   struct SegmentReply;
   Result<Ok> take_segment(SegmentReply& reply);  // lock held
+  Result<SegmentAllocator::Extent> find_room(uint64_t bytes, Wait::Signals signals,
+                                             const GiveUp& give_up);
   Result<SegmentAllocator::Extent> wait_for_room(uint64_t bytes, Wait::Signals signals,
                                                  const GiveUp& give_up);
   void keep_logs(LogLines&& lines);

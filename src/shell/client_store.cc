@@ -64,32 +64,44 @@ Result<SegmentAllocator::Extent> ClientShell::wait_for_room(uint64_t bytes, Wait
   return Error{ErrorCode::kUnavailable, "the node is gone"};
 }
 
-Result<ClientShell::Room> ClientShell::allocate(uint64_t bytes, Wait::Signals signals,
-                                                const GiveUp& give_up) {
-  std::optional<SegmentAllocator::Extent> extent;
-  ProcId self;
+Result<SegmentAllocator::Extent> ClientShell::find_room(uint64_t bytes, Wait::Signals signals,
+                                                        const GiveUp& give_up) {
   {
     Access machine = access();
-    self = machine->proc();
-    extent = allocator_.allocate(bytes);
+    const std::optional<SegmentAllocator::Extent> extent = allocator_.allocate(bytes);
+    if (extent) return *extent;
   }
-  if (!extent) {
-    Result<SegmentAllocator::Extent> waited = wait_for_room(bytes, signals, give_up);
-    if (!waited.ok()) return waited.error();
-    extent = waited.value();
-  }
-  const StoreLocation location{extent->segment, extent->offset, bytes, self};
-  if (extent->cold_bytes > 0) {
-    const Result<Ok> there = populate(extent->cold, extent->cold_bytes);
+  return wait_for_room(bytes, signals, give_up);
+}
+
+Result<ClientShell::Room> ClientShell::allocate(uint64_t bytes, Wait::Signals signals,
+                                                const GiveUp& give_up) {
+  const Result<SegmentAllocator::Extent> found = find_room(bytes, signals, give_up);
+  if (!found.ok()) return found.error();
+  const SegmentAllocator::Extent& extent = found.value();
+  const StoreLocation location{extent.segment, extent.offset, bytes, registered_.proc};
+  if (extent.cold_bytes > 0) {
+    const Result<Ok> there = populate(extent.cold, extent.cold_bytes);
     if (!there.ok()) {
       Access machine = access();
-      allocator_.still_cold(extent->segment, extent->cold);
+      allocator_.still_cold(extent.segment, extent.cold);
       machine.effects().free_extents.push_back(location);
       return Error{ErrorCode::kLimit, "the machine has no memory for " + std::to_string(bytes) +
                                           " bytes of the object store: " + there.error().message};
     }
   }
-  return Room{location, extent->data};
+  return Room{location, extent.data};
+}
+
+Result<StoreLocation> ClientShell::reserve(uint64_t bytes, Wait::Signals signals,
+                                           const GiveUp& give_up) {
+  const Result<SegmentAllocator::Extent> found = find_room(bytes, signals, give_up);
+  if (!found.ok()) return found.error();
+  const SegmentAllocator::Extent& extent = found.value();
+  discard(extent.data, bytes);  // what was put there before may have left pages
+  Access machine = access();
+  allocator_.still_cold(extent.segment, extent.data);
+  return StoreLocation{extent.segment, extent.offset, bytes, registered_.proc};
 }
 
 void ClientShell::free_room(const StoreLocation& location) {

@@ -36,6 +36,11 @@ uint64_t ChannelShape::control_bytes() const {
                      slots * sizeof(ChannelSlot));
 }
 
+bool is_extent(const ChannelShape& shape, uint64_t at, uint64_t bytes) {
+  return bytes <= whole_pages(kChannelValueBytesMax) && at % kChannelPageBytes == 0 &&
+         bytes % kChannelPageBytes == 0 && at >= shape.control_bytes() && at <= UINT64_MAX / 2;
+}
+
 ChannelLayout ChannelLayout::make(char* control, const ChannelShape& shape, uint64_t id) {
   ChannelLayout layout = parts(control, shape);
   new (layout.header) ChannelHeader;
@@ -107,14 +112,12 @@ Result<ChannelReader::Item> ChannelReader::peek() const {
   item.bytes = slot.bytes;
   item.extent = slot.extent;
   item.extent_bytes = slot.extent_bytes;
-  if (item.extent == 0) {
-    if (item.bytes > kChannelInlineBytes) return corrupt("a value that is longer than its slot");
+  if (item.bytes <= kChannelInlineBytes) {
+    item.extent = item.extent_bytes = 0;
     item.here = std::string_view(layout_.slots[slot_number()].inline_value, item.bytes);
     return item;
   }
-  if (item.bytes > item.extent_bytes || item.extent_bytes > whole_pages(kChannelValueBytesMax) ||
-      item.extent % kChannelPageBytes != 0 || item.extent_bytes % kChannelPageBytes != 0 ||
-      item.extent < layout_.shape.control_bytes() || item.extent > UINT64_MAX / 2) {
+  if (item.bytes > item.extent_bytes || !is_extent(layout_.shape, item.extent, item.extent_bytes)) {
     return corrupt("a value that lies outside of its channel");
   }
   return item;

@@ -38,6 +38,9 @@ struct ChannelShape {
   uint64_t extent_at(uint32_t slot) const { return control_bytes() + slot * slot_bytes; }
 };
 
+// Whether an extent may lie there, in a file that is long enough.
+bool is_extent(const ChannelShape& shape, uint64_t at, uint64_t bytes);
+
 // A futex and whether somebody sleeps on it. The flag is taken away by whoever wakes, so that one
 // sleep is woken once.
 struct ChannelBell {
@@ -52,17 +55,19 @@ struct ChannelHeader {
   uint64_t slot_bytes = 0;
   alignas(64) std::atomic<uint64_t> head{0};  // values ever published
   std::atomic<uint32_t> closed{0};
-  ChannelBell ready;  // readers sleep here
-  ChannelBell room;   // the writer sleeps here
+  std::atomic<uint64_t> writer{0};  // the process, as it names itself; 0: it has not yet
+  ChannelBell ready;                // readers sleep here
+  ChannelBell room;                 // the writer sleeps here
 };
 
 struct ChannelTail {
   alignas(64) std::atomic<uint64_t> count{0};  // values that this reader is done with
+  std::atomic<uint64_t> process{0};            // as it names itself; 0: it has not yet
 };
 
 struct ChannelSlot {
-  uint64_t bytes = 0;
-  uint64_t extent = 0;        // where in the file; 0: the value lies here
+  uint64_t bytes = 0;         // up to kChannelInlineBytes: the value lies here
+  uint64_t extent = 0;        // where in the file larger ones lie; 0: where they did at first
   uint64_t extent_bytes = 0;  // whole pages
   char inline_value[kChannelInlineBytes];
 };
@@ -117,7 +122,7 @@ class ChannelReader {
   bool ready() const { return layout_.header->head.load(std::memory_order_seq_cst) != next_; }
   struct Item {
     std::string_view here;  // if the value lies in its slot
-    uint64_t extent = 0;
+    uint64_t extent = 0;    // 0: it does
     uint64_t extent_bytes = 0;
     uint64_t bytes = 0;
   };

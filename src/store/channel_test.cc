@@ -32,7 +32,6 @@ bool write(ChannelWriter& writer, std::string_view text) {
   if (!writer.room().value()) return false;
   ChannelSlot& slot = writer.slot();
   slot.bytes = text.size();
-  slot.extent = 0;
   std::memcpy(slot.inline_value, text.data(), text.size());
   writer.publish();
   return true;
@@ -118,12 +117,13 @@ TEST(Channel, a_writer_that_makes_no_sense_is_corrupt) {
   };
   const uint64_t good = memory.shape.extent_at(0);
   EXPECT_TRUE(says(10, 0, 0));
-  EXPECT_TRUE(says(10, good, 4096));
+  EXPECT_TRUE(says(10, good + 1, 4095));  // where larger ones would lie does not matter
+  EXPECT_TRUE(says(200, good, 4096));
   EXPECT_FALSE(says(kChannelInlineBytes + 1, 0, 0));
   EXPECT_FALSE(says(4097, good, 4096));
-  EXPECT_FALSE(says(10, good + 1, 4096));
-  EXPECT_FALSE(says(10, good, 4095));
-  EXPECT_FALSE(says(10, UINT64_MAX - 4095, 4096));
+  EXPECT_FALSE(says(200, good + 1, 4096));
+  EXPECT_FALSE(says(200, good, 4095));
+  EXPECT_FALSE(says(200, UINT64_MAX - 4095, 4096));
   memory.layout.header->head = 3;
   EXPECT_EQ(reader.peek().error().code, ErrorCode::kCorrupt);
 }
@@ -132,6 +132,7 @@ TEST(Channel, no_value_lies_in_the_control_pages) {
   Memory memory(64, 1);
   ASSERT_GT(memory.shape.control_bytes(), kChannelPageBytes);
   ChannelReader reader(memory.layout, 0);
+  memory.layout.slots[0].bytes = 200;
   memory.layout.slots[0].extent = kChannelPageBytes;
   memory.layout.slots[0].extent_bytes = kChannelPageBytes;
   memory.layout.header->head = 1;

@@ -24,6 +24,7 @@ logger = logging.getLogger("eagleray")
 # Beyond the executions in flight: results that the program still looks at cost no copy.
 SPARE_SLOTS = 2
 RESULT = "taking a result"  # in errors
+RESTART_S = 10.0  # of an actor that has ended: how long who asks why waits for it to start again
 _graphs: weakref.WeakSet[CompiledDAG] = weakref.WeakSet()
 
 
@@ -312,7 +313,12 @@ class CompiledDAG:
 
         for actor in self._dead:
             try:
-                ray.get(actor.__ray_ready__.remote(), timeout=10)
+                ray.get(actor.__ray_ready__.remote(), timeout=RESTART_S)
+            except exceptions.GetTimeoutError:
+                return exceptions.RayChannelError(
+                    f"{actor} has ended, and has not started again within {RESTART_S} s; when it has, compile the "
+                    f"graph anew. {error}"
+                )
             except exceptions.RayError as cause:
                 return cause
             return exceptions.RayChannelError(

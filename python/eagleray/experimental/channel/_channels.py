@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import time
 import uuid
 from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ... import exceptions
+from ..._processes import name_of, still_runs
 from ..._state import client, state
 
 MIN_BUFFER_BYTES = 1000
+LOOK_S = 1.0  # who waits looks so often whether the other end still runs
 
 
 class SharedMemoryType:
@@ -27,7 +32,7 @@ class SharedMemoryType:
 
 class ChannelInterface:
     """What all channels have. timeout: seconds; None or -1: no limit. RayChannelTimeoutError when it passes,
-    RayChannelError after close()."""
+    RayChannelError after close(), and when who is waited for has ended."""
 
     def ensure_registered_as_writer(self) -> None:
         """Makes this process the writer, if it is not."""
@@ -72,7 +77,8 @@ class Channel(ChannelInterface):
 
     writer: an actor's handle, None: the driver. reader_and_node_list: pairs of an actor's handle (None: the driver)
     and its node's id. typ: bytes of the buffer at first, or a SharedMemoryType; at least 1,000 (ValueError). It may
-    be passed to the actors; its memory goes when the last process that uses it has ended.
+    be passed to the actors. Its memory is a part of the object store (ObjectStoreFullError where that has no room)
+    until the process that made it drops it, and goes when the last process that uses it has ended.
     """
 
     def __init__(
@@ -80,7 +86,7 @@ class Channel(ChannelInterface):
         writer: Any,
         reader_and_node_list: list[tuple[Any, Any]],
         typ: int | SharedMemoryType | None = None,
-        _opened: tuple[Any, tuple[int, int, int]] | None = None,
+        _opened: tuple[Any, tuple[int, int, int], int] | None = None,
     ) -> None:
         from ...dag import _loop
 
@@ -98,11 +104,13 @@ class Channel(ChannelInterface):
         self._typ = typ
         self._writes = self._reads = False
         if _opened is None:
-            _opened = _loop.new_channel(
+            made = _loop.new_channel(
                 typ.num_shm_buffers, len(reader_and_node_list), typ.buffer_size_bytes
             )
+            _opened = (*made, 0)
         self._core: Any = _opened[0]
         self._address = _opened[1]
+        self._driver = _opened[2] if state.is_worker else name_of(os.getpid())  # 0: not known
 
     def ensure_registered_as_writer(self) -> None:
         if self._writes:
@@ -112,6 +120,7 @@ class Channel(ChannelInterface):
                 f"{self}: the writer is {self._writer or 'the driver'}, not this process."
             )
         self._core.become_writer()
+        self._core.name_end(None, name_of(os.getpid()))
         self._writes = True
 
     def ensure_registered_as_reader(self) -> None:
@@ -121,15 +130,55 @@ class Channel(ChannelInterface):
         if _own_id() not in readers:
             raise ValueError(f"{self}: this process is none of the readers.")
         self._core.become_reader(readers.index(_own_id()))
+        self._core.name_end(readers.index(_own_id()), name_of(os.getpid()))
         self._reads = True
 
     def write(self, value: Any, timeout: float | None = None) -> None:
         self.ensure_registered_as_writer()
-        self._core.write(value, _limit(timeout))
+        others = [(i, reader) for i, (reader, _) in enumerate(self._reader_and_node_list)]
+        self._wait(lambda left: self._core.write(value, left), _limit(timeout), others)
 
     def read(self, timeout: float | None = None) -> Any:
         self.ensure_registered_as_reader()
-        return self._core.read(_limit(timeout))
+        return self._wait(self._core.read, _limit(timeout), [(None, self._writer)])
+
+    def _wait(
+        self,
+        call: Callable[[float], Any],
+        timeout: float | None,
+        others: Sequence[tuple[int | None, Any]],
+    ) -> Any:
+        """Calls until it is there; `others` are the ends that it waits for, and who is to be there."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            try:
+                return call(LOOK_S if left is None else min(left, LOOK_S))
+            except exceptions.RayChannelTimeoutError:
+                if left is not None and left <= LOOK_S:
+                    raise
+            gone = [who for end, who in others if self._has_ended(end, who)]
+            if gone:
+                try:
+                    return call(0.0)  # what it did last
+                except exceptions.RayChannelTimeoutError:
+                    self.close()
+                    raise exceptions.RayChannelError(
+                        f"{self}: {gone[0] or 'the driver'}, which this process waits for, has ended."
+                    ) from None
+
+    def _has_ended(self, end: int | None, who: Any) -> bool:
+        """Whether the process at an end does not run any more; of an actor that has not come yet, whether it never
+        will."""
+        process = self._core.process_at(end)
+        if not process and who is None:
+            process = self._driver
+        if process:
+            return not still_runs(process)
+        if who is None:
+            return False
+        rows = [row for row in client().all_actors() if row["actor_id"] == _id_of(who)]
+        return any(row["state"] == "DEAD" for row in rows)
 
     def close(self) -> None:
         self._core.close()
@@ -137,18 +186,21 @@ class Channel(ChannelInterface):
     def __reduce__(self) -> Any:
         return (
             _open,
-            (type(self), self._writer, self._reader_and_node_list, self._typ, self._address),
+            (
+                *(type(self), self._writer, self._reader_and_node_list, self._typ),
+                *(self._address, self._driver),
+            ),
         )
 
     def __str__(self) -> str:
         return f"{type(self).__name__}({self._address[2]:016x})"
 
 
-def _open(kind: Any, writer: Any, readers: Any, typ: Any, address: Any) -> Channel:
+def _open(kind: Any, writer: Any, readers: Any, typ: Any, address: Any, driver: int) -> Channel:
     from ..._core import Channel as Core
 
     made: Channel = kind.__new__(kind)
-    Channel.__init__(made, writer, readers, typ, (Core.open(address), address))
+    Channel.__init__(made, writer, readers, typ, (Core.open(address), address, driver))
     return made
 
 
