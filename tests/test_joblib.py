@@ -166,3 +166,16 @@ def test_it_connects_by_itself():
         """
     )
     assert out == "False\n"
+
+
+def test_a_worker_that_is_killed_is_an_error_and_no_wait():
+    import os
+    import signal
+
+    with joblib.parallel_backend("ray"):
+        with pytest.raises(ray.exceptions.RayActorError):
+            joblib.Parallel(n_jobs=2)(
+                joblib.delayed(lambda i: os.kill(os.getpid(), signal.SIGKILL) if i == 3 else i)(i)
+                for i in range(8)
+            )
+        assert joblib.Parallel(n_jobs=2)(joblib.delayed(abs)(i) for i in (-1, 2)) == [1, 2]

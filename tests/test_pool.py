@@ -198,6 +198,67 @@ def test_calls_behind_one_that_dies_are_run_elsewhere(cluster, tmp_path):
 
 
 @only_ours
+def test_chunks_of_a_message_that_had_not_begun_are_run_elsewhere(cluster, tmp_path):
+    """A message of quick calls has many; the worker dies in one of them."""
+    lethal = 137
+
+    def once(i):
+        with open(tmp_path / "ran", "a") as file:
+            file.write(f"{i}\n")
+        if i == lethal and not (tmp_path / "died").exists():
+            (tmp_path / "died").write_text("")
+            os._exit(1)
+        return i
+
+    with make(2) as pool:
+        pool.map(once, range(1000, 1300), chunksize=1)  # learns that it is quick
+        results = pool.imap_unordered(once, range(300))
+        results._send_all()
+        good, bad = [], 0
+        for _ in range(300):
+            try:
+                good.append(results.next(60))
+            except ray.exceptions.RayActorError:
+                bad += 1
+        pool._workers.finish()
+    ran = [int(line) for line in (tmp_path / "ran").read_text().split() if int(line) < 1000]
+    assert sorted(ran) == list(range(300))  # each once: none of those that had begun ran again
+    assert bad >= 1 and len(good) + bad == 300
+    assert lethal not in good
+
+
+@only_ours
+def test_a_pool_whose_workers_are_killed_all_the_time_goes_on(pool):
+    """Each call has an outcome: no hang."""
+    import threading
+
+    ended = threading.Event()
+
+    def kill():
+        while not ended.wait(0.3):
+            for worker in list(pool._pool):
+                if ray.wait([worker.first], timeout=0)[0]:
+                    try:
+                        os.kill(ray.get(worker.first), signal.SIGKILL)
+                    except (OSError, ray.exceptions.RayError):
+                        pass
+                    break
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        results = [pool.apply_async(time.sleep, (0.02,)) for _ in range(100)]
+        outcomes = []
+        for each in results:
+            each.wait(120)
+            outcomes.append(each.successful())
+    finally:
+        ended.set()
+        killer.join()
+    assert len(outcomes) == 100 and outcomes.count(True) > 50
+
+
+@only_ours
 def test_what_terminate_leaves_raises(cluster):
     pool = make(2)
     pids = [worker.pid for worker in pool._pool]

@@ -18,7 +18,8 @@ import eagleray as ray
 
 from ..._state import state
 from ..multiprocessing._results import AsyncResult, CallbackThread
-from ..multiprocessing._workers import CALL, Chunk, Function, PoolActor, Workers
+from ..multiprocessing._runner import CALL, PoolActor
+from ..multiprocessing._workers import Chunk, Function, Workers
 from ._sharing import Sharing, run
 
 IDLE_S = 300.0  # workers that nobody has used for so long end, as loky's do
@@ -35,7 +36,7 @@ class _Crew:
         given = dict(options.get("runtime_env") or {})
         given["env_vars"] = {**env, **given.get("env_vars", {})}
         actor = ray.remote(PoolActor).options(**{"num_cpus": 0, **options, "runtime_env": given})
-        self.workers = Workers(count, lambda: actor.remote(None, ()), -1)
+        self.workers = Workers(count, lambda seat: actor.remote(None, (), seat), -1)
         self.callbacks = CallbackThread()
         self.function = Function(run, CALL)
 

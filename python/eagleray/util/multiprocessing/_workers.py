@@ -7,9 +7,7 @@ from __future__ import annotations
 import itertools
 import math
 import multiprocessing.pool
-import os
 import threading
-import time
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -19,112 +17,12 @@ import eagleray as ray
 
 from ..._processes import runs
 from ..._state import state
+from ._progress import Page, Seat
 
-CALL, MAP, STARMAP = range(
-    3
-)  # what a chunk's items are: (args, kwargs), an argument, a tuple of arguments
 MESSAGE_S = 0.0025  # of work in one message, if chunks take less
 MESSAGE_CHUNKS_MAX = 64
-PLAIN = frozenset((type(None), bool, int, float, complex, str, bytes))
 _pools: Any = multiprocessing.pool  # its exceptions have no public types
 _numbers = itertools.count(1)
-
-
-def _innermost(function: Any) -> Any:
-    """What a partial or a bound method calls."""
-    while not hasattr(function, "__globals__"):
-        inner = getattr(function, "func", None) or getattr(function, "__func__", None)
-        if inner is None:
-            return None
-        function = inner
-    return function
-
-
-class PoolActor:
-    """Runs in a worker. It keeps the last function, so that one is sent once, not once a chunk."""
-
-    def __init__(self, initializer: Any, initargs: Any) -> None:
-        self._number = 0
-        self._function: Any = None
-        self._globals: dict[str, Any] = {}
-        if initializer is not None:
-            self._initialize(initializer, initargs)
-
-    def _initialize(self, initializer: Any, initargs: Any) -> None:
-        # Functions of __main__ arrive each with globals of their own; in a forked process they share them.
-        inner = _innermost(initializer)
-        names = inner.__globals__ if inner is not None else {}
-        before = dict(names)
-        initializer(*initargs)
-        if getattr(inner, "__module__", "") == "__main__":
-            nothing = object()
-            self._globals = {k: v for k, v in names.items() if before.get(k, nothing) is not v}
-
-    def _load(self, function: Any) -> None:
-        self._function = function
-        if self._globals:
-            inner = _innermost(function)
-            if getattr(inner, "__module__", "") == "__main__":
-                inner.__globals__.update(self._globals)
-
-    def ping(self) -> int:
-        return os.getpid()
-
-    def run(
-        self, number: int, function: Any, kind: int, chunks: list[list[Any]]
-    ) -> tuple[list[tuple[bool, Any]], float]:
-        """For each chunk (True, results) or (False, the first exception with its traceback); and the seconds
-        that all took."""
-        began = time.perf_counter()
-        if function is not None:
-            self._load(function[0])
-        outcomes = [self._run_one(kind, items) for items in chunks]
-        took = time.perf_counter() - began
-        if len(chunks) > 1:  # what cannot be pickled fails its own chunk, not the message
-            outcomes = [each if _is_plain(each[1]) else _tried(each) for each in outcomes]
-        return outcomes, took
-
-    def _run_one(self, kind: int, items: list[Any]) -> tuple[bool, Any]:
-        call = self._function
-        try:
-            if kind == MAP:
-                return True, [call(item) for item in items]
-            if kind == STARMAP:
-                return True, [call(*item) for item in items]
-            return True, [call(*args, **kwargs) for args, kwargs in items]
-        except Exception as error:
-            return False, _with_traceback(error)
-
-
-def _is_plain(value: Any) -> bool:
-    """Whether it can surely be pickled."""
-    if type(value) is list:
-        return all(type(each) in PLAIN for each in value)
-    return type(value) is _pools.ExceptionWithTraceback  # which has been tried
-
-
-def _tried(outcome: tuple[bool, Any]) -> tuple[bool, Any]:
-    from ..._serialization import dumps
-
-    try:
-        dumps(outcome[1])
-    except Exception as problem:
-        return False, _pools.MaybeEncodingError(problem, outcome[1])
-    return outcome
-
-
-def _with_traceback(error: Exception) -> Any:
-    """Pickles to the exception with a RemoteTraceback as its cause, as the standard library's does."""
-    import pickle
-
-    from ..._serialization import dumps
-
-    wrapped = _pools.ExceptionWithTraceback(error, error.__traceback__)
-    try:
-        pickle.loads(dumps(wrapped)[0])
-    except Exception as problem:
-        return _pools.MaybeEncodingError(problem, error)
-    return wrapped
 
 
 class Function:
@@ -148,10 +46,14 @@ class Chunk:
 class Worker:
     """The driver's side of a worker."""
 
-    def __init__(self, actor: Any, chunks_left: int) -> None:
-        self.actor = actor
+    def __init__(self, make: Callable[[Seat | None], Any], chunks_left: int, page: Page) -> None:
+        self._page = page
+        self.seat = page.take()
+        self.actor = actor = make(self.seat)
         self.chunks_left = chunks_left  # until it is replaced; -1: no limit
         self.running: deque[list[Chunk]] = deque()  # by message
+        self._messages: dict[int, int] = {}  # their numbers, from 1, by id() of their chunks
+        self._sent = 0
         self.number = 0  # of the function that it has
         self.first = actor.ping.remote()
         self._seen: int | None = None  # its process; 0: not one that can be seen from here
@@ -172,12 +74,37 @@ class Worker:
         the news of its death be on its way."""
         return bool(self._seen and not runs(self._seen))
 
+    def begin(self, chunks: list[Chunk]) -> int:
+        """A message is on its way; its number."""
+        self._sent += 1
+        self._messages[id(chunks)] = self._sent
+        self.running.append(chunks)
+        return self._sent
+
+    def end(self, chunks: list[Chunk]) -> None:
+        """It has been answered, or was not sent, or the worker has died."""
+        self.running = deque(each for each in self.running if each is not chunks)
+        self._messages.pop(id(chunks), None)
+
+    def has_begun(self, chunks: list[Chunk]) -> int:
+        """How many chunks of a message it has begun, now that it has died."""
+        begun = self._page.begun(self.seat, self._messages[id(chunks)])
+        if begun is None:  # it could not say
+            return len(chunks) if self.running[0] is chunks else 0
+        return min(begun, len(chunks))
+
+    def leave(self) -> None:
+        """It is not used any more."""
+        self._page.give_back(self.seat)
+        self.seat = None
+
 
 class Workers:
-    """Gives chunks to workers; thread-safe. `make()` makes an actor."""
+    """Gives chunks to workers; thread-safe. `make()` makes an actor with a seat in the page of progress."""
 
-    def __init__(self, count: int, make: Callable[[], Any], chunks_each: int) -> None:
+    def __init__(self, count: int, make: Callable[[Seat | None], Any], chunks_each: int) -> None:
         self._make = make
+        self._page = Page()
         self._chunks_each = chunks_each
         self._lock = threading.RLock()
         self._idle = threading.Condition(self._lock)
@@ -195,7 +122,7 @@ class Workers:
         return state.client is None or state.session != self._session
 
     def _new(self) -> Worker:
-        return Worker(self._make(), self._chunks_each)
+        return Worker(self._make, self._chunks_each, self._page)
 
     def wait_for_start(self) -> None:
         """Raises what a worker's constructor raised."""
@@ -237,6 +164,7 @@ class Workers:
         worker = min(self.all, key=lambda each: len(each.running))
         if not worker.running:
             if worker.is_gone():
+                worker.leave()
                 fresh = self._new()
                 self.all[self.all.index(worker)] = fresh
                 return fresh
@@ -276,11 +204,15 @@ class Workers:
         function = chunks[0].function
         known = worker.number == function.number
         sent = None if known else (function.function,)
-        ref = worker.actor.run.remote(
-            function.number, sent, function.kind, [chunk.items for chunk in chunks]
-        )
+        message = worker.begin(chunks)
+        try:
+            ref = worker.actor.run.remote(
+                message, sent, function.kind, [chunk.items for chunk in chunks]
+            )
+        except BaseException:
+            worker.end(chunks)
+            raise
         worker.number = function.number
-        worker.running.append(chunks)
         if worker.chunks_left > 0:
             worker.chunks_left -= len(chunks)
             if worker.chunks_left <= 0:
@@ -297,7 +229,7 @@ class Workers:
             failed = [] if self._terminated else self._give()
             if not self._busy():
                 self._idle.notify_all()
-        for chunk, outcome in zip(chunks, outcomes, strict=False):
+        for chunk, outcome in outcomes:
             chunk.items = []  # whoever still knows the chunk keeps nothing of the user's
             done, chunk.done = chunk.done, _nothing
             done(*outcome)
@@ -306,16 +238,14 @@ class Workers:
 
     def _take_answer(
         self, worker: Worker, chunks: list[Chunk], answer: Any
-    ) -> list[tuple[bool, Any]]:
-        """The chunks' outcomes; none if another worker is to run them."""
+    ) -> list[tuple[Chunk, tuple[bool, Any]]]:
+        """The chunks' outcomes; not of those that another worker is to run."""
         died = isinstance(answer, ray.exceptions.RayActorError)
-        had_begun = worker.running[0] is chunks
-        worker.running = deque(each for each in worker.running if each is not chunks)
-        outcomes: list[tuple[bool, Any]] = []
-        if died and not had_begun and not self._terminated:
-            self._waiting.extendleft(reversed(chunks))
-        elif isinstance(answer, BaseException):
-            outcomes = [(False, _encoding_error(answer))] * len(chunks)
+        begun = worker.has_begun(chunks) if died and not self._terminated else len(chunks)
+        worker.end(chunks)
+        self._waiting.extendleft(reversed(chunks[begun:]))
+        if isinstance(answer, BaseException):
+            outcomes = [(False, _encoding_error(answer))] * begun
         else:
             outcomes = answer[0]
             worker.see()
@@ -326,7 +256,9 @@ class Workers:
             self._retired.remove(worker)
             if not died and not self._is_cut_off():
                 self._ending.append(worker.actor.__ray_terminate__.remote())
-        return outcomes
+        if worker not in self.all and not worker.running:
+            worker.leave()
+        return list(zip(chunks, outcomes, strict=False))
 
     def _time(self, function: Any, seconds: float) -> None:
         if self._timed() is function:

@@ -20,7 +20,8 @@ from ._results import (
     OrderedIMapIterator,
     UnorderedIMapIterator,
 )
-from ._workers import CALL, MAP, STARMAP, Chunk, Function, PoolActor, Worker, Workers
+from ._runner import CALL, MAP, STARMAP, PoolActor
+from ._workers import Chunk, Function, Worker, Workers
 
 __all__ = ["AsyncResult", "IMapIterator", "OrderedIMapIterator", "Pool", "UnorderedIMapIterator"]
 logger = logging.getLogger(__name__)
@@ -56,8 +57,9 @@ class Pool:
     initializer(*initargs) runs in each of them first; what it raises is raised here. maxtasksperchild: chunks
     until a process is replaced. context: ignored, with a warning, as in Ray. ray_address: where init() connects
     to, if that is still to do; RAY_ADDRESS otherwise. ray_remote_args: options of the actors (num_cpus is 0).
-    ValueError for more processes than the cluster has CPUs. A process that dies fails the call that it ran, with
-    RayActorError, and is replaced; in the standard library that call never ends. Follows Ray 2.60.
+    ValueError for more processes than the cluster has CPUs. A process that dies fails the calls that it had begun, and
+    not yet answered, with RayActorError, and is replaced; others are run elsewhere. In the standard library those
+    calls never end. Follows Ray 2.60.
     """
 
     def __init__(
@@ -90,7 +92,7 @@ class Pool:
         self._callbacks = CallbackThread()
         self._iterators: list[IMapIterator] = []  # whose items have not all been sent
         self._workers = Workers(
-            self._processes, lambda: actor.remote(*arguments), maxtasksperchild or -1
+            self._processes, lambda seat: actor.remote(*arguments, seat), maxtasksperchild or -1
         )
         try:
             self._workers.wait_for_start()
