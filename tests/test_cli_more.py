@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import click
 import pytest
 from _support import PEER, alive, wait_for
-from eagleray import _cli, _completion, _status_watch
+from eagleray import _cli, _cli_look, _completion, _status_watch
 
 pytestmark = pytest.mark.skipif(PEER, reason="our command line")
 ROOT = Path(__file__).parents[1]
@@ -251,6 +252,50 @@ def test_a_task_that_hangs_can_be_looked_at(command, hanging, tmp_path):
     assert status == 0 and "<svg" in picture.read_text()
     status, text = command("stack", "no_such_function")
     assert status == 1 and "hangs" in text
+
+
+ALLOCATES = """
+import eagleray as ray, threading
+ray.init(num_cpus=1)
+
+@ray.remote
+def allocates():
+    kept = []
+    while not threading.Event().wait(0.01):
+        kept = [bytearray(100_000) for _ in range(100)]
+
+ref = allocates.remote()
+print("runs", flush=True)
+ray.get(ref)
+"""
+
+
+def test_where_a_worker_allocates_its_memory(command, environment, tmp_path):
+    pytest.importorskip("memray")
+    if shutil.which("gdb") is None and shutil.which("lldb") is None:
+        pytest.skip("memray attaches by gdb or lldb")
+    with subprocess.Popen(
+        [sys.executable, "-c", ALLOCATES], env=environment, stdout=subprocess.PIPE
+    ) as program:
+        try:
+            program.stdout.readline()
+            picture = tmp_path / "memory.html"
+            (worker,) = wait_for(
+                lambda: [w for w in _cli_look.workers_of_user() if "allocates" in w["what"]]
+            )
+            call = ("flamegraph", "allocates", "--memory", "-d", "1", "-o", picture)
+            status, text = command(*call)
+            assert status == 0 and "allocates" in picture.read_text(), text
+            assert list(tmp_path.iterdir()) == [picture]
+            assert alive(worker["pid"])
+        finally:
+            program.kill()
+
+
+def test_a_tool_that_never_ends_is_ended_and_what_it_has_started_too(tmp_path):
+    script = "sleep 1000 & echo $! > child; wait"
+    assert _cli_look._run(["sh", "-c", f"cd {tmp_path}; {script}"], 1.0) is None
+    assert not alive(int((tmp_path / "child").read_text()))
 
 
 def test_tools_that_are_missing_are_named(command, hanging, environment):

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -13,7 +14,8 @@ from typing import Any
 
 import click
 
-ANSWER_S = 30.0  # of py-spy, for one process
+ANSWER_S = 30.0  # of py-spy or memray, for one process
+LEAVE_S = 5.0  # how long one that is told to end may take to let go of the process
 
 
 def workers_of_user() -> list[dict[str, Any]]:
@@ -61,6 +63,27 @@ def _tool(name: str, package: str) -> str:
     return path
 
 
+def _run(call: list[str], limit: float) -> subprocess.CompletedProcess[str] | None:
+    """What it says; None if it takes longer than `limit` seconds. Then it is ended, and told first: a debugger has
+    to take its breakpoints out of the process, which would die of them."""
+    with subprocess.Popen(
+        call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as tool:
+        try:
+            out, err = tool.communicate(timeout=limit)
+            return subprocess.CompletedProcess(call, tool.returncode, out, err)
+        except subprocess.TimeoutExpired:
+            os.killpg(tool.pid, signal.SIGTERM)
+        except BaseException:
+            os.killpg(tool.pid, signal.SIGTERM)
+            raise
+        try:
+            tool.communicate(timeout=LEAVE_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(tool.pid, signal.SIGKILL)
+    return None
+
+
 def _why_not(pid: int, said: str) -> str:
     if "Permission" in said or "permitted" in said or "EPERM" in said:
         return (
@@ -104,8 +127,10 @@ def stack(
             "--pid",
             str(worker["pid"]),
         ]
-        done = subprocess.run(call, capture_output=True, text=True, timeout=ANSWER_S)
-        if done.returncode != 0:
+        done = _run(call, ANSWER_S)
+        if done is None:
+            failed = f"process {worker['pid']} could not be looked into within {ANSWER_S:.0f} s"
+        elif done.returncode != 0:
             failed = _why_not(worker["pid"], done.stderr)
         elif as_json:
             shown.append({**worker, "threads": json.loads(done.stdout)})
@@ -137,7 +162,8 @@ def flamegraph(
       eagleray flamegraph train --memory
 
     \b
-    Needs py-spy, and memray for --memory. Exit status 1: it is missing, or the process cannot be looked into.
+    Needs py-spy. --memory needs memray, in the worker's Python too, and gdb or lldb; it shows what is allocated in
+    those seconds and is there at their end. Exit status 1: it is missing, or the process cannot be looked into.
     """
     program = _tool("memray", "memray") if memory else _tool("py-spy", "py-spy")
     chosen = _chosen((wanted,), idle=True)
@@ -146,33 +172,41 @@ def flamegraph(
         raise click.ClickException(f"{len(chosen)} workers run {wanted}: name one of {names}")
     pid = chosen[0]["pid"]
     path = output or f"flame_{pid}.{'html' if memory else 'svg'}"
-    draw = _draw_memory if memory else _draw_time
-    draw(
-        program,
-        pid,
-        path,
-        duration,
-        [f"--{n}" for n, v in (("native", native), ("idle", idle)) if v],
-    )
+    if memory:
+        if chosen[0]["what"] == "IDLE":
+            raise click.ClickException(f"worker {pid} has nothing to do: it allocates nothing")
+        _draw_memory(program, pid, path, duration, native)
+    else:
+        flags = [f"--{n}" for n, v in (("native", native), ("idle", idle)) if v]
+        _draw_time(program, pid, path, duration, flags)
     click.echo(path)
 
 
 def _draw_time(program: str, pid: int, path: str, duration: int, flags: list[str]) -> None:
     call = [program, "record", "--pid", str(pid), "-d", str(duration), "-o", path, *flags]
-    done = subprocess.run(call, capture_output=True, text=True, timeout=duration + ANSWER_S)
+    done = _run(call, duration + ANSWER_S)
+    if done is None:
+        raise click.ClickException(f"py-spy has drawn nothing of process {pid} in time")
     if done.returncode != 0 or not os.path.exists(path):
         raise click.ClickException(_why_not(pid, done.stderr))
 
 
-def _draw_memory(program: str, pid: int, path: str, duration: int, flags: list[str]) -> None:
-    record = f"{path}.memray"
+def _draw_memory(program: str, pid: int, path: str, duration: int, native: bool) -> None:
+    record = os.path.abspath(f"{path}.memray")  # the process itself writes it
     attach = [program, "attach", "--duration", str(duration), "-f", "-o", record, str(pid)]
-    done = subprocess.run(attach, capture_output=True, text=True, timeout=duration + ANSWER_S)
-    if done.returncode != 0:
-        raise click.ClickException(_why_not(pid, done.stderr or done.stdout))
+    done = _run([*attach, *(["--native"] if native else [])], ANSWER_S)
+    if done is None or done.returncode != 0:
+        said = "" if done is None else (done.stderr or done.stdout).strip()
+        raise click.ClickException(
+            f"memray could not be started in process {pid}: its Python must have memray (pip install memray), gdb or "
+            f"lldb must be here, and a process that waits for ever allocates nothing. {_why_not(pid, said)}"
+        )
     time.sleep(duration + 1)  # attach returns at once
-    made = [program, "flamegraph", "-f", "-o", path, record]
-    done = subprocess.run(made, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise click.ClickException(done.stderr.strip() or done.stdout.strip())
-    os.unlink(record)
+    try:
+        done = _run([program, "flamegraph", "-f", "-o", path, record], ANSWER_S)
+        if done is None or done.returncode != 0:
+            said = "" if done is None else done.stderr.strip() or done.stdout.strip()
+            raise click.ClickException(f"memray has drawn nothing: {said}")
+    finally:
+        if os.path.exists(record):
+            os.unlink(record)
