@@ -128,6 +128,10 @@ void before_answer() {
   Py_XDECREF(none);
 }
 
+// What the results of the task that the main thread runs are to go through, for a debugger that
+// follows them.
+PyObject* wrap_results = nullptr;
+
 TaskDone done_of(const ExecTask* task) {
   TaskDone done;
   done.run_us =
@@ -192,6 +196,16 @@ void answer_error(ExecTask* task, nb::handle record, bool retry, bool leaving,
 bool answer_values(ExecTask* task, PyObject* const* values, size_t count,
                    size_t errors_from = SIZE_MAX) {
   before_answer();
+  std::vector<nb::object> wrapped;
+  std::vector<PyObject*> changed;
+  if (wrap_results && task == executing) {
+    for (size_t i = 0; i < count; ++i) {
+      wrapped.push_back(nb::steal(PyObject_CallOneArg(wrap_results, values[i])));
+      if (!wrapped.back()) return false;
+      changed.push_back(wrapped.back().ptr());
+    }
+    values = changed.data();
+  }
   if (answered_as_cancelled(task)) return true;
   TaskDone done;
   std::vector<std::vector<Object*>> nested(count);
@@ -357,6 +371,7 @@ bool run_one(ExecTask* task, nb::callable run_task, nb::callable error_of, nb::c
   struct Reset {
     ~Reset() {
       executing = nullptr;
+      Py_CLEAR(wrap_results);
       process_title().set(idle_title);
     }
   } reset;
@@ -524,6 +539,8 @@ void bind_execution(nb::module_& m, nb::class_<Client>& client) {
       .def("running_name", [](Client&) { return running_name(); })
       .def("before_next_answer",
            [](Client&, nb::callable flush) { Py_XSETREF(flush_output, flush.release().ptr()); })
+      .def("wrap_results",
+           [](Client&, nb::callable wrap) { Py_XSETREF(wrap_results, wrap.release().ptr()); })
       .def(
           "finish",
           [](Client&, Task& task, nb::sequence values, int errors_from) {

@@ -200,6 +200,87 @@ def test_leaving_and_coming_back(session):
     assert run.ends()[0] == "41 after\n"
 
 
+FOLLOWED = """
+import eagleray as ray
+
+@ray.remote
+def inner(x):
+    y = x + 1
+    return y
+
+@ray.remote
+def outer():
+    breakpoint()
+    a = ray.get(inner.remote(1))
+    b = ray.get(inner.remote(10))
+    return a + b
+
+@ray.remote
+def fails():
+    breakpoint()
+    raise ValueError("no")
+
+ray.init(num_cpus=2)
+def main():
+    if FAILS:
+        try:
+            ray.get(fails.remote())
+        except ValueError:
+            print("failed")
+        return
+    total = ray.get(outer.remote())
+    print(total)
+main()
+"""
+
+
+def test_following_a_call_and_its_result(session):
+    run = session(FOLLOWED.replace("FAILS", "False"))
+    wait_for(run.waiting, 30)
+    child = run.attach()
+
+    def says(text, command):
+        child.expect_exact(text)
+        child.expect_exact("(Pdb) ")
+        child.sendline(command)
+
+    says("a = ray.get(inner.remote(1))", "remote")
+    says("y = x + 1", "p x * 100")
+    says("100", "get")  # inner's result: outer
+    says("b = ray.get(inner.remote(10))", "p a")
+    says("2", "remote")
+    says("y = x + 1", "c")
+    child.expect_exact("it goes on")
+    child.expect(pexpect.EOF)
+    assert run.ends()[0] == "13\n"
+
+
+def test_a_result_is_followed_to_the_driver(session):
+    run = session(FOLLOWED.replace("FAILS", "False"))
+    wait_for(run.waiting, 30)
+    child = run.attach()
+    child.expect_exact("(Pdb) ")
+    child.sendline("get")
+    child.expect_exact("print(total)")
+    child.expect_exact("(Pdb) ")
+    child.sendline("!total = 7")
+    child.expect_exact("(Pdb) ")
+    child.sendline("c")
+    child.expect(pexpect.EOF)
+    assert run.ends()[0] == "7\n"
+
+
+@pytest.mark.parametrize("command", ["remote", "get"])
+def test_where_there_is_nothing_to_follow_the_debugger_ends(session, command):
+    run = session(FOLLOWED.replace("FAILS", "True"))
+    wait_for(run.waiting, 30)
+    child = run.attach()
+    child.expect_exact("(Pdb) ")
+    child.sendline(command)
+    child.expect(pexpect.EOF)
+    assert run.ends()[0] == "failed\n"
+
+
 def test_several_wait(session):
     run = session(
         BREAKS.replace("num_cpus=1", "num_cpus=2").replace(

@@ -7,6 +7,7 @@ import os
 import select
 import socket
 import sys
+import time
 from typing import Any
 
 import click
@@ -14,6 +15,7 @@ import click
 from . import _node
 from ._processes import runs
 
+LOOK_S = 0.05  # how often one that follows looks whether it is there
 QUIET_S = 0.1  # output that stops without a line's end is a prompt
 
 
@@ -79,6 +81,7 @@ def debug(which: str | None, only_list: bool, as_json: bool, temp_dir: str | Non
     """Attach to a task or actor that waits at breakpoint(), or where it failed.
 
     It is Python's pdb: `n`, `s`, `p x`, `where`, `c` to go on, `q` to fail the task. Ctrl-D leaves it waiting.
+    `remote` goes on to the next call of a remote function and follows it; `get` to whoever gets this task's result.
     With RAY_DEBUG_POST_MORTEM=1 in the driver's environment, tasks that fail wait, too.
 
     \b
@@ -102,6 +105,37 @@ def debug(which: str | None, only_list: bool, as_json: bool, temp_dir: str | Non
 
 
 def _attach(facts: dict[str, Any]) -> None:
+    while True:
+        _attach_once(facts)
+        following = facts["socket"][: -len("sock")] + "follow"
+        if os.path.exists(following):
+            click.echo("following it ... (Ctrl-C leaves)")
+        found = _followed(facts, following)
+        if found is None:
+            return
+        facts = found
+
+
+def _followed(facts: dict[str, Any], following: str) -> dict[str, Any] | None:
+    """Where the session goes on, once it is there; None: nowhere."""
+    announced = facts["socket"][: -len("sock")] + "json"
+    try:
+        while True:
+            coming = os.path.exists(following)
+            if os.path.exists(announced):
+                with open(announced) as file:
+                    return {**json.load(file), "socket": facts["socket"]}
+            if not coming:
+                return None
+            with open(following) as file:
+                if not runs(int(json.load(file)["pid"])):
+                    return None
+            time.sleep(LOOK_S)
+    except (OSError, ValueError, KeyboardInterrupt):
+        return None
+
+
+def _attach_once(facts: dict[str, Any]) -> None:
     click.echo(_line(facts))
     if facts["error"]:
         click.echo(facts["error"].rstrip())

@@ -138,6 +138,10 @@ class RemoteFunction:
                 extra[name] = options[name]
         if options.get("num_gpus") and options.get("max_calls") is None:
             extra["max_calls"] = 1
+        if state.step_into:
+            from .util._following import take_along
+
+            take_along(extra)
         env = runtime_env_json(options.get("runtime_env"))
         wants = _options.resources_of(options, 1)
         place = _options.place_of(options, self._function.__name__, wants)
@@ -175,8 +179,8 @@ class RemoteFunction:
         self._check(args, kwargs)
         cached = self.__dict__.get("_cached")
         if cached is None or cached[0] != state.epoch or cached[1] is not options:
-            submit = self._submitter(options)
-            cached = (state.epoch, options, submit)
+            epoch = state.epoch  # making it may end it
+            cached = (epoch, options, self._submitter(options))
             self.__dict__["_cached"] = cached
         return wrap_stream(cached[2](*args, **kwargs))
 
@@ -203,8 +207,8 @@ class _OptionsOf:
     def remote(self, *args: Any, **kwargs: Any) -> Any:
         self._of._check(args, kwargs)
         if self._cached[0] != state.epoch:
-            submit = self._of._submitter(self._options)
-            self._cached = (state.epoch, submit)
+            epoch = state.epoch
+            self._cached = (epoch, self._of._submitter(self._options))
         return wrap_stream(self._cached[1](*args, **kwargs))
 
     def bind(self, *args: Any, **kwargs: Any) -> Any:

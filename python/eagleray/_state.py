@@ -30,6 +30,7 @@ class State:
         self.actor: Any = None  # worker: the instance it runs
         self.actor_spec: dict[str, Any] | None = None
         self.local_mode: Any = None  # a LocalClient, which is `client` then, too
+        self.step_into = ""  # the debugger's session that the next call of a function takes along
         self.tracing = False  # whether spans are made (_tracing.py)
         self.on_sigterm: Any = None  # the handler that init() has installed
         self.resources: dict[str, int] = {}  # worker: what its task or actor holds

@@ -261,6 +261,10 @@ def run_task(core: Any, task: Any) -> None:
     try:
         args, kwargs = task.arguments()
         function = _callable_of(task)
+        if "step_into" in options:
+            from .util import _following
+
+            function = _following.stepped_into(function, options["step_into"])
         if task.num_returns == -1:
             ahead = options.get("_generator_backpressure_num_objects") or -1
             for item in function(*args, **kwargs):

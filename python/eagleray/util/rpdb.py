@@ -11,12 +11,13 @@ import struct
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pdb import Pdb
 from types import FrameType, TracebackType
 from typing import Any
 
 from .._state import state
+from . import _following
 
 FILE_START = "debug-"  # debug-<id>.json says what waits at debug-<id>.sock
 
@@ -38,7 +39,7 @@ def stop_at(frame: FrameType | None) -> None:
 
         debugpy.stop(frame)
         return
-    RemotePdb(_facts(frame, "")).set_trace(frame)
+    RemotePdb(facts_of(frame, "")).set_trace(frame)
 
 
 def post_mortem(t: TracebackType | None = None) -> None:
@@ -57,7 +58,7 @@ def post_mortem(t: TracebackType | None = None) -> None:
     while last.tb_next is not None:
         last = last.tb_next
     text = "".join(traceback.format_exception(*sys.exc_info())) if t is None else ""
-    remote = RemotePdb(_facts(last.tb_frame, text or "an exception", last.tb_lineno))
+    remote = RemotePdb(facts_of(last.tb_frame, text or "an exception", last.tb_lineno))
     remote.wait_for_client()
     remote.reset()
     try:
@@ -85,7 +86,8 @@ def look_at(error: BaseException) -> None:
             post_mortem()
 
 
-def _facts(frame: FrameType | None, error: str, line: int | None = None) -> dict[str, Any]:
+def facts_of(frame: FrameType | None, error: str, line: int | None = None) -> dict[str, Any]:
+    """Who stops, and where."""
     core = state.client
     name = core.running_name() if core is not None else ""
     if not name and state.actor_spec is not None:
@@ -105,14 +107,15 @@ def _facts(frame: FrameType | None, error: str, line: int | None = None) -> dict
 class RemotePdb(Pdb):
     """One stop. It ends with `continue` (unless breakpoints are set), `quit`, or the task."""
 
-    def __init__(self, facts: dict[str, Any]) -> None:
+    def __init__(self, facts: dict[str, Any], session: str | None = None) -> None:
         assert state.client is not None
         self._facts = facts
         self._directory = state.client.info()["session_dir"]
-        self._id = os.urandom(4).hex()
+        self._id = session or os.urandom(4).hex()  # goes with what it follows
         self._listener: socket.socket | None = None
         self._connection: socket.socket | None = None
         self._bottom: FrameType | None = None
+        self._watch: Callable[..., Any] | None = None  # traces _bottom while it is followed
 
     def _path(self, ending: str) -> str:
         return os.path.join(self._directory, f"{FILE_START}{self._id}.{ending}")
@@ -132,6 +135,7 @@ class RemotePdb(Pdb):
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             json.dump({**self._facts, "id": self._id}, file)
         os.replace(temporary, self._path("json"))
+        _following.gave_up(self._path(_following.ENDING))  # it is here
         facts = self._facts
         why = "failed" if facts["error"] else "stopped"
         print(
@@ -177,12 +181,26 @@ class RemotePdb(Pdb):
 
     # ---- pdb ----
 
+    def stop_in(self, frame: FrameType) -> None:
+        """At the next line of `frame`, which waits for this call."""
+        self.wait_for_client()
+        self._bottom = _bottom_of(frame)
+        self.reset()
+        each: FrameType | None = frame
+        while each is not None:
+            each.f_trace = self.trace_dispatch
+            self.botframe, each = each, each.f_back
+        self.set_next(frame)
+        sys.settrace(self.trace_dispatch)
+
+    def dispatch_call(self, frame: FrameType, arg: Any) -> Any:
+        if self._bottom is None:  # runcall(): what it calls
+            self._bottom = frame
+        return super().dispatch_call(frame, arg)
+
     def set_trace(self, frame: FrameType | None = None, **_: Any) -> None:
         self.wait_for_client()
-        bottom = frame
-        while bottom is not None and _is_user_code(bottom.f_back):
-            bottom = bottom.f_back
-        self._bottom = bottom
+        self._bottom = _bottom_of(frame)
         try:
             super().set_trace(frame)
         except OSError:
@@ -190,6 +208,8 @@ class RemotePdb(Pdb):
 
     def dispatch_return(self, frame: FrameType, arg: Any) -> Any:
         result = super().dispatch_return(frame, arg)
+        if self._watch is not None:
+            return self._watch(frame, "return", arg) if frame is self._bottom else None
         if frame is self._bottom:  # the task's own code ends: the next task is not traced
             self.set_continue()
             sys.settrace(None)
@@ -205,6 +225,50 @@ class RemotePdb(Pdb):
         return done
 
     do_c = do_cont = do_continue
+
+    def do_remote(self, arg: str) -> Any:
+        """remote
+        Goes on to the next call of a remote function, and stops where that runs, before its first line.
+        """
+        _following.follow_next_call(self._id)
+        return self._follow(lambda: _following.forget_next_call(self._id))
+
+    def do_get(self, arg: str) -> Any:
+        """get
+        Goes on to the end of this task, and stops whoever gets its result.
+        """
+        _following.follow_result(self._id)
+        return self._follow(lambda: False)
+
+    def _follow(self, forget: Any) -> Any:
+        """Goes on; if the task's code ends and `forget` says that there was nothing to follow, or by an exception,
+        whoever is attached is told."""
+        path, bottom = self._path(_following.ENDING), self._bottom
+        _following.on_its_way(path)
+        failed = False
+
+        def watch(frame: FrameType, event: str, arg: Any) -> Any:
+            nonlocal failed
+            if event == "return":
+                sys.settrace(None)
+                if forget() or failed:
+                    _following.gave_up(path)
+            failed = event == "exception"
+            return watch
+
+        self.clear_all_breaks()
+        self.set_continue()
+        self.end()
+        if bottom is not None:
+            self._watch = bottom.f_trace = watch
+            sys.settrace(lambda *_: None)
+        return 1
+
+    def dispatch_line(self, frame: FrameType) -> Any:
+        result = super().dispatch_line(frame)
+        if self._watch is not None:  # what is returned takes the place of the frame's f_trace
+            return self._watch if frame is self._bottom else None
+        return result
 
     def do_quit(self, arg: str) -> Any:
         """Ends the task with BdbQuit."""
@@ -230,6 +294,13 @@ class RemotePdb(Pdb):
             super().interaction(frame, traceback, *rest)
         except (BrokenPipeError, ConnectionError):
             self.end()
+
+
+def _bottom_of(frame: FrameType | None) -> FrameType | None:
+    """Where the task's own code begins."""
+    while frame is not None and _is_user_code(frame.f_back):
+        frame = frame.f_back
+    return frame
 
 
 def _is_user_code(frame: FrameType | None) -> bool:
