@@ -437,7 +437,6 @@ def test_on_the_driver_it_is_pdb(tmp_path):
     child.expect(pexpect.EOF)
 
 
-@pytest.mark.long  # fails in one of two runs: pydevd then takes no event of the frame that it is to stop at
 def test_debugpy(session):
     """An editor's side of it, in small."""
     pytest.importorskip("debugpy")
@@ -496,9 +495,7 @@ def test_debugpy(session):
         say("stackTrace", threadId=thread)
         frames = hear("command", "stackTrace")["body"]["stackFrames"]
         assert "work" in [frame["name"] for frame in frames][0]
-        say("continue", threadId=thread)
-        hear("command", "continue")
-        say("disconnect")
+        say("continue", threadId=thread)  # the worker may have ended before it has answered this
         out = run.program.stdout.read()
     assert out == "41 after\n"
     run.program.wait(30)
