@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -71,6 +72,37 @@ def test_every_command_teaches_by_example(path, found):
     for option in found.params:
         if isinstance(option, click.Option) and not option.hidden and path[0] not in LIBRARIES:
             assert option.help, option.name
+
+
+def examples():
+    """(command, its words) of every line of help that calls eagleray itself; comments, and what a pipe does with
+    it, cut off."""
+    for path, found in every_command():
+        text = found.get_help(click.Context(found, info_name=f"eagleray {' '.join(path)}"))
+        for line in text.split("\nOptions:")[0].splitlines():
+            called = re.match(r"    (?:python -m )?eagleray (.*)", line)
+            if called is not None:
+                yield path, re.split(r"\s{2,}| \| | && ", called[1])[0]
+
+
+def test_every_example_is_a_command_line_that_is_taken(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("train.py").write_text("")
+    Path("src").mkdir()
+    found = list(examples())
+    assert len(found) > 80
+    for path, text in found:
+        group, context = _cli.cli, _cli.cli.make_context("eagleray", shlex.split(text))
+        while isinstance(group, click.Group):
+            rest = [*context._protected_args, *context.args]
+            if not rest:
+                break  # a group that does something by itself
+            name, group, rest = group.resolve_command(context, rest)
+            assert group is not None, (path, text)
+            try:
+                context = group.make_context(name, rest, parent=context)
+            except click.UsageError as error:
+                pytest.fail(f"{' '.join(path)}: `eagleray {text}`: {error.format_message()}")
 
 
 # Of `ray --help` and its hidden ones (Ray 2.60); what they need beside a machine is theirs to say.
@@ -319,6 +351,20 @@ def test_status_is_watched(command, environment):
     watching.stdout.close()
     assert {row["resource"] for row in facts[1]["resources"]} >= {"CPU", "memory"}
     assert all(process["memory"] > 0 for process in facts[0]["processes"])
+
+
+def test_status_that_nobody_reads_any_more_ends_quietly(command, environment):
+    command("start", "--head", "--num-cpus", "1")
+    with subprocess.Popen(
+        [sys.executable, "-m", "eagleray", "status", "--watch", "--json", "--interval", "0.1"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as watching:
+        watching.stdout.readline()
+        watching.stdout.close()
+        assert watching.stderr.read() == ""
 
 
 def test_what_a_terminal_shows():

@@ -409,6 +409,8 @@ def _watch(interval: float, as_json: bool, verbose: bool, temp_dir: str | None) 
         _status_watch.watch(interval, as_json, verbose, temp_dir)
     except KeyboardInterrupt:
         return
+    except BrokenPipeError:  # whoever read this has gone: click ends quietly
+        raise
     except (ConnectionError, exceptions.RayError) as error:
         raise click.ClickException(f"the cluster has ended ({error})") from None
 

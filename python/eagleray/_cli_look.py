@@ -90,7 +90,7 @@ def _why_not(pid: int, said: str) -> str:
             f"the system does not let you look into process {pid}: run it as root, or allow it with `sysctl "
             "kernel.yama.ptrace_scope=0`, in a container with --cap-add SYS_PTRACE"
         )
-    return said.strip() or f"process {pid} could not be looked into"
+    return said.strip().removeprefix("Error: ") or f"process {pid} could not be looked into"
 
 
 @click.command("stack")
