@@ -135,18 +135,23 @@ class Channel(ChannelInterface):
 
     def write(self, value: Any, timeout: float | None = None) -> None:
         self.ensure_registered_as_writer()
-        others = [(i, reader) for i, (reader, _) in enumerate(self._reader_and_node_list)]
-        self._wait(lambda left: self._core.write(value, left), _limit(timeout), others)
+        self._wait(lambda left: self._core.write(value, left), _limit(timeout), self._reader_ends)
 
     def read(self, timeout: float | None = None) -> Any:
         self.ensure_registered_as_reader()
-        return self._wait(self._core.read, _limit(timeout), [(None, self._writer)])
+        return self._wait(self._core.read, _limit(timeout), self._writer_end)
+
+    def _reader_ends(self) -> Sequence[tuple[int | None, Any]]:
+        return [(i, reader) for i, (reader, _) in enumerate(self._reader_and_node_list)]
+
+    def _writer_end(self) -> Sequence[tuple[int | None, Any]]:
+        return [(None, self._writer)]
 
     def _wait(
         self,
         call: Callable[[float], Any],
         timeout: float | None,
-        others: Sequence[tuple[int | None, Any]],
+        others: Callable[[], Sequence[tuple[int | None, Any]]],
     ) -> Any:
         """Calls until it is there; `others` are the ends that it waits for, and who is to be there."""
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -157,7 +162,7 @@ class Channel(ChannelInterface):
             except exceptions.RayChannelTimeoutError:
                 if left is not None and left <= LOOK_S:
                     raise
-            gone = [who for end, who in others if self._has_ended(end, who)]
+            gone = [who for end, who in others() if self._has_ended(end, who)]
             if gone:
                 try:
                     return call(0.0)  # what it did last
