@@ -106,7 +106,8 @@ def debug(which: str | None, only_list: bool, as_json: bool, temp_dir: str | Non
 
 def _attach(facts: dict[str, Any]) -> None:
     while True:
-        _attach_once(facts)
+        if not _attach_once(facts):
+            return  # left waiting: it will be announced again
         following = facts["socket"][: -len("sock")] + "follow"
         if os.path.exists(following):
             click.echo("following it ... (Ctrl-C leaves)")
@@ -135,7 +136,8 @@ def _followed(facts: dict[str, Any], following: str) -> dict[str, Any] | None:
         return None
 
 
-def _attach_once(facts: dict[str, Any]) -> None:
+def _attach_once(facts: dict[str, Any]) -> bool:
+    """Whether it has gone on."""
     click.echo(_line(facts))
     if facts["error"]:
         click.echo(facts["error"].rstrip())
@@ -151,25 +153,25 @@ def _attach_once(facts: dict[str, Any]) -> None:
             import readline  # noqa: F401  (lines that are typed can be edited)
         except ImportError:
             pass
-        _talk(connection)
+        return _talk(connection)
 
 
-def _talk(connection: socket.socket) -> None:
+def _talk(connection: socket.socket) -> bool:
     while True:
         text, open_line, ended = _answer(connection)
         sys.stdout.write(text)
         sys.stdout.flush()
         if ended:
             click.echo("it goes on")
-            return
+            return True
         line = _typed(open_line)
         if line is None:
             click.echo("\nleft waiting")
-            return
+            return False
         try:
             connection.sendall(line.encode() + b"\n")
         except OSError:
-            return
+            return True
 
 
 def _typed(prompt: str) -> str | None:
