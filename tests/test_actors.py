@@ -5,7 +5,7 @@ import threading
 
 import numpy as np
 import pytest
-from _support import PEER, alive, ray, wait_for
+from _support import PEER, alive, ray, wait_for, waits_for
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
@@ -51,7 +51,7 @@ def test_order_holds_when_an_early_argument_is_late(tmp_path):
 
     @ray.remote
     def late():
-        wait_for(flag.exists, 30)
+        wait_for(flag.exists)
         return 10
 
     counter = Counter.remote()
@@ -162,6 +162,59 @@ def test_calls_are_at_most_once_by_default(tmp_path):
     assert path.stat().st_size == 1
 
 
+@ray.remote(num_cpus=0)
+def increment(box):
+    return ray.get(box[0].increment.remote())
+
+
+def test_a_handle_is_lent_before_its_actor_can_begin(tmp_path):
+    """For want of an argument of its constructor."""
+    flag = tmp_path / "flag"
+    counter = Counter.remote(waits_for(flag, num_cpus=0).remote(5))
+    lent = increment.remote([counter])
+    assert ray.wait([lent], timeout=1)[0] == []
+    flag.touch()
+    assert ray.get([lent, counter.increment.remote()], timeout=60) in ([6, 7], [7, 6])
+
+
+def test_a_handle_is_lent_at_once():
+    """Two processes tell control of the actor, one that it is to be, one that it wants to call it."""
+    for _ in range(50):
+        assert ray.get(increment.remote([Counter.options(num_cpus=0).remote(1)]), timeout=60) == 2
+
+
+@pytest.mark.only_eagleray
+def test_who_is_lent_the_handle_of_an_actor_that_will_never_be_is_told():
+    @ray.remote
+    def fails():
+        raise ValueError("no argument")
+
+    with pytest.raises(ray.exceptions.ActorDiedError):
+        ray.get(increment.remote([Counter.remote(fails.remote())]), timeout=60)
+
+
+@pytest.mark.only_eagleray
+def test_an_actor_is_killed_before_it_begins(tmp_path):
+    flag = tmp_path / "flag"
+    counter = Counter.options(max_restarts=3).remote(waits_for(flag, num_cpus=0).remote(5))
+    call = counter.increment.remote()
+    ray.kill(counter)
+    flag.touch()
+    with pytest.raises(ray.exceptions.ActorDiedError, match="killed"):
+        ray.get(call, timeout=60)
+
+
+def test_an_actor_that_nobody_waits_for_any_more_gives_its_room_back(tmp_path):
+    """Its handle goes while an argument of its constructor is awaited."""
+    flag = tmp_path / "flag"
+    late = waits_for(flag, num_cpus=0).remote(5)
+    Counter.options(resources={"custom": 1}).remote(late)
+    flag.touch()
+    ray.get(late, timeout=60)
+    wants_all = ray.remote(resources={"custom": 2})(lambda: True)
+    assert ray.get(wants_all.remote(), timeout=60)
+
+
 def test_named_actors():
     counter = Counter.options(name="named-one").remote()
     ray.get(counter.increment.remote())
@@ -204,7 +257,7 @@ def test_threaded_actor():
             self.barrier = threading.Barrier(3)
 
         def meet(self):
-            self.barrier.wait(20)
+            self.barrier.wait(60)
             return True
 
     meeting = Meeting.remote()
@@ -256,7 +309,7 @@ def test_concurrency_groups():
 
         @ray.method(concurrency_group="io")
         def meet(self):
-            self.barrier.wait(20)
+            self.barrier.wait(60)
             return threading.current_thread().name
 
         def plain(self):
@@ -293,7 +346,7 @@ def test_max_pending_calls():
     @ray.remote(max_pending_calls=2)
     class Slow:
         def block(self, path):
-            wait_for(lambda: os.path.exists(path), 30)
+            wait_for(lambda: os.path.exists(path))
 
     import tempfile
 
@@ -399,8 +452,8 @@ def test_a_generator_that_waits_for_its_reader_can_be_cancelled():
         ray.cancel(generator)
         with pytest.raises(ray.exceptions.TaskCancelledError):
             for ref in generator:
-                ray.get(ref, timeout=30)
-        assert ray.get(producer.alive.remote(), timeout=30)
+                ray.get(ref, timeout=60)
+        assert ray.get(producer.alive.remote(), timeout=60)
 
 
 def test_arguments_that_an_actor_keeps_stay_as_they_were():

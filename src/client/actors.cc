@@ -19,10 +19,40 @@ ActorPeer* ClientMachine::actor_peer(const ActorId& id, Effects& out) {
     actor->actor = id;
     actor_numbers_.push_back(id);
     actor->number = static_cast<uint32_t>(actor_numbers_.size());
-    const RequestId request = next_request();
-    out.to_node.push_back(AskControl{request, SubscribeActor{id}});
+    subscribe(id, out);
+  } else if (uncreated_.erase(id) > 0) {  // the handle that was to tell may have been let go of
+    subscribe(id, out);
   }
   return actor.get();
+}
+
+void ClientMachine::subscribe(const ActorId& id, Effects& out) {
+  out.to_node.push_back(AskControl{next_request(), SubscribeActor{id}});
+}
+
+// A handle may be here before control has heard of its actor: the creation waits for arguments of
+// the constructor, or goes a longer way. The creator gives the handle's object a value when control
+// has spoken of the actor; who gets that asks control once more. False: there is no such hope.
+bool ClientMachine::awaits_creation(const ActorId& id, Effects& out) {
+  Object* handle = index_.find(handle_object_of(id));
+  if (!handle || handle->owned || !handle->pending()) return false;
+  uncreated_.insert(id);
+  want(handle, out);
+  return true;
+}
+
+void ClientMachine::handle_is_ready(const Object& handle, Effects& out) {
+  const ActorId actor = actor_of(task_of(handle.id));
+  if (handle.id == handle_object_of(actor) && uncreated_.erase(actor) > 0) subscribe(actor, out);
+}
+
+// What became of its creation is known.
+void ClientMachine::settle_handle(const ActorId& actor, Effects& out) {
+  Object* handle = index_.find(handle_object_of(actor));
+  if (!handle || !handle->owned) return;
+  Value value;
+  value.kind = ValueKind::kInline;
+  settle(handle, std::move(value), ProcId{}, out);
 }
 
 ClientMachine::NewActor ClientMachine::create_actor(ActorSpec&& spec, Payload arguments,
@@ -60,6 +90,7 @@ void ClientMachine::start_creation(TaskRecord* task, Effects& out) {
   ActorCreation creation;
   creation.request = pending.request;
   creation.spec = std::move(pending.spec);
+  const bool detached = creation.spec.detached;
   creation.arguments = task->arguments;
   std::vector<Object*>& pins = creation_pins_[creation.spec.actor];
   for (const ArgumentRef& argument : task->refs) {
@@ -85,6 +116,9 @@ void ClientMachine::start_creation(TaskRecord* task, Effects& out) {
   out.create_actors.push_back(std::move(creation));
   // Subscribe behind the creation, so that control knows the actor.
   out.after_creations.push_back(AskControl{next_request(), SubscribeActor{id}});
+  if (!detached && !index_.find(handle_object_of(id))) {  // nobody has waited for it
+    out.after_creations.push_back(AskControl{next_request(), ActorOutOfScope{id}});
+  }
   retire(task, out);
 }
 
@@ -95,6 +129,7 @@ void ClientMachine::fail_creation(TaskRecord* task, const Value& error, Effects&
   actor.phase = ActorPhase::kDead;
   actor.death = Failure{FailureKind::kActorDied, "an argument of its constructor failed"};
   if (error.kind == ValueKind::kError) actor.creation_error = error.bytes.view();
+  settle_handle(id, out);
   retire(task, out);
   flush_actor(actor, out);
 }
@@ -168,6 +203,7 @@ void ClientMachine::on_actor_update(const ActorStatus& status, Effects& out) {
   if (it == actors_.end()) return;
   ActorPeer& actor = *it->second;
   if (actor.phase == ActorPhase::kDead) return;
+  settle_handle(status.actor, out);
   const bool moved =
       actor.proc && (status.state != ActorState::kAlive || status.proc != actor.proc);
   if (moved && peer(actor.proc).first && !peer(actor.proc).lost &&

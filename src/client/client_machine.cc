@@ -77,8 +77,9 @@ void ClientMachine::on_node(NodeToClient&& message, Instant now, Effects& out) {
     it->second->revoked = true;
     if (it->second->in_flight == 0) return_lease(it->second.get(), false, out);
   } else if (auto* says = std::get_if<ControlSays>(&message)) {
-    if (auto* update = std::get_if<ActorUpdate>(&says->answer))
-      on_actor_update(update->status, out);
+    const auto* update = std::get_if<ActorUpdate>(&says->answer);
+    if (!update || (!update->known && awaits_creation(update->status.actor, out))) return;
+    on_actor_update(update->status, out);
   } else if (auto* added = std::get_if<CustodyAdded>(&message)) {
     on_added(ProcId{}, added->request, out);
   } else if (auto* lent = std::get_if<CustodyLent>(&message)) {

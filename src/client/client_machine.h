@@ -392,6 +392,10 @@ class ClientMachine {
   void lost_tasks(Peer& worker, uint64_t running_token, Effects& out);
 
   // actors.cc
+  void subscribe(const ActorId& id, Effects& out);
+  bool awaits_creation(const ActorId& id, Effects& out);
+  void handle_is_ready(const Object& handle, Effects& out);
+  void settle_handle(const ActorId& actor, Effects& out);
   void on_actor_update(const ActorStatus& status, Effects& out);
   void flush_actor(ActorPeer& actor, Effects& out);
   void fail_for_actor(TaskRecord* task, const ActorPeer& actor, Effects& out);
@@ -535,6 +539,7 @@ class ClientMachine {
   };
   std::unordered_map<uint64_t, PendingCreation> creations_;  // by token of the creation's record
   std::unordered_map<ActorId, std::vector<Object*>, IdHash> creation_pins_;
+  std::set<ActorId> uncreated_;  // others' of which control has not heard: see awaits_creation()
 
   struct AwaitedAck {
     Object* object = nullptr;  // we asked for ourselves; null: for a caller

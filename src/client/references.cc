@@ -233,6 +233,7 @@ void ClientMachine::settle(Object* object, Value&& value, ProcId from, Effects& 
 
 void ClientMachine::became_ready(Object* object, Effects& out) {
   ++out.completed;
+  if (!uncreated_.empty()) handle_is_ready(*object, out);
   ObjectMore* more = object->more.get();
   if (!more) return;
   if (object->owned && (more->to_leave || !more->borrowers.empty())) leave(object, out);

@@ -228,6 +228,8 @@ ObjectNow ClientMachine::object_now(const Object& object, const Pins& pins) cons
     now.attempt = object.task->attempt;
   }
   now.actor_handle = object.id == handle_object_of(actor_of(task_of(object.id)));
+  // Its value says no more than that control knows the actor.
+  if (now.actor_handle) now.kind = static_cast<uint8_t>(ValueKind::kNone);
   if (!object.more) return now;
   for (const auto& [borrower, credits] : object.more->borrowers) {
     now.borrowers.push_back(ProcId{borrower});

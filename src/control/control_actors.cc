@@ -4,6 +4,12 @@
 #include "control/records.h"
 
 namespace eagleray {
+namespace {
+
+constexpr size_t kKilledEarlyMax = 1000;
+const char kKilled[] = "it was killed by kill()";
+
+}  // namespace
 
 // It was stopped before it was placed, and the word of that was lost with an earlier control.
 void ControlMachine::stop_if_dead(NodeIndex node, const ActorPlaced& placed, ControlEffects& out) {
@@ -214,6 +220,7 @@ void ControlMachine::call(const Caller& caller, const CreateActor& create, Contr
   place(actor, out);
   persist_spec(actor, out);
   persist(actor, out);
+  if (std::erase(killed_early_, spec.actor) > 0) stop(actor, true, kKilled, out);
 }
 
 void ControlMachine::call(const Caller& caller, const SubscribeActor& subscribe,
@@ -230,7 +237,7 @@ void ControlMachine::call(const Caller& caller, const SubscribeActor& subscribe,
       it->second.subscribers.push_back({caller.node, caller.client, caller.request});
     }
   }
-  answer(caller, ActorUpdate{status}, out);
+  answer(caller, ActorUpdate{status, it != actors_.end()}, out);
 }
 
 void ControlMachine::call(const Caller& caller, const ActorOutOfScope& scope, ControlEffects& out) {
@@ -242,10 +249,13 @@ void ControlMachine::call(const Caller& caller, const ActorOutOfScope& scope, Co
 
 void ControlMachine::call(const Caller& caller, const KillActor& kill, ControlEffects& out) {
   const auto it = actors_.find(kill.actor);
-  if (it != actors_.end() && it->second.status.state != ActorState::kDead) {
+  if (it == actors_.end() && kill.no_restart) {
+    killed_early_.push_back(kill.actor);
+    if (killed_early_.size() > kKilledEarlyMax) killed_early_.pop_front();
+  } else if (it != actors_.end() && it->second.status.state != ActorState::kDead) {
     Actor& actor = it->second;
     if (kill.no_restart) {
-      stop(actor, true, "it was killed by kill()", out);
+      stop(actor, true, kKilled, out);
     } else if (actor.status.state == ActorState::kAlive) {
       actor.restart_wanted = true;
       persist(actor, out);

@@ -180,6 +180,7 @@ class ControlMachine {
   std::map<ActorId, Actor> actors_;
   std::map<std::pair<std::string, std::string>, ActorId> names_;  // namespace, name
   std::deque<ActorId> dead_;
+  std::deque<ActorId> killed_early_;  // before they were created; the oldest are given up first
   std::map<PlacementGroupId, Group> groups_;
   std::deque<PlacementGroupId> removed_groups_;
   uint64_t placed_ = 0;  // actors, in this epoch: whose turn it is where they spread

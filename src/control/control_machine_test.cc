@@ -68,6 +68,15 @@ TEST(Control, an_id_is_given_once_and_its_owner_counts_its_handles) {
   answer_to(control, ProcId{1}, ActorOutOfScope{spec.actor});
   EXPECT_EQ(state(), ActorState::kDead);
 
+  // Killed by who has its handle early; another life is not meant.
+  answer_to(control, ProcId{2}, KillActor{actor_id(2)});
+  answer_to(control, ProcId{2}, KillActor{actor_id(3), false});
+  for (const uint64_t number : {2, 3}) {
+    spec.actor = actor_id(number);
+    EXPECT_TRUE(is_done(answer_to(control, ProcId{1}, CreateActor{spec})));
+    EXPECT_EQ(state() == ActorState::kDead, number == 2);
+  }
+
   GroupSpec group;
   group.group.bytes[0] = 1;
   EXPECT_TRUE(is_done(answer_to(control, ProcId{1}, CreateGroup{group})));

@@ -13,7 +13,7 @@
 
 namespace eagleray {
 
-inline constexpr uint32_t kClusterVersion = 6;
+inline constexpr uint32_t kClusterVersion = 7;
 
 // ---- node to control ----
 

@@ -100,7 +100,9 @@ struct Done {
 };
 struct ActorUpdate {
   ActorStatus status;
-  EAGLERAY_FIELDS(ActorUpdate, status)
+  // Not: it was refused, has ended long ago, or its creator has not made it yet, which that knows.
+  bool known = true;
+  EAGLERAY_FIELDS(ActorUpdate, status, known)
 };
 struct FoundActor {
   bool found = false;

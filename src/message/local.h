@@ -15,7 +15,7 @@
 
 namespace eagleray {
 
-inline constexpr uint32_t kLocalVersion = 8;
+inline constexpr uint32_t kLocalVersion = 9;
 
 enum class ClientKind : uint8_t { kDriver, kWorker };
 constexpr ClientKind last_of(ClientKind) { return ClientKind::kWorker; }
