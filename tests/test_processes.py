@@ -81,7 +81,7 @@ def test_nothing_is_left_behind(ending, tmp_path):
     _, err = process.communicate(timeout=60)
     if ending == "sigkill_all":
         assert process.returncode == -signal.SIGKILL, err
-    wait_for(lambda: not session_processes(marker), 5)
+    wait_for(lambda: not session_processes(marker))
 
 
 def test_a_killed_node_is_a_typed_error():
@@ -227,7 +227,7 @@ def test_ctrl_c_interrupts_a_get():
     )
     assert process.stdout.readline().strip() == "waiting"
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     assert "interrupted" in out, err
 
 
@@ -249,7 +249,7 @@ def test_ctrl_c_interrupts_a_get_while_another_thread_waits():
     )
     assert process.stdout.readline().strip() == "waiting"
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     assert "interrupted" in out, err
 
 
@@ -306,7 +306,7 @@ def test_a_signal_at_any_moment_ends_a_wait():
         for _ in range(500):
             try:
                 signal.setitimer(signal.ITIMER_REAL, draw.uniform(1e-6, 3e-4))
-                ray.get(ref, timeout=20)
+                ray.get(ref, timeout=60)
             except Rung:
                 continue
         print("all seen")
@@ -376,3 +376,28 @@ def test_init_twice():
     )
     out, err = process.communicate(timeout=60)
     assert "refused" in out and "again" in out, err
+
+
+def test_a_worker_that_leaves_waits_until_its_results_are_taken(tmp_path):
+    """Which its caller does not, while it is stopped."""
+    process = start_program(
+        """
+        import os, subprocess, sys
+        import eagleray as ray
+        ray.init(num_cpus=1)
+
+        @ray.remote(max_calls=1, max_retries=0, num_returns=40)
+        def much(began):  # more than a link holds
+            open(began, "w").close()
+            return [bytes(60_000)] * 40
+
+        began = sys.argv[1]
+        refs = much.remote(began)
+        stops = f"until [ -e {began} ]; do sleep 0.01; done; kill -STOP $0; sleep 2; kill -CONT $0"
+        subprocess.Popen(["sh", "-c", stops, str(os.getpid())])
+        print(sum(map(len, ray.get(refs))))
+        """,
+        tmp_path / "began",
+    )
+    out, err = process.communicate(timeout=60)
+    assert out == f"{40 * 60_000}\n", err

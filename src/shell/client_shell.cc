@@ -742,14 +742,16 @@ int ClientShell::task_eventfd() {
 }
 
 void ClientShell::flush() {
-  (void)wait(
-      [this] {
-        for (const Link* link : polled_) {
-          if (!link->overflow.empty()) return false;
-        }
-        return !socket_.wants_write();
-      },
-      Wait{.deadline = monotonic_now() + Duration::from_s(1)});
+  const auto is_written = [this] {
+    for (const Link* link : polled_) {
+      if (!link->overflow.empty()) return false;
+    }
+    return !socket_.wants_write();
+  };
+  while (wait([&] { return exiting() || is_written(); }, Wait{}) == Waited::kInterrupted) {
+  }
+  // Told to exit, or without its node: what is not read soon may never be.
+  (void)wait(is_written, Wait{.deadline = monotonic_now() + Duration::from_s(1)});
 }
 
 std::pair<std::string, std::string> ClientShell::runtime_env() const {

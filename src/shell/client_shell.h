@@ -149,7 +149,9 @@ class ClientShell {
   ExecTask* try_next_task();
   int task_eventfd();  // rung when a task arrives; arms it
   void send_to_node(ClientToNode&& message);
-  void flush();  // what waits for room in a ring or socket is written, or a second has passed
+  // Until what waits for room in a ring or socket is written, or its reader has ended. However long
+  // that takes: the reader may be stopped for a while. Once exiting() it takes a second at most.
+  void flush();
   // Worker: as assigned with its job, and what it is to do for it.
   std::pair<std::string, std::string> runtime_env() const;
   bool exiting() const { return exiting_.load(std::memory_order_acquire); }
