@@ -88,7 +88,7 @@ def test_equal_lines_of_several_workers_are_folded():
 
         ray.get([Worker.remote().speak.remote(i) for i in range(4)])
         """
-    out, _ = run(code)
+    out, _ = run(code, RAY_DEDUP_LOGS_AGG_WINDOW_S="60")
     lines = plain(out)
     assert "(Worker pid=N) equal" in lines
     assert any("equal [repeated 3x across cluster]" in line for line in lines), out
@@ -146,6 +146,39 @@ def test_nothing_is_lost_when_a_driver_leaves_a_cluster(tmp_path):
             **environment,
         )
         assert len(out.splitlines()) == 2001 and out.splitlines()[-1].endswith("no end")
+    finally:
+        subprocess.run([*command, "stop"], env=full, check=True)
+
+
+def test_nothing_is_lost_when_the_node_reads_late(tmp_path):
+    environment = {"EAGLERAY_TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-m", "eagleray"]
+    full = {**os.environ, "PYTHONPATH": "python", **environment}
+    subprocess.run([*command, "start", "--head", "--num-cpus=2"], env=full, check=True)
+    try:
+        out, _ = run(
+            """
+            import signal, subprocess
+            ray.init(address="auto")
+
+            @ray.remote
+            class Actor:
+                def zygote(self):
+                    return os.getppid()
+
+                def speak(self):
+                    print("spoken")
+
+            actor = Actor.remote()
+            with open(f"/proc/{ray.get(actor.zygote.remote())}/stat") as file:
+                node = int(file.read().rsplit(")", 1)[1].split()[1])
+            os.kill(node, signal.SIGSTOP)
+            subprocess.Popen(["sh", "-c", f"sleep 2; kill -CONT {node}"])
+            ray.get(actor.speak.remote())
+            """,
+            **environment,
+        )
+        assert plain(out) == ["(Actor pid=N) spoken"]
     finally:
         subprocess.run([*command, "stop"], env=full, check=True)
 
@@ -285,7 +318,7 @@ def test_ctrl_c_shows_what_was_printed():
     assert process.stdout.readline() == "waiting\n"
     line = process.stdout.readline()
     process.send_signal(2)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     assert line.endswith("before\n") and "KeyboardInterrupt" in err
 
 
@@ -404,8 +437,11 @@ def test_nothing_wakes_while_nothing_is_printed():
             with open(f"/proc/self/task/{thread.native_id}/status") as file:
                 return next(int(l.split()[1]) for l in file if l.startswith("voluntary"))
 
-        before = switches()
-        ray.wait([ray.remote(lambda: time.sleep(1000)).remote()], timeout=1)
+        never = ray.remote(lambda: time.sleep(1000)).remote()
+        before = None
+        while before != (before := switches()):  # it has begun, and sleeps
+            ray.wait([never], timeout=0.5)
+        ray.wait([never], timeout=1)
         print(switches() - before)
         """
     )
@@ -530,8 +566,8 @@ def test_levels_and_formats_reach_workers():
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A directory that 512 KiB fill."""
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", tmp_path])
+    """A directory that 4 MiB fill."""
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", tmp_path])
     if made.returncode:
         pytest.skip("cannot mount here")
     yield str(tmp_path)
@@ -555,7 +591,7 @@ def test_a_full_disk_stops_nothing_and_heals(small_disk):
     out, err = run(
         FILL
         + """
-session = ray.init(num_cpus=2)["session_dir"]
+ray.init(num_cpus=2, _system_config={"log_session_bytes_max": 100_000})  # logs alone fill no disk
 
 @ray.remote
 def speak(number):
@@ -587,7 +623,7 @@ assert ray.get(early.pid.remote()) != pid
 assert ray.get(ray.get_actor("early").pid.remote())
 assert ray.get([speak.remote(i) for i in range(50)]) == list(range(50))
 os.unlink(f"{root}/filler")
-deadline = time.monotonic() + 20
+deadline = time.monotonic() + 60
 while refused(lambda: ray.get(Actor.options(name="later").remote().pid.remote())):
     assert time.monotonic() < deadline
 assert ray.util.placement_group([{"CPU": 1}]).wait(20)
@@ -642,5 +678,5 @@ ray.util.placement_group([{"CPU": 1}])
     )
     assert process.stdout.readline() == "waiting\n"
     process.terminate()
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
     assert process.returncode == 15

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import ipaddress
 import os
@@ -150,13 +151,15 @@ def stop(
         if found is None:
             return ended
         pid = int(found["pid"])
-        os.kill(pid, signal.SIGKILL if force else signal.SIGTERM)
+        sent = signal.SIGKILL if force else signal.SIGTERM
         deadline = time.monotonic() + patience_s
-        while runs(pid):
-            if time.monotonic() > deadline:
-                os.kill(pid, signal.SIGKILL)
-                deadline += STOP_PATIENCE_S
-            time.sleep(0.01)
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
+            os.kill(pid, sent)
+            while runs(pid):
+                if time.monotonic() > deadline:
+                    os.kill(pid, signal.SIGKILL)
+                    deadline += STOP_PATIENCE_S
+                time.sleep(0.01)
         for name in ("address.json", "node.sock", _token.FILE):
             path = os.path.join(found["session_dir"], name)
             if os.path.exists(path):

@@ -11,8 +11,9 @@ from typing import Any
 
 from ._log_folder import FoldOptions, LogFolder, Printed
 
-# What a driver waits for its node at the end, and a notebook's cell at its end. Usually a millisecond.
-FLUSH_S = 1.0
+# What a driver waits for its node at the end, and a notebook's cell at its end. Usually a millisecond; more
+# where the machine is busy.
+FLUSH_S = 10.0
 # After Ctrl-C no more is printed than fits into this: the prompt is waited for.
 HURRIED_S = 0.2
 

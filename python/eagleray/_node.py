@@ -21,6 +21,7 @@ from . import _core
 from ._processes import runs
 
 START_TIMEOUT_S = 30.0
+END_PATIENCE_S = 10.0  # with the node's end, before it is killed; with the guard's likewise
 ADDRESS_CHARS_MAX = 4096
 
 
@@ -213,7 +214,7 @@ class LocalNode:
             except ProcessLookupError:
                 pass
             try:
-                self.process.wait(3)
+                self.process.wait(END_PATIENCE_S)
             except subprocess.TimeoutExpired:
                 continue
 
@@ -278,9 +279,9 @@ def _read_address(path: str) -> dict[str, Any] | None:
 
 
 def _is_node(pid: int) -> bool:
-    """Not another process that has got the number since: it is the node's guard."""
+    """It runs, and is not another process that has got the number since: it is the node's guard."""
     try:
         with open(f"/proc/{pid}/comm") as comm:
-            return comm.read().startswith("eagleray-")
+            return comm.read().startswith("eagleray-") and runs(pid)
     except OSError:
         return False

@@ -10,7 +10,7 @@ from typing import Any
 
 from ._state import state
 
-DELIVERY_S = 1.0
+DELIVERY_S = 10.0  # usually a millisecond
 HOOK_FILE = "tracing-hook"  # in the session directory of a cluster whose programs are all traced
 
 

@@ -115,10 +115,9 @@ uint64_t open_files() {
 void become_subreaper() { ::prctl(PR_SET_CHILD_SUBREAPER, 1); }
 
 void end_descendants(Duration patience) {
-  const Instant until = monotonic_now() + patience;
+  Instant until = monotonic_now() + patience;
   for (;;) {
-    while (::waitpid(-1, nullptr, WNOHANG) > 0) {
-    }
+    while (::waitpid(-1, nullptr, WNOHANG) > 0) until = monotonic_now() + patience;
     const std::vector<pid_t> left = children();
     if (left.empty() || monotonic_now() >= until) return;
     for (pid_t pid : left) ::kill(pid, SIGKILL);

@@ -23,8 +23,8 @@ void become_subreaper();
 uint64_t raise_file_limit();
 uint64_t open_files();  // of this process, now
 
-// Kills every descendant of this process, adopted orphans included, and reaps them; gives up after
-// `patience`.
+// Kills every descendant of this process, adopted orphans included, and reaps them; gives up when
+// none has ended for `patience`. (One that has ended leaves its children to be adopted.)
 void end_descendants(Duration patience);
 
 struct Pipe {

@@ -24,6 +24,7 @@ NAME, NAMESPACE = "metrics", "_eagleray"
 FILE = "metrics.json"  # in the session directory: where it listens
 HOST = "127.0.0.1"
 SERIES_MAX = 100_000  # of all processes; more are dropped and counted
+LOOKS_MAX = 3  # at the kernel's table: rows may be missed while others come and go
 
 
 class MetricsServer:
@@ -170,11 +171,12 @@ def _user_of(client_port: int, server_port: int) -> int | None:
     loopback = "0100007F"
     wanted = [f"{loopback}:{client_port:04X}", f"{loopback}:{server_port:04X}"]
     try:
-        with open("/proc/net/tcp") as file:
-            for line in file:
-                fields = line.split()
-                if fields[1:3] == wanted:
-                    return int(fields[7])
+        for _ in range(LOOKS_MAX):
+            with open("/proc/net/tcp") as file:
+                for line in file:
+                    fields = line.split()
+                    if fields[1:3] == wanted:
+                        return int(fields[7])
     except (OSError, ValueError, IndexError):
         pass
     return None
