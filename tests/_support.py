@@ -18,10 +18,21 @@ if PEER:
 else:
     import eagleray as ray
 
-__all__ = ["PEER", "alive", "ray", "run_program", "start_program", "wait_for", "waits_for"]
+PATIENCE_S = 60.0  # with what is soon: a machine may be busy
+
+__all__ = [
+    "PATIENCE_S",
+    "PEER",
+    "alive",
+    "ray",
+    "run_program",
+    "start_program",
+    "wait_for",
+    "waits_for",
+]
 
 
-def wait_for(predicate: Callable[[], Any], timeout: float = 10.0) -> Any:
+def wait_for(predicate: Callable[[], Any], timeout: float = PATIENCE_S) -> Any:
     """Polls until `predicate()` is true and gives its value. The only place that sleeps."""
     deadline = time.monotonic() + timeout
     while True:

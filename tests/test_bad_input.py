@@ -209,7 +209,7 @@ def test_arguments_of_get_actor():
 def test_a_generator_in_wait():
     generator = numbers.remote(2)
     plain = one.options(resources={"unknown": 1}).remote()
-    ready, rest = ray.wait([plain, generator], timeout=30)
+    ready, rest = ray.wait([plain, generator], timeout=60)
     assert ready == [generator] and rest == [plain]
     assert [ray.get(ref) for ref in generator] == [0, 1]
     with pytest.raises(TypeError):
@@ -320,7 +320,7 @@ def test_a_dead_actor():
     ray.get(actor.one.remote())
     ray.kill(actor)
     with pytest.raises(ray.exceptions.RayActorError):
-        ray.get([actor.one.remote() for _ in range(100)], timeout=30)
+        ray.get([actor.one.remote() for _ in range(100)], timeout=60)
     ray.kill(actor)
     assert ray.get(one.remote(actor)) == 1
 

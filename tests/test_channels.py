@@ -19,11 +19,11 @@ NODE = None
 @ray.remote(num_cpus=0)
 class Reader:
     def read(self, source, count=1):
-        return [source.read(timeout=30) for _ in range(count)]
+        return [source.read(timeout=60) for _ in range(count)]
 
     def write(self, target, values):
         for value in values:
-            target.write(value, timeout=30)
+            target.write(value, timeout=60)
 
     def refused(self, source):
         try:
@@ -70,7 +70,7 @@ def test_each_reader_gets_each_value(readers):
     target = channel.BufferedSharedMemoryChannel(None, [(each, NODE) for each in readers], 2)
     refs = [each.read.remote(target, 50) for each in readers]
     for i in range(50):
-        target.write({"i": i}, timeout=30)
+        target.write({"i": i}, timeout=60)
     assert ray.get(refs) == [[{"i": i} for i in range(50)]] * 3
 
 
@@ -80,14 +80,14 @@ def test_without_buffers_the_writer_waits(readers):
     with pytest.raises(exceptions.RayChannelTimeoutError):
         target.write(2, timeout=0.05)
     assert ray.get(readers[0].read.remote(target)) == [b"x" * 100_000]
-    target.write(2, timeout=30)
+    target.write(2, timeout=60)
     assert ray.get(readers[0].read.remote(target)) == [2]
 
 
 def test_an_actor_writes_to_the_driver(readers):
     source = channel.Channel(readers[0], [(None, NODE)])
     done = readers[0].write.remote(source, [1, 2, 3])
-    assert [source.read(timeout=30) for _ in range(3)] == [1, 2, 3]
+    assert [source.read(timeout=60) for _ in range(3)] == [1, 2, 3]
     ray.get(done)
     with pytest.raises(exceptions.RayChannelTimeoutError):
         source.read(timeout=0)
@@ -144,7 +144,7 @@ def test_a_cached_channel_reads_once(readers):
 
 def test_a_composite_channel_goes_both_ways(readers):
     both = channel.CompositeChannel(None, [(None, NODE), (readers[0], NODE)], 2)
-    both.write("x", timeout=30)
+    both.write("x", timeout=60)
     assert both.read() == "x"
     assert ray.get(readers[0].read.remote(both)) == ["x"]
 

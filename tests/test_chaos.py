@@ -308,10 +308,10 @@ def test_what_is_killed_together_leaves_nothing(killed):
                     os.kill(pid, sent)
                 except ProcessLookupError:
                     pass
-    driver.communicate(timeout=30)
+    driver.communicate(timeout=60)
     left = [node, control, zygote, sleeper, *pool]
     try:
-        wait_for(lambda: not any(alive(pid) for pid in left), 4)
+        wait_for(lambda: not any(alive(pid) for pid in left))
     finally:
         if alive(sleeper):
             os.kill(sleeper, signal.SIGKILL)

@@ -177,7 +177,7 @@ def test_block_stays_until_the_node_ends(command, environment, ending):
         os.kill(node, signal.SIGKILL)
     else:
         process.send_signal(ending)
-    assert process.wait(30) == (1 if ending == "killed" else 0)
+    assert process.wait(60) == (1 if ending == "killed" else 0)
     process.stdout.close()
     wait_for(lambda: not alive(node))
     assert command("status")[0] == 1

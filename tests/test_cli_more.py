@@ -269,7 +269,7 @@ def hanging(environment):
     program.stdout.readline()
     yield program
     program.send_signal(signal.SIGTERM)
-    program.wait(30)
+    program.wait(60)
     program.stdout.close()
 
 
@@ -347,7 +347,7 @@ def test_status_is_watched(command, environment):
     )
     facts = [json.loads(watching.stdout.readline()) for _ in range(2)]
     watching.send_signal(signal.SIGINT)
-    assert watching.wait(30) == 0
+    assert watching.wait(60) == 0
     watching.stdout.close()
     assert {row["resource"] for row in facts[1]["resources"]} >= {"CPU", "memory"}
     assert all(process["memory"] > 0 for process in facts[0]["processes"])

@@ -83,12 +83,12 @@ def test_an_actor_that_dies_while_control_is_away_restarts(fresh):
     worker = ray.get(counter.pid.remote())
     kill_control()
     os.kill(worker, signal.SIGKILL)
-    assert ray.get(counter.pid.remote(), timeout=20) != worker
+    assert ray.get(counter.pid.remote(), timeout=60) != worker
 
 
 def test_an_actor_created_while_control_is_away(fresh):
     kill_control()
-    assert ray.get(Counter.remote().add.remote(), timeout=20) == 1
+    assert ray.get(Counter.remote().add.remote(), timeout=60) == 1
 
 
 def test_a_killed_actor_stays_dead(fresh):
@@ -97,7 +97,7 @@ def test_a_killed_actor_stays_dead(fresh):
     kill_control()
     ray.kill(counter)
     with pytest.raises(ray.exceptions.RayActorError):
-        ray.get(counter.add.remote(), timeout=20)
+        ray.get(counter.add.remote(), timeout=60)
     wait_for(lambda: not alive(worker))
     with pytest.raises(ValueError):
         ray.get_actor("short")
@@ -108,7 +108,7 @@ def test_placement_groups_survive(fresh):
     assert group.wait(10)
     kill_control()
     strategy = ray.util.scheduling_strategies.PlacementGroupSchedulingStrategy(group)
-    assert ray.get(double.options(scheduling_strategy=strategy).remote(4), timeout=20) == 8
+    assert ray.get(double.options(scheduling_strategy=strategy).remote(4), timeout=60) == 8
     ray.util.remove_placement_group(group)
     wait_for(lambda: ray.available_resources().get("CPU") == 2)
 
@@ -130,12 +130,12 @@ def test_killed_again_and_again_nothing_is_lost_or_doubled(fresh):
         for number in range(100):
             name = f"actor-{number}"
             counter = Counter.options(name=name, num_cpus=0).remote()
-            assert ray.get([counter.add.remote() for _ in range(20)], timeout=30)[-1] == 20
+            assert ray.get([counter.add.remote() for _ in range(20)], timeout=60)[-1] == 20
             # One incarnation, one constructor: the count goes on where it was.
-            assert ray.get(ray.get_actor(name).add.remote(), timeout=30) == 21
+            assert ray.get(ray.get_actor(name).add.remote(), timeout=60) == 21
             ray.kill(counter)
             with pytest.raises(ray.exceptions.RayActorError):
-                ray.get(counter.add.remote(), timeout=30)
+                ray.get(counter.add.remote(), timeout=60)
     finally:
         stop.set()
         thread.join()

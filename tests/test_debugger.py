@@ -92,7 +92,7 @@ print(ray.get(work.remote(20)), ray.get(after.remote()))
 
 def test_breakpoint_in_a_task(session):
     run = session(BREAKS)
-    (facts,) = wait_for(run.waiting, 30)
+    (facts,) = wait_for(run.waiting)
     assert (facts["function"], facts["name"], facts["lineno"]) == ("work", "work", 7)
     assert facts["filename"] == str(run.path)
     child = run.attach()
@@ -116,7 +116,7 @@ def test_breakpoint_in_a_task(session):
 
 def test_stepping_out_of_the_task_ends_the_session(session):
     run = session(BREAKS)
-    wait_for(run.waiting, 30)
+    wait_for(run.waiting)
     child = run.attach()
     for command in ("n", "n", "n", "n"):
         child.expect_exact("(Pdb) ")
@@ -134,7 +134,7 @@ def test_quit_fails_the_task(session):
             "    print(type(e).__name__)\nprint(0 and ray.get(work",
         )
     )
-    wait_for(run.waiting, 30)
+    wait_for(run.waiting)
     child = run.attach()
     child.expect_exact("(Pdb) ")
     child.sendline("q")
@@ -160,7 +160,7 @@ ray.init(num_cpus=1)
 print(ray.get(Actor.remote().loop.remote()))
 """
     )
-    (facts,) = wait_for(run.waiting, 30)
+    (facts,) = wait_for(run.waiting)
     assert facts["name"] == "Actor"
     child = run.attach(facts["id"])
     child.expect_exact("(Pdb) ")
@@ -183,13 +183,13 @@ print(ray.get(Actor.remote().loop.remote()))
 
 def test_leaving_and_coming_back(session):
     run = session(BREAKS)
-    wait_for(run.waiting, 30)
+    wait_for(run.waiting)
     child = run.attach()
     child.expect_exact("(Pdb) ")
     child.sendeof()
     child.expect_exact("left waiting")
     child.expect(pexpect.EOF)
-    wait_for(run.waiting, 30)
+    wait_for(run.waiting)
     child = run.attach()
     child.expect_exact("(Pdb) ")
     child.sendline("p y")
@@ -302,7 +302,7 @@ def test_several_wait(session):
 
 def test_what_a_killed_worker_has_left_is_removed(session, tmp_path):
     run = session(BREAKS)
-    (facts,) = wait_for(run.waiting, 30)
+    (facts,) = wait_for(run.waiting)
     run.program.kill()
     wait_for(lambda: not os.path.exists(f"/proc/{facts['pid']}"))
     assert run.waiting() == []
@@ -346,7 +346,7 @@ except ray.exceptions.TaskCancelledError:
 """,
         GO=str(tmp_path / "gate"),
     )
-    wait_for(run.waiting, 30)
+    wait_for(run.waiting)
     (tmp_path / "gate").write_text("go")
     assert run.ends()[0] == "cancelled after\n"
 
@@ -375,7 +375,7 @@ for call in (lambda: fails.remote(4), lambda: Actor.remote().fails.remote()):
 
 def test_post_mortem(session):
     run = session(POST_MORTEM, RAY_DEBUG_POST_MORTEM="1")
-    (facts,) = wait_for(run.waiting, 30)
+    (facts,) = wait_for(run.waiting)
     assert facts["lineno"] == 7 and "ValueError: no 8" in facts["error"]
     child = run.attach()
     child.expect_exact("ValueError: no 8")
@@ -385,7 +385,7 @@ def test_post_mortem(session):
     child.expect_exact("(Pdb) ")
     child.sendline("c")
     child.expect_exact("it goes on")
-    (facts,) = wait_for(run.waiting, 30)
+    (facts,) = wait_for(run.waiting)
     assert facts["name"] == "Actor" and "KeyError" in facts["error"]
     child = run.attach()
     child.expect_exact("(Pdb) ")
@@ -455,8 +455,8 @@ def test_debugpy(session):
 
     reader = threading.Thread(target=read, daemon=True)
     reader.start()
-    wait_for(lambda: port, 30)
-    with socket.create_connection(("127.0.0.1", port[0]), timeout=30) as connection:
+    wait_for(lambda: port)
+    with socket.create_connection(("127.0.0.1", port[0]), timeout=60) as connection:
         stream = connection.makefile("rwb")
         sequence = iter(range(1, 100))
 
@@ -498,4 +498,4 @@ def test_debugpy(session):
         say("continue", threadId=thread)  # the worker may have ended before it has answered this
         out = run.program.stdout.read()
     assert out == "41 after\n"
-    run.program.wait(30)
+    run.program.wait(60)

@@ -53,7 +53,7 @@ def test_a_forked_child_ends_at_sigterm():
         child = context.Process(target=lock.acquire)
         child.start()
         child.terminate()
-        child.join(30)
+        child.join(60)
         assert child.exitcode == -signal.SIGTERM
 
 
@@ -74,7 +74,7 @@ def test_references_that_a_forked_child_drops_stay_the_parent_s():
     for child in children:
         child.start()
     for child in children:
-        child.join(30)
+        child.join(60)
         child.kill()  # one that hangs
     assert [child.exitcode for child in children] == [0] * 10
     assert [ray.get(ref)[0] for ref in held.values()] == list(range(20))

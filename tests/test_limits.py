@@ -38,7 +38,9 @@ ACTORS = """
             return 1
 
     actors = [Actor.remote() for _ in range({count})]
-    done, rest = ray.wait([a.ping.remote() for a in actors], num_returns=len(actors), timeout={timeout})
+    pings = [a.ping.remote() for a in actors]
+    ray.wait(pings)
+    done, rest = ray.wait(pings, num_returns=len(pings), timeout={timeout})
     print("alive", sum(ray.get(done)) == len(done) > 0)
     print("all", not rest)
 """

@@ -23,17 +23,17 @@ def test_cancel_pending_and_running(tmp_path):
     wait_for(started.exists)
     ray.cancel(ref)
     with pytest.raises(ray.exceptions.TaskCancelledError):
-        ray.get(ref, timeout=20)
+        ray.get(ref, timeout=60)
 
     blocked = [sleep.remote() for _ in range(8)]
     ray.cancel(blocked[-1])
     with pytest.raises(ray.exceptions.TaskCancelledError):
-        ray.get(blocked[-1], timeout=20)
+        ray.get(blocked[-1], timeout=60)
     for each in blocked[:-1]:
         ray.cancel(each, force=True)
     for each in blocked[:-1]:
         with pytest.raises((ray.exceptions.TaskCancelledError, ray.exceptions.WorkerCrashedError)):
-            ray.get(each, timeout=20)
+            ray.get(each, timeout=60)
 
 
 def test_an_interrupt_is_never_lost(tmp_path):
@@ -51,7 +51,7 @@ def test_an_interrupt_is_never_lost(tmp_path):
         started.unlink()
         ray.cancel(ref)
         with pytest.raises(ray.exceptions.TaskCancelledError):
-            ray.get(ref, timeout=20)
+            ray.get(ref, timeout=60)
 
 
 def test_placement_groups():

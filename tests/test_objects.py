@@ -87,7 +87,7 @@ def test_wait_and_get_go_by_the_list_as_it_was(tmp_path):
 
     @ray.remote
     def slow(name):
-        wait_for(flag.exists, 30)
+        wait_for(flag.exists)
         return name
 
     def in_the_api():
@@ -118,7 +118,7 @@ def test_wait_gives_what_is_ready_first(tmp_path):
 
     @ray.remote
     def slow():
-        wait_for(flag.exists, 30)
+        wait_for(flag.exists)
         return "slow"
 
     @ray.remote
@@ -212,7 +212,7 @@ def test_future_and_callback():
     def one():
         return 1
 
-    assert one.remote().future().result(timeout=10) == 1
+    assert one.remote().future().result(timeout=60) == 1
     seen = []
     one.remote()._on_completed(seen.append)
     wait_for(lambda: seen)

@@ -80,12 +80,12 @@ def square(x):
 def test_every_call_gives_what_the_standard_library_gives(pool):
     assert pool.apply(square, (3,)) == 9
     assert pool.apply(sorted, ([3, 1],), {"reverse": True}) == [3, 1]
-    assert pool.apply_async(square, (4,)).get(timeout=30) == 16
+    assert pool.apply_async(square, (4,)).get(timeout=60) == 16
     assert pool.map(square, range(50)) == [x * x for x in range(50)]
     assert pool.map(square, range(10), chunksize=3) == [x * x for x in range(10)]
-    assert pool.map_async(square, [1, 2]).get(30) == [1, 4]
+    assert pool.map_async(square, [1, 2]).get(60) == [1, 4]
     assert pool.starmap(pow, [(2, 3), (3, 2)]) == [8, 9]
-    assert pool.starmap_async(pow, [(2, 3)]).get(30) == [8]
+    assert pool.starmap_async(pow, [(2, 3)]).get(60) == [8]
     assert list(pool.imap(square, range(20), chunksize=4)) == [x * x for x in range(20)]
     assert sorted(pool.imap_unordered(square, range(20))) == [x * x for x in range(20)]
 
@@ -93,20 +93,21 @@ def test_every_call_gives_what_the_standard_library_gives(pool):
 def test_callbacks(pool):
     good, bad = [], []
     result = pool.apply_async(square, (3,), callback=good.append, error_callback=bad.append)
-    result.wait(30)
+    result.wait(60)
     wait_for(lambda: good)
     assert good == [9] and not bad and (PEER or result.successful())
     result = pool.apply_async(square, ("a",), callback=good.append, error_callback=bad.append)
     with pytest.raises(TypeError):
-        result.get(30)
+        result.get(60)
     wait_for(lambda: bad)
     assert len(good) == 1 and not result.successful()
     assert PEER or isinstance(bad[0], TypeError)  # Ray gives what it has wrapped it in
 
 
-def test_states(cluster):
+def test_states(cluster, tmp_path):
+    flag = tmp_path / "flag"
     pool = make(1)
-    result = pool.apply_async(time.sleep, (0.3,))
+    result = pool.apply_async(lambda: wait_for(flag.exists) and None)
     with pytest.raises(ValueError, match="not ready"):
         result.successful()
     with pytest.raises(ValueError, match="still running"):
@@ -114,6 +115,7 @@ def test_states(cluster):
     pool.close()
     with pytest.raises(ValueError, match="not running"):
         pool.apply(square, (1,))
+    flag.touch()
     pool.join()
     assert result.ready() and result.get() is None
 
@@ -178,8 +180,8 @@ def test_a_process_that_dies_fails_its_call_only(pool):
     result = pool.map_async(square, range(5), chunksize=1)
     dead = pool.apply_async(os._exit, (1,))
     with pytest.raises(ray.exceptions.RayActorError):
-        dead.get(30)
-    assert result.get(30) == [0, 1, 4, 9, 16]
+        dead.get(60)
+    assert result.get(60) == [0, 1, 4, 9, 16]
     assert pool.map(square, range(20), chunksize=1) == [x * x for x in range(20)]
 
 
@@ -191,8 +193,8 @@ def test_calls_behind_one_that_dies_are_run_elsewhere(cluster, tmp_path):
         )  # quick: two messages are on their way to a worker
         results = [pool.apply_async(os._exit if i == 1 else square, (i,)) for i in range(8)]
         with pytest.raises(ray.exceptions.RayActorError):
-            results[1].get(30)
-        assert [results[i].get(30) for i in range(8) if i != 1] == [
+            results[1].get(60)
+        assert [results[i].get(60) for i in range(8) if i != 1] == [
             i * i for i in range(8) if i != 1
         ]
 
@@ -267,7 +269,7 @@ def test_what_terminate_leaves_raises(cluster):
     pool.join()
     for result in results:
         with pytest.raises(ray.exceptions.RayActorError):
-            result.get(10)
+            result.get(60)
     wait_for(lambda: not any(map(alive, pids)))
 
 
@@ -350,7 +352,7 @@ def lock_of_seven(x):
 
 @only_ours
 def test_a_timeout_is_not_over_when_others_come_first(pool):
-    assert pool.imap(time.sleep, [0.5, 0, 0, 0]).next(timeout=30) is None
+    assert pool.imap(time.sleep, [0.5, 0, 0, 0]).next(timeout=60) is None
 
 
 @only_ours
@@ -359,7 +361,7 @@ def test_nothing_waits_behind_another_function(pool):
     pool.map(square, range(400), chunksize=1)  # quick
     slow = pool.apply_async(time.sleep, (60,))
     quick = [pool.apply_async(square, (i,)) for i in range(6)]
-    assert [result.get(30) for result in quick] == [i * i for i in range(6)]
+    assert [result.get(60) for result in quick] == [i * i for i in range(6)]
     assert not slow.ready()
 
 
@@ -423,9 +425,9 @@ def test_a_callback_that_exits_does_not_end_callbacks(pool, capsys):
     def leave(value):
         raise SystemExit(3)
 
-    assert pool.apply_async(square, (1,), callback=leave).get(30) == 1
+    assert pool.apply_async(square, (1,), callback=leave).get(60) == 1
     told = []
-    assert pool.apply_async(square, (2,), callback=told.append).get(30) == 4
+    assert pool.apply_async(square, (2,), callback=told.append).get(60) == 4
     assert told == [4]
 
 

@@ -82,7 +82,7 @@ class Scene:
         ray.get(self.passed)
         del self.first
         self.group = ray.util.placement_group([{"CPU": 0.1}], name="pg")
-        assert self.group.wait(30)
+        assert self.group.wait(60)
         wait_for(lambda: state.get_task(self.slow).state == "RUNNING")
 
 

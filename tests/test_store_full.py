@@ -74,7 +74,7 @@ def test_a_put_waits_for_room(patient_store):
     thread.join(0.1)
     assert thread.is_alive() and not done
     held.clear()
-    thread.join(20)
+    thread.join(60)
     assert int(ray.get(done[0])[7]) == 1
 
 
@@ -103,7 +103,7 @@ def test_room_freed_in_a_segment_of_one_s_own_is_enough(patient_store):
     for i in range(len(small)):
         if i % 4:
             small[i] = None
-    thread.join(20)
+    thread.join(60)
     assert len(done[0]) == 30
 
 
@@ -121,8 +121,8 @@ def test_ctrl_c_ends_the_wait(patient_store):
     held = fill()
     main = threading.main_thread().ident
     timer = threading.Timer(0.2, lambda: signal.pthread_kill(main, signal.SIGINT))
-    timer.start()
     with pytest.raises(KeyboardInterrupt):
+        timer.start()
         ray.put(array(20))
     held.clear()
     assert int(ray.get(ray.put(array(40)))[0]) == 1
@@ -140,5 +140,5 @@ def test_room_of_a_dead_worker_comes_back(patient_store):
     thread = threading.Thread(target=lambda: done.append(ray.put(array(20))))
     thread.start()
     ray.kill(hoard)
-    wait_for(lambda: done, 20)
+    wait_for(lambda: done)
     thread.join()

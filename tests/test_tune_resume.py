@@ -167,9 +167,9 @@ def test_200_random_kills(tmp_path, undisturbed):
 
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     process = start(tmp_path, resume=False, seconds=0.1)
-    wait_for(lambda: (tmp_path / "began").exists(), 30)
+    wait_for(lambda: (tmp_path / "began").exists())
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=60)
     assert process.returncode == 0, output
     assert f'name="killed", storage_path="{tmp_path}", resume=True' in output
     trials = ExperimentAnalysis(tmp_path / "killed").trials
@@ -180,13 +180,13 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
 
 def test_a_second_ctrl_c_waits_for_nobody(tmp_path):
     process = start(tmp_path, resume=False, seconds=3600)
-    wait_for(lambda: running(tmp_path), 30)
+    wait_for(lambda: running(tmp_path))
     process.send_signal(signal.SIGINT)
     for line in process.stdout:
         if "Once more: they do not" in line:
             break
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=60)
     assert process.returncode == 0, output
     assert "resume=True" in output
     statuses = {trial.status for trial in ExperimentAnalysis(tmp_path / "killed").trials}
@@ -203,7 +203,7 @@ def running(directory):
 
 def test_the_journal_can_be_read_while_it_is_written(tmp_path):
     process = start(tmp_path, resume=False)
-    seen = wait_for(lambda: finished_trials(tmp_path), 30)
+    seen = wait_for(lambda: finished_trials(tmp_path))
     assert seen
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 0, output
