@@ -131,7 +131,13 @@ def init(
     Raises RuntimeError when already connected, unless ignore_reinit_error; TypeError and ValueError for
     arguments that cannot be meant, NotImplementedError for those that cannot act yet. Follows Ray 2.x.
     """
-    _init_arguments.check({k: v for k, v in locals().items() if k != "kwargs"}, kwargs)
+    arguments = {k: v for k, v in locals().items() if k != "kwargs"}
+    _init_arguments.check(arguments, kwargs)
+    if _init_arguments.wants_dashboard(arguments):
+        logger.warning(
+            "init(): there is no dashboard yet, and nothing listens for one; `eagleray status --watch` shows the "
+            "cluster in a terminal"
+        )
     with state.lock:
         if is_initialized():
             if ignore_reinit_error:

@@ -208,6 +208,8 @@ def _init_problem(name: str, value: Any) -> tuple[str, str]:
         return LATER, f"{_short(str(error))} is not implemented yet"
     except (TypeError, ValueError, RuntimeError) as error:
         return UNKNOWN, str(error)
+    if _init_arguments.wants_dashboard(given):
+        return LATER, "there is no dashboard yet"
     if name == "address" and isinstance(value, str) and value.startswith("ray://"):
         return LATER, "the ray:// client"
     return WORKS, ""

@@ -15,6 +15,7 @@ _UNDERSCORE_ACTS = {
     "_redis_username",  # what they wish, that nobody else connects, is so
     "_redis_password",
 }
+_LOOPBACK = ("127.0.0.1", "localhost")
 _UNDERSCORE_LATER = {
     "_enable_object_reconstruction",
     "_plasma_directory",
@@ -48,15 +49,8 @@ def check(arguments: dict[str, Any], underscored: dict[str, Any]) -> None:
         if name not in _UNDERSCORE_ACTS | _UNDERSCORE_LATER:
             raise RuntimeError(f"Unknown keyword argument(s): {name}")
     later = {name: underscored.get(name) for name in _UNDERSCORE_LATER}
-    for name in (
-        "include_dashboard",
-        "enable_resource_isolation",
-        "cgroup_path",
-        "proxy_server_url",
-    ):
+    for name in ("enable_resource_isolation", "cgroup_path", "proxy_server_url"):
         later[name] = arguments[name]
-    later["dashboard_port"] = arguments["dashboard_port"]
-    later["dashboard_host"] = arguments["dashboard_host"] not in ("127.0.0.1", "localhost")
     for name in ("system_reserved_cpu", "system_reserved_memory"):
         later[name] = arguments[name]
     for name, value in later.items():
@@ -79,6 +73,14 @@ def check(arguments: dict[str, Any], underscored: dict[str, Any]) -> None:
         arguments["namespace"].encode()  # UnicodeEncodeError where it cannot be a name
         if not arguments["namespace"]:
             raise ValueError('"" is not a valid namespace. Pass None to not specify a namespace.')
+
+
+def wants_dashboard(arguments: dict[str, Any]) -> bool:
+    """Whether init() is asked for one, which there is not yet: a program computes the same without."""
+    return (
+        bool(arguments["include_dashboard"] or arguments["dashboard_port"])
+        or arguments["dashboard_host"] not in _LOOPBACK
+    )
 
 
 def check_node(arguments: dict[str, Any]) -> None:

@@ -28,7 +28,7 @@ from ..experiment.checkpoints import CheckpointList
 from ..experiment.trial import Trial, export_formats
 from ..logger.files import CSVLoggerCallback, JsonLoggerCallback
 from ..logger.logger import LoggerCallback
-from ..logger.tensorboard import TBXLoggerCallback, find_writer
+from ..logger.tensorboard import TBXLoggerCallback, is_wanted
 from ..progress_reporter import ProgressReporter, default_reporter
 from ..registry import _global_registry, get_trainable_cls
 from ..result import default_results_dir
@@ -413,9 +413,7 @@ def _callbacks(experiment: Experiment) -> list[Callback]:
         if not isinstance(callback, Callback):
             raise ValueError(f"callbacks must be instances of tune.Callback, not {callback!r}")
     kinds: list[type[LoggerCallback]] = [JsonLoggerCallback, CSVLoggerCallback]
-    if (
-        find_writer() == "tensorboardX"
-    ):  # torch's takes a second to import: for those who ask for it
+    if is_wanted():
         kinds.append(TBXLoggerCallback)
     off = os.environ.get("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS") == "1"
     chosen: list[Any] = [] if off else kinds
