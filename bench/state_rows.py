@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import subprocess
 import sys
 import time
@@ -13,12 +14,11 @@ ray.init(num_cpus=2, _system_config={"history_bytes_max": int(sys.argv[1])})
 @ray.remote
 def ok(): return b"ok"
 ray.get([ok.remote() for _ in range(1000)])
-best = 0.0
-for _ in range(5):
-    began = time.perf_counter()
-    ray.get([ok.remote() for _ in range(int(sys.argv[2]))])
-    best = max(best, int(sys.argv[2]) / (time.perf_counter() - began))
-print(best)
+batches, batch = 12, int(sys.argv[2])
+began = time.perf_counter()
+for _ in range(batches):
+    ray.get([ok.remote() for _ in range(batch)])
+print(batches * batch / (time.perf_counter() - began))
 """
 
 
@@ -30,12 +30,15 @@ def _throughput(limit, count):
 
 
 def history_cost(ray, n):
+    """Pairs in turn, so that both meet the same noise, which is a multiple of what is looked for."""
     count = max(int(40_000 * n), 1_000)
-    on, off = 0.0, 0.0
-    for _ in range(3):  # in turn, so that both meet the same noise
-        on = max(on, _throughput(1 << 30, count))
-        off = max(off, _throughput(0, count))
-    return {"tasks_with_history_per_s": on, "tasks_without_per_s": off, "cost": 1 - on / off}
+    runs = [
+        (_throughput(1 << 30, count), _throughput(0, count)) for _ in range(30 if n >= 1 else 1)
+    ]
+    return {
+        "tasks_with_history_per_s": statistics.median(on for on, _ in runs),
+        "cost": 1 - statistics.median(on / off for on, off in runs),
+    }
 
 
 def list_of_a_million(ray, n):

@@ -14,9 +14,10 @@ namespace eagleray {
 // A time or a size in 31 bits; what is larger is kept in units of 1,024.
 constexpr uint32_t kPackedUnits = 1u << 31;
 constexpr uint32_t pack(int64_t value) {
-  if (value <= 0) return 0;
   const auto large = static_cast<uint64_t>(value);
-  if (large < kPackedUnits) return static_cast<uint32_t>(large);
+  if (large < kPackedUnits) [[likely]]
+    return static_cast<uint32_t>(large);
+  if (value < 0) return 0;
   return kPackedUnits | static_cast<uint32_t>(std::min<uint64_t>(large >> 10, kPackedUnits - 1));
 }
 constexpr uint64_t unpack(uint32_t value) {
