@@ -71,7 +71,7 @@ TEST(Control, an_id_is_given_once_and_its_owner_counts_its_handles) {
   // Killed by who has its handle early; another life is not meant.
   answer_to(control, ProcId{2}, KillActor{actor_id(2)});
   answer_to(control, ProcId{2}, KillActor{actor_id(3), false});
-  for (const uint64_t number : {2, 3}) {
+  for (const uint64_t number : {2u, 3u}) {
     spec.actor = actor_id(number);
     EXPECT_TRUE(is_done(answer_to(control, ProcId{1}, CreateActor{spec})));
     EXPECT_EQ(state() == ActorState::kDead, number == 2);
