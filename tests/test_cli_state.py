@@ -3,8 +3,10 @@
 import glob
 import json
 import os
+import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 from _support import PEER, ray, wait_for
@@ -202,6 +204,27 @@ def test_following_ends_with_the_cluster(tmp_path, monkeypatch):
     said = follows.communicate(timeout=60)[1]
     assert said.startswith("Error: ") and "ended" in said and len(said.splitlines()) == 1
     assert follows.returncode == 1
+
+
+def test_a_cluster_that_ends_while_a_command_connects_is_one_line(tmp_path, monkeypatch):
+    """Here somebody in its place who hangs up."""
+    from eagleray import _daemon
+
+    monkeypatch.setenv("EAGLERAY_TMPDIR", str(tmp_path))
+    path = _daemon.start_head(num_cpus=1, temp_dir=str(tmp_path)).socket_path
+    os.unlink(path)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
+        door.bind(path)
+        door.listen()
+        hangs_up = threading.Thread(target=lambda: door.accept()[0].close())
+        hangs_up.start()
+        command = [sys.executable, "-m", "eagleray", "list", "tasks"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        hangs_up.join()
+    _daemon.stop(str(tmp_path))
+    said = done.stderr
+    assert said.startswith("Error: ") and "ended" in said and len(said.splitlines()) == 1
+    assert done.returncode == 1
 
 
 def test_no_cluster_is_one_line(tmp_path):

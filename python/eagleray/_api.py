@@ -332,10 +332,14 @@ def _connect(
     wanted = namespace or config.get("ray_namespace") or os.environ.get("RAY_NAMESPACE") or ""
     try:
         core = _core.Client.connect_driver(socket_path, wanted, described, shows_output)
-    except BaseException:
+    except BaseException as error:
         if state.node is not None:
             state.node.stop()
             state.node = None
+        if isinstance(error, ConnectionError):
+            raise ConnectionError(
+                f"the cluster in {session_dir} does not answer, or has just ended: {error}"
+            ) from None
         raise
     core.set_hooks(
         _serialization.dumps,

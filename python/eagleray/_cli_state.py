@@ -56,13 +56,18 @@ def asking(address: str | None) -> Iterator[None]:
     import eagleray as ray
 
     connected = ray.is_initialized()
+    here = False
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)
         try:
             api.connect(address)
+            here = True
             yield
         except (RayStateApiException, ValueError, ConnectionError) as error:
-            raise click.ClickException(str(error)) from None
+            lost = here and isinstance(error, ConnectionError)
+            raise click.ClickException(
+                f"the cluster has ended ({error})" if lost else str(error)
+            ) from None
         finally:
             for each in said:
                 if each.category is UserWarning:
