@@ -736,6 +736,7 @@ def test_ray_s_own_client_can_speak_to_it(client, head, tmp_path):
     (tmp_path / "m.py").write_text("print('from the directory')\n")
     session = _node.find_running(head)["session_dir"]
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": f"{session}/auth_token"}
     done = subprocess.run(
         [
             RAY_PYTHON,
@@ -752,11 +753,7 @@ def test_ray_s_own_client_can_speak_to_it(client, head, tmp_path):
         capture_output=True,
         text=True,
         timeout=60,
-        env={
-            **environment,
-            "RAY_AUTH_MODE": "token",
-            "RAY_AUTH_TOKEN_PATH": f"{session}/auth_token",
-        },
+        env=environment,
     )
     assert done.returncode == 0, done.stderr
     assert "from the directory" in done.stdout and "Job 'of-ray' succeeded" in done.stdout
@@ -783,11 +780,7 @@ def test_ray_s_own_client_can_speak_to_it(client, head, tmp_path):
         capture_output=True,
         text=True,
         timeout=60,
-        env={
-            **environment,
-            "RAY_AUTH_MODE": "token",
-            "RAY_AUTH_TOKEN_PATH": f"{session}/auth_token",
-        },
+        env=environment,
     )
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()

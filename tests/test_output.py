@@ -1,5 +1,6 @@
 """What workers print: on the driver's terminal, in the logs, at the end, beyond the limits."""
 
+import contextlib
 import json
 import os
 import re
@@ -125,12 +126,21 @@ def test_nothing_is_lost_at_the_end(end):
     assert all(f"no end {number}" in text for number in range(10))
 
 
-def test_nothing_is_lost_when_a_driver_leaves_a_cluster(tmp_path):
-    environment = {"EAGLERAY_TMPDIR": str(tmp_path)}
+@contextlib.contextmanager
+def head_in(folder):
+    """A head whose sessions are there; gives the environment of who connects to it."""
+    environment = {"EAGLERAY_TMPDIR": str(folder)}
     command = [sys.executable, "-m", "eagleray"]
     full = {**os.environ, "PYTHONPATH": "python", **environment}
     subprocess.run([*command, "start", "--head", "--num-cpus=2"], env=full, check=True)
     try:
+        yield environment
+    finally:
+        subprocess.run([*command, "stop"], env=full, check=True)
+
+
+def test_nothing_is_lost_when_a_driver_leaves_a_cluster(tmp_path):
+    with head_in(tmp_path) as environment:
         out, _ = run(
             """
             ray.init(address="auto")
@@ -146,16 +156,10 @@ def test_nothing_is_lost_when_a_driver_leaves_a_cluster(tmp_path):
             **environment,
         )
         assert len(out.splitlines()) == 2001 and out.splitlines()[-1].endswith("no end")
-    finally:
-        subprocess.run([*command, "stop"], env=full, check=True)
 
 
 def test_nothing_is_lost_when_the_node_reads_late(tmp_path):
-    environment = {"EAGLERAY_TMPDIR": str(tmp_path)}
-    command = [sys.executable, "-m", "eagleray"]
-    full = {**os.environ, "PYTHONPATH": "python", **environment}
-    subprocess.run([*command, "start", "--head", "--num-cpus=2"], env=full, check=True)
-    try:
+    with head_in(tmp_path) as environment:
         out, _ = run(
             """
             import signal, subprocess
@@ -179,8 +183,6 @@ def test_nothing_is_lost_when_the_node_reads_late(tmp_path):
             **environment,
         )
         assert plain(out) == ["(Actor pid=N) spoken"]
-    finally:
-        subprocess.run([*command, "stop"], env=full, check=True)
 
 
 def test_log_to_driver_false_is_silent_and_the_log_has_it():

@@ -247,17 +247,42 @@ def _find_or_start(
                 )
             ):
                 return found["socket"], found["session_dir"]
-    node = _node.LocalNode(
-        resources=node_resources(
-            num_cpus, num_gpus, resources, kwargs.get("_memory"), object_store_memory
-        ),
-        labels=dict(labels or {}),
-        settings=settings_of(kwargs.get("_system_config"), object_store_memory),
+    node = new_node(
+        {
+            "num_cpus": num_cpus,
+            "num_gpus": num_gpus,
+            "resources": resources,
+            "labels": labels,
+            "object_store_memory": object_store_memory,
+            **kwargs,
+        },
         temp_dir=kwargs.get("_temp_dir"),
         owned=True,
     )
     state.node = node
     return node.socket_path, node.session_dir
+
+
+def new_node(given: Mapping[str, Any], *, address: str | None = None, **others: Any) -> Any:
+    """Starts a LocalNode that offers what is `given` in init()'s words, checked before by check_node(). others: as
+    LocalNode's."""
+    from . import _node
+
+    store_bytes = given["object_store_memory"]
+    return _node.LocalNode(
+        resources=node_resources(
+            given["num_cpus"],
+            given["num_gpus"],
+            given["resources"],
+            given.get("_memory"),
+            store_bytes,
+            address,
+        ),
+        labels=dict(given["labels"] or {}),
+        settings=settings_of(given.get("_system_config"), store_bytes),
+        address=address,
+        **others,
+    )
 
 
 def settings_of(system_config: Any, store_bytes: int | None) -> str:

@@ -42,16 +42,16 @@ def start_head(
     what cannot be meant. jobs: whether it takes them, at dashboard_host and dashboard_port. tracing_startup_hook: of
     all programs that connect. metrics_export_port: where metrics are served at once."""
     _utilities.check_hook(tracing_startup_hook)
-    _init_arguments.check_node(
-        {
-            "num_cpus": num_cpus,
-            "num_gpus": num_gpus,
-            "resources": resources,
-            "_memory": memory,
-            "labels": labels,
-            "object_store_memory": object_store_memory,
-        }
-    )
+    given = {
+        "num_cpus": num_cpus,
+        "num_gpus": num_gpus,
+        "resources": resources,
+        "_memory": memory,
+        "labels": labels,
+        "object_store_memory": object_store_memory,
+        "_system_config": system_config,
+    }
+    _init_arguments.check_node(given)
     if node_ip_address is not None:
         ipaddress.ip_address(node_ip_address)  # ValueError
     found = _node.find_running(temp_dir)
@@ -63,16 +63,8 @@ def start_head(
     token = _token.given(os.environ) or _token.make()
     _token.forget(os.environ)
     door = _open_door(dashboard_host or LOOPBACK, dashboard_port) if jobs else None
-    node = _node.LocalNode(
-        resources=_api.node_resources(
-            num_cpus, num_gpus, resources, memory, object_store_memory, node_ip_address
-        ),
-        labels=labels or {},
-        settings=_api.settings_of(system_config, object_store_memory),
-        temp_dir=temp_dir,
-        owned=False,
-        address=node_ip_address,
-        door=door,
+    node: _node.LocalNode = _api.new_node(
+        given, temp_dir=temp_dir, owned=False, address=node_ip_address, door=door
     )
     _token.write(os.path.join(node.session_dir, _token.FILE), token)
     node.write_address(port, _url_of(door) if door else None)

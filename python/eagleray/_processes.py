@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-
-def runs(pid: int | str) -> bool:
-    """Whether the process `pid` of this machine runs. One that has ended does not, also while it is a zombie: its
-    parent has not been told yet."""
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
-
-
 PID_BITS = 32  # more than Linux has
 
 
-def name_of(pid: int | str) -> int:
-    """A number of that process alone: whoever gets its process id later has another. 0: it does not run."""
+def stat_of(pid: int | str) -> list[str]:
+    """What /proc/PID/stat has behind the process's name: its state, its parent's id, ...; [] if it does not run. One
+    that has ended does not, also while it is a zombie: its parent has not been told yet."""
     try:
         with open(f"/proc/{pid}/stat") as file:
             fields = file.read().rsplit(")", 1)[1].split()
     except OSError:
-        return 0
-    ticks = int(fields[19])  # from the machine's start to its own
-    return 0 if fields[0] == "Z" else (ticks % (1 << 31)) << PID_BITS | int(pid)
+        return []
+    return [] if fields[0] == "Z" else fields
+
+
+def runs(pid: int | str) -> bool:
+    """Whether the process `pid` of this machine runs."""
+    return bool(stat_of(pid))
+
+
+def name_of(pid: int | str) -> int:
+    """A number of that process alone: whoever gets its process id later has another. 0: it does not run."""
+    fields = stat_of(pid)
+    ticks = int(fields[19]) if fields else 0  # from the machine's start to its own
+    return (ticks % (1 << 31)) << PID_BITS | int(pid) if fields else 0
 
 
 def still_runs(name: int) -> bool:

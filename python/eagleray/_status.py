@@ -8,6 +8,7 @@ from typing import Any
 
 from . import _api, _node
 from ._options import RESOURCE_UNIT
+from ._processes import stat_of
 from ._state import client
 
 _BYTES = {"memory", "object_store_memory"}
@@ -80,13 +81,8 @@ def descendants(root: int) -> list[int]:
     """`root` and all processes below it, zombies left out."""
     parents: dict[int, int] = {}
     for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{name}/stat") as file:
-                state, parent = file.read().rsplit(")", 1)[1].split()[:2]
-        except OSError:
-            continue  # it has just ended
-        if state != "Z":
-            parents[int(name)] = int(parent)
+        if fields := stat_of(name):
+            parents[int(name)] = int(fields[1])
     return [pid for pid in sorted(parents) if _is_below(pid, root, parents)]
 
 

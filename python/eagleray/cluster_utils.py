@@ -65,27 +65,20 @@ class Cluster:
             raise NotImplementedError(_planned.message_for("cluster_utils", "Cluster.add_node"))
         if others:
             raise NotImplementedError(f"Cluster.add_node({next(iter(others))}=)")
-        _init_arguments.check_node(
-            {
-                "num_cpus": num_cpus,
-                "num_gpus": num_gpus,
-                "resources": resources,
-                "_memory": memory,
-                "labels": labels,
-                "object_store_memory": object_store_memory,
-            }
-        )
-        self.head_node = _node.LocalNode(
-            resources=_api.node_resources(
-                num_cpus, num_gpus, resources, memory, object_store_memory
-            ),
-            labels=labels or {},
-            settings=_api.settings_of(_system_config, object_store_memory),
-            temp_dir=None,
-            owned=True,
-        )
-        self.head_node.write_address(PORT)
-        return self.head_node
+        given = {
+            "num_cpus": num_cpus,
+            "num_gpus": num_gpus,
+            "resources": resources,
+            "_memory": memory,
+            "labels": labels,
+            "object_store_memory": object_store_memory,
+            "_system_config": _system_config,
+        }
+        _init_arguments.check_node(given)
+        node: _node.LocalNode = _api.new_node(given, temp_dir=None, owned=True)
+        self.head_node = node
+        node.write_address(PORT)
+        return node
 
     def connect(self, namespace: str | None = None) -> None:
         """init() with this cluster's address."""
