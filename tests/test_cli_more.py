@@ -327,7 +327,8 @@ def test_where_a_worker_allocates_its_memory(command, environment, tmp_path):
 def test_a_tool_that_never_ends_is_ended_and_what_it_has_started_too(tmp_path):
     script = "sleep 1000 & echo $! > child; wait"
     assert _cli_look._run(["sh", "-c", f"cd {tmp_path}; {script}"], 1.0) is None
-    assert not alive(int((tmp_path / "child").read_text()))
+    child = int((tmp_path / "child").read_text())
+    wait_for(lambda: not alive(child))  # a process closes its pipes before it is gone
 
 
 def test_tools_that_are_missing_are_named(command, hanging, environment):
