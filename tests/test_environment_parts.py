@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from _packages import make_tree
 from _support import run_program, start_program
-from eagleray._environments import packages, places, python_packages, shipping, text
+from eagleray import _places as places
+from eagleray._environments import packages, python_packages, shipping, text
 from eagleray._environments.cache import Cache
 from eagleray._environments.ignore import Patterns
 from eagleray.runtime_env import RuntimeEnv, RuntimeEnvConfig

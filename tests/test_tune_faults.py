@@ -1,13 +1,16 @@
 """What one trial, one callback or one mistake may not do to the rest."""
 
+import os
 import shutil
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from _support import ray
 from eagleray import tune
 from eagleray.tune.checkpoint import CheckpointDamagedError
+from eagleray.tune.execution.run import claimed
 from eagleray.tune.schedulers import ASHAScheduler
 from eagleray.util import placement_group_table
 
@@ -288,6 +291,27 @@ def test_a_name_belongs_to_one_running_experiment():
 
     tune.run(train, name="taken", callbacks=[StartsAnother()], verbose=0)
     assert seen
+
+
+def test_of_many_that_begin_a_new_experiment_one_has_it(tmp_path):
+    together = threading.Barrier(8)
+
+    def tries(number):
+        path = tmp_path / f"experiment{number}"
+        together.wait(60)
+        try:
+            with claimed(path):
+                (path / "mine").touch(exist_ok=False)
+                together.wait(60)
+                return len(os.listdir(path))
+        except ValueError:
+            together.wait(60)
+            return 0
+
+    with ThreadPoolExecutor(8) as threads:
+        for number in range(30):
+            assert sorted(threads.map(tries, [number] * 8)) == [0] * 7 + [1]
+    assert sorted(os.listdir(tmp_path)) == sorted(f"experiment{number}" for number in range(30))
 
 
 def test_a_trial_whose_process_does_not_come_says_so(monkeypatch, caplog):

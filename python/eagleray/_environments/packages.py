@@ -18,8 +18,8 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, BinaryIO, NamedTuple
 
+from .._places import Files, make_directory
 from .ignore import Patterns, patterns_in
-from .places import Files, make_directory
 
 PREFIX = "_ray_pkg_"
 FILE_BYTES_WARN = 10 << 20  # as in Ray

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import secrets
 import shutil
 import signal
 import sys
@@ -19,6 +20,7 @@ from typing import Any
 
 from eagleray import cloudpickle
 
+from ..._places import make_directory
 from ..._state import state as connection
 from ..analysis import ExperimentAnalysis
 from ..callback import Callback, CallbackList
@@ -163,26 +165,46 @@ def run_experiment(experiment: Experiment) -> ExperimentAnalysis:
     _global_registry.flush()
     path = experiment_path(experiment)
     resume = goes_on(experiment.resume, experiment.resume_config, path)
-    path.mkdir(parents=True, exist_ok=True)
     with claimed(path):
         return _run_in(experiment, path, resume, began)
 
 
 @contextlib.contextmanager
 def claimed(path: Path) -> Iterator[None]:
-    """The directory is this experiment's while it runs: ValueError where another process has it. The claim ends with
-    its process, however that ends."""
-    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    """The directory, made if it is not there, is this experiment's while it runs: ValueError where another process has
+    it. The claim ends with its process, however that ends."""
+    try:
+        path.mkdir(parents=True)
+        is_new = True
+    except FileExistsError:
+        is_new = False
+    with contextlib.ExitStack() as claims:
+        claims.enter_context(_locked(path, path))
+        if is_new:
+            # Directories and files of trials lie near it on the disk: in a place that takes them quickly.
+            aside = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+            make_directory(str(aside))
+            claims.enter_context(_locked(aside, path))
+            try:
+                os.rename(aside, path)
+            except OSError:  # who was quicker with the first claim has run there
+                os.rmdir(aside)
+        yield
+
+
+@contextlib.contextmanager
+def _locked(directory: Path, path: Path) -> Iterator[None]:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         try:
-            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ValueError(
                 f"an experiment is running in {path}: give this one another name, or wait for that one's end"
             ) from None
         yield
     finally:
-        os.close(directory)
+        os.close(descriptor)
 
 
 def _run_in(
