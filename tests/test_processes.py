@@ -5,7 +5,7 @@ import signal
 import textwrap
 
 import pytest
-from _support import PEER, alive, start_program, wait_for
+from _support import PEER, alive, run_program, start_program, wait_for
 
 pytestmark = pytest.mark.skipif(PEER, reason="looks at our processes")
 
@@ -82,6 +82,38 @@ def test_nothing_is_left_behind(ending, tmp_path):
     if ending == "sigkill_all":
         assert process.returncode == -signal.SIGKILL, err
     wait_for(lambda: not session_processes(marker))
+
+
+def test_old_sessions_go_while_the_program_goes_on(tmp_path):
+    """The ten newest stay; none is looked at before init() returns, and each only once."""
+    old = [tmp_path / f"session_2020-01-01_00-00-{second:02d}_{2**30}" for second in range(12)]
+    for number, session in enumerate(old):
+        (session / "logs").mkdir(parents=True)
+        (session / "logs" / "a.log").write_bytes(b"x" * number)
+    code = """
+        import os, threading, eagleray as ray
+        from eagleray import _old_sessions
+
+        may, done, clean, bytes_in = threading.Event(), threading.Event(), _old_sessions.clean, _old_sessions._bytes_in
+        def waits(*arguments):
+            assert may.wait(60)
+            clean(*arguments)
+            done.set()
+        def counts(path):
+            print(os.path.basename(path))
+            return bytes_in(path)
+        _old_sessions.clean, _old_sessions._bytes_in = waits, counts
+        ray.init(num_cpus=1)
+        may.set()
+        assert done.wait(60)
+    """
+    out, _ = run_program(code, EAGLERAY_TMPDIR=str(tmp_path))
+    assert [session for session in old if session.exists()] == old[2:]
+    assert out.split() == [session.name for session in reversed(old[2:])]
+    assert [(s / ".bytes").read_text() for s in old[2:]] == [str(n) for n in range(2, 12)]
+    out, _ = run_program(code, EAGLERAY_TMPDIR=str(tmp_path))  # the first program's is new
+    assert len(out.split()) == 1 and out.strip() not in {session.name for session in old}
+    assert [session for session in old if session.exists()] == old[3:]
 
 
 def test_a_killed_node_is_a_typed_error():

@@ -185,6 +185,8 @@ def init(
 
             _notebook.enter()
         _install_sigterm()
+        if state.node is not None:
+            state.node.remove_old_sessions(wait=False)
         return _context()
 
 

@@ -68,6 +68,7 @@ def start_head(
     )
     _token.write(os.path.join(node.session_dir, _token.FILE), token)
     node.write_address(port, _url_of(door) if door else None)
+    node.remove_old_sessions()
     if door:
         door.close()  # the guard has it
     if tracing_startup_hook is not None:

@@ -7,17 +7,16 @@ import contextlib
 import json
 import os
 import select
-import shutil
 import signal
 import socket
 import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-from . import _core
+from . import _core, _old_sessions
 from ._processes import runs
 
 START_TIMEOUT_S = 30.0
@@ -61,39 +60,6 @@ def make_session_dir(temp_dir: str | None) -> str:
     except OSError:
         pass
     return path
-
-
-def _remove_old_sessions(current: str, settings: Mapping[str, float]) -> None:
-    root = os.path.dirname(current)
-    names = sorted((n for n in os.listdir(root) if n.startswith("session_2")), reverse=True)
-    ended = [path for n in names if (path := os.path.join(root, n)) != current and _has_ended(path)]
-    room = settings["sessions_bytes_max"]
-    for number, path in enumerate(ended):
-        room -= _bytes_in(path)
-        if number >= settings["sessions_max"] or room < 0:
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _has_ended(session_dir: str) -> bool:
-    """Neither the process that started it nor its daemon runs any more."""
-    pids = os.path.basename(session_dir).split("_")[3:4]
-    try:
-        with open(os.path.join(session_dir, "address.json")) as file:
-            pids.append(str(json.load(file)["pid"]))
-    except (OSError, ValueError, KeyError):
-        pass
-    return not any(map(runs, pids))
-
-
-def _bytes_in(directory: str) -> int:
-    total = 0
-    for folder, _, files in os.walk(directory):
-        for name in files:
-            try:
-                total += os.lstat(os.path.join(folder, name)).st_size
-            except OSError:
-                pass
-    return total
 
 
 def node_ip() -> str:
@@ -140,7 +106,7 @@ class LocalNode:
         self.address = address or node_ip()
         self.jobs_url: str | None = None
         self.session_dir = make_session_dir(temp_dir)
-        _remove_old_sessions(self.session_dir, _core.settings_of_text(settings))
+        self._settings = settings
         self.socket_path = os.path.join(self.session_dir, "node.sock")
         ready_read, ready_write = os.pipe()
         arguments = [
@@ -198,6 +164,11 @@ class LocalNode:
     def remove_address(self) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(self.session_dir, "address.json"))
+
+    def remove_old_sessions(self, wait: bool = True) -> None:
+        """As its settings say. wait: or while the program goes on."""
+        clean = _old_sessions.clean if wait else _old_sessions.clean_later
+        clean(self.session_dir, _core.settings_of_text(self._settings))
 
     def stop(self) -> None:
         """Ends it and everything it started; returns when all is gone."""

@@ -78,6 +78,7 @@ class Cluster:
         node: _node.LocalNode = _api.new_node(given, temp_dir=None, owned=True)
         self.head_node = node
         node.write_address(PORT)
+        node.remove_old_sessions(wait=False)
         return node
 
     def connect(self, namespace: str | None = None) -> None:

@@ -184,17 +184,10 @@ class Builder:
 
 
 def _remove_trees_of_ended_sessions(session_dir: str) -> None:
-    import shutil
+    from .. import _old_sessions
 
-    from .. import _node
-
-    root = os.path.dirname(session_dir)
-    for name in os.listdir(root):
-        path = os.path.join(root, name)
-        trees = os.path.join(path, _RESOURCES)
-        if name.startswith("session_2") and path != session_dir and os.path.isdir(trees):
-            if _node._has_ended(path):
-                shutil.rmtree(trees, ignore_errors=True)
+    for path in _old_sessions.ended_beside(session_dir):
+        _old_sessions.remove_part(path, _RESOURCES)
 
 
 def _explain(error: BaseException) -> str:
