@@ -72,6 +72,24 @@ def test_a_cluster_from_start_to_stop(command, tmp_path):
     assert status == 0 and "nothing runs" in text
 
 
+def descendants_of(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        children = [int(child) for child in file.read().split()]
+    return [*children, *(each for child in children for each in descendants_of(child))]
+
+
+@pytest.mark.parametrize("how", ["--force", "--grace-period=0.1"])
+def test_stop_returns_when_also_what_hangs_is_gone(command, how):
+    guard = json.loads(command("start", "--head", "--num-cpus", "1", "--json")[1])["pid"]
+    programs = descendants_of(guard)
+    assert len(programs) >= 3  # the node, control, the zygote
+    for pid in programs:
+        os.kill(pid, signal.SIGSTOP)
+    status, text = command("stop", how)
+    assert status == 0 and f"process {guard}" in text
+    assert not [pid for pid in programs if alive(pid)]
+
+
 PROGRAM = """
 import json, subprocess, sys
 import eagleray as ray

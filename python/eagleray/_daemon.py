@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any
 
 from . import _api, _init_arguments, _node, _token, _utilities
-from ._processes import runs
+from ._processes import children_of, runs
 
 STOP_PATIENCE_S = 10.0
 LOOPBACK = "127.0.0.1"
@@ -143,18 +143,32 @@ def stop(
         found: dict[str, Any] | None = _node.find_running(temp_dir)
         if found is None:
             return ended
-        pid = int(found["pid"])
-        sent = signal.SIGKILL if force else signal.SIGTERM
-        deadline = time.monotonic() + patience_s
+        guard = int(found["pid"])
+        if not force:
+            _send(signal.SIGTERM, guard)
+        if force or not _ends(guard, patience_s):
+            _send(
+                signal.SIGKILL, *children_of(guard)
+            )  # the node; the guard ends what that has left
+            while not _ends(guard, STOP_PATIENCE_S):
+                _send(signal.SIGKILL, guard)
+        for name in ("address.json", "node.sock", _token.FILE):
+            with contextlib.suppress(FileNotFoundError):  # `start --block` removes its own
+                os.unlink(os.path.join(found["session_dir"], name))
+        ended.append(f"node, process {guard} ({found['session_dir']})")
+
+
+def _send(sent: signal.Signals, *pids: int) -> None:
+    for pid in pids:
         with contextlib.suppress(ProcessLookupError):  # it has just ended
             os.kill(pid, sent)
-            while runs(pid):
-                if time.monotonic() > deadline:
-                    os.kill(pid, signal.SIGKILL)
-                    deadline += STOP_PATIENCE_S
-                time.sleep(0.01)
-        for name in ("address.json", "node.sock", _token.FILE):
-            path = os.path.join(found["session_dir"], name)
-            if os.path.exists(path):
-                os.unlink(path)
-        ended.append(f"node, process {pid} ({found['session_dir']})")
+
+
+def _ends(pid: int, patience_s: float) -> bool:
+    """Whether it does so within this time."""
+    deadline = time.monotonic() + patience_s
+    while ran := runs(pid):
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.01)
+    return not ran

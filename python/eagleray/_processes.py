@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 PID_BITS = 32  # more than Linux has
 
 
@@ -19,6 +21,12 @@ def stat_of(pid: int | str) -> list[str]:
 def runs(pid: int | str) -> bool:
     """Whether the process `pid` of this machine runs."""
     return bool(stat_of(pid))
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that `pid` has started or adopted and that run."""
+    names = filter(str.isdigit, os.listdir("/proc"))
+    return [int(name) for name in names if stat_of(name)[1:2] == [str(pid)]]
 
 
 def name_of(pid: int | str) -> int:
