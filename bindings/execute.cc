@@ -402,7 +402,8 @@ bool run_one(ExecTask* task, nb::callable run_task, nb::callable error_of, nb::c
   } catch (nb::python_error& error) {
     if (task->finished) throw;
     const bool exits = error.matches(PyExc_SystemExit);
-    answer_error(task, record_of(task, error, error_of), false, exits && !push.actor_task);
+    const bool crashes = exits && !push.actor_task;  // as in Ray, whatever the status: tried again
+    answer_error(task, record_of(task, error, error_of), crashes, crashes);
     return exits;
   }
 }

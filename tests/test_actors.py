@@ -133,6 +133,58 @@ def test_exit_actor():
         ray.get(counter.increment.remote())
 
 
+class Leaver:
+    def __init__(self):
+        self.calls = 0
+
+    def leave(self, folder, status):
+        self.calls += 1
+        if not any(folder.iterdir()):
+            (folder / "was_here").touch()
+            raise SystemExit(status)
+        return self.calls
+
+
+class AsyncLeaver(Leaver):
+    async def leave(self, folder, status):
+        return Leaver.leave(self, folder, status)
+
+
+@pytest.mark.parametrize("kind", [Leaver, AsyncLeaver])
+@pytest.mark.parametrize("status", [3, None, "words"])
+def test_sys_exit_is_a_crash_as_in_ray(kind, status, tmp_path):
+    restarts = ray.remote(max_restarts=1, max_task_retries=1)(kind).remote()
+    assert ray.get(restarts.leave.remote(tmp_path, status)) == 1
+    (tmp_path / "was_here").unlink()
+    with pytest.raises(ray.exceptions.ActorDiedError, match="sys.exit.*was called in"):
+        ray.get(ray.remote(kind).remote().leave.remote(tmp_path, status))
+
+
+@pytest.mark.parametrize("kind", [Leaver, AsyncLeaver])
+def test_sys_exit_with_status_0_is_meant(kind, tmp_path):
+    restarts = ray.remote(max_restarts=-1, max_task_retries=-1)(kind).remote()
+    with pytest.raises(ray.exceptions.ActorDiedError):
+        ray.get(restarts.leave.remote(tmp_path, 0))
+
+
+@pytest.mark.parametrize("num_returns", [1, 2])
+@pytest.mark.parametrize("status", [0, 3])
+def test_sys_exit_in_a_task_is_tried_again(status, num_returns, tmp_path):
+    @ray.remote(max_retries=1, num_returns=num_returns)
+    def leave(folder):
+        if not any(folder.iterdir()):
+            (folder / "was_here").touch()
+            raise SystemExit(status)
+        return 1 if num_returns == 1 else (1, 1)
+
+    refs = leave.remote(tmp_path)
+    assert ray.get(refs) == (1 if num_returns == 1 else [1, 1])
+    (tmp_path / "was_here").unlink()
+    refs = leave.options(max_retries=0).remote(tmp_path)
+    with pytest.raises(ray.exceptions.WorkerCrashedError):
+        ray.get(refs)
+
+
 def test_restart():
     counter = Counter.options(max_restarts=1, max_task_retries=-1).remote()
     ray.get(counter.increment.remote())
@@ -511,3 +563,41 @@ def test_a_handle_lists_the_methods_of_its_actor(cluster):
 
     names = set(dir(Listed.remote()))
     assert {"first", "second"} <= names and "__dict__" not in names
+
+
+class Began:
+    """Its constructor begins a task on the loop that runs the methods."""
+
+    def __init__(self, value):
+        self.loop = asyncio.get_running_loop()
+        self.value = self.loop.create_future()
+        self.task = self.loop.create_task(self.set(value))
+
+    async def set(self, value):
+        self.value.set_result(value)
+
+    async def get(self):
+        return await self.value, self.loop is asyncio.get_running_loop()
+
+
+class AsyncConstructor:
+    async def __init__(self, value):
+        await asyncio.sleep(0)
+        if value is None:
+            raise ValueError("no value")
+        self.value = value
+        self.loop = asyncio.get_running_loop()
+
+    def get(self):
+        return self.value, self.loop is asyncio.get_running_loop()
+
+
+@pytest.mark.parametrize("kind", [Began, AsyncConstructor])
+def test_an_async_actor_is_made_within_its_loop(kind):
+    assert ray.get(ray.remote(kind).remote(3).get.remote()) == (3, True)
+
+
+def test_what_an_async_constructor_raises_is_why_the_actor_died():
+    actor = ray.remote(AsyncConstructor).remote(None)
+    with pytest.raises(ray.exceptions.ActorDiedError, match="no value"):
+        ray.get(actor.get.remote())

@@ -497,3 +497,16 @@ def test_shutdown_ends_it():
 
     assert ray.get(pid.remote()) != os.getpid()
     ray.shutdown()
+
+
+def test_an_async_constructor(local):
+    @ray.remote
+    class Made:
+        async def __init__(self, value):
+            await asyncio.sleep(0)
+            self.value = value
+
+        async def get(self):
+            return self.value
+
+    assert ray.get(Made.remote(3).get.remote()) == 3

@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from . import _core, _serialization, exceptions
+from . import _core, _serialization, _worker, exceptions
 from ._ids import TaskID
 from ._local_loop import Loop
 
@@ -124,7 +124,11 @@ class Actor:
         try:
             args, kwargs = self.client.resolved(args, kwargs)
             cls = self.given["class_blob"]
-            self.instance = frame.call(lambda: cls(*args, **kwargs))
+            if self.meta["async"]:
+                self.instance = cls.__new__(cls)
+                frame.call(_worker.construct, self.instance, args, kwargs)
+            else:
+                self.instance = frame.call(lambda: cls(*args, **kwargs))
         except Exception as error:
             record = frame.record_of(error)
             self.dead = exceptions.ActorDiedError(

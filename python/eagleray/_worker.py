@@ -4,18 +4,22 @@ takes the rest: options, generators, several returns, actors with a loop of thei
 from __future__ import annotations
 
 import contextlib
+import inspect
 import json
 import os
 import pickle
 import sys
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import _logging, _output, _serialization, _utilities, exceptions
 from ._core import ObjectRef
 from ._ids import TaskID
 from ._options import RESOURCE_UNIT
 from ._state import state
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
 
 _calls: dict[Any, int] = {}  # runs of functions with max_calls
 
@@ -154,6 +158,8 @@ def error_of(core: Any, task: Any, error: BaseException) -> Any:
             "The actor died because of an error raised in its creation task, " + str(record)
         )
     if isinstance(error, SystemExit) and state.actor_spec is not None:
+        if error.code != 0 and not hasattr(state, "actor_exiting"):
+            _crash(core, task, error)
         core.leaving(
             "exit_actor() was called"
             if hasattr(state, "actor_exiting")
@@ -168,6 +174,13 @@ def error_of(core: Any, task: Any, error: BaseException) -> Any:
             f"The worker exited: sys.exit({error.code!r}) was called in the task."
         )
     return _serialization.task_error(_name_of(task), error, _actor_repr(), TaskID(task.task_id))
+
+
+def _crash(core: Any, task: Any, error: SystemExit) -> None:
+    """Ends the process as sys.exit() of a program with this status does: an actor may restart, its calls be tried
+    again. As in Ray, only the status 0 says that the actor is meant to be gone."""
+    print(f"sys.exit({error.code!r}) was called in {_name_of(task)}", file=sys.stderr, flush=True)
+    _exit_now(core, error.code & 0xFF or 1 if isinstance(error.code, int) else 1)
 
 
 def _fail_cancelled(core: Any, task: Any, error: BaseException | None = None) -> None:
@@ -278,7 +291,8 @@ def run_task(core: Any, task: Any) -> None:
     except BaseException as error:
         record = error_of(core, task, error)
         interrupted = isinstance(error, KeyboardInterrupt) and core.is_cancelled(task)
-        core.fail(task, record, _should_retry(options, error), cancelled=interrupted)
+        crashes = isinstance(error, SystemExit) and state.actor_spec is None
+        core.fail(task, record, crashes or _should_retry(options, error), cancelled=interrupted)
         if isinstance(error, SystemExit) and state.actor_spec is not None:
             _exit_now(core)
     limit = options.get("max_calls")
@@ -289,11 +303,11 @@ def run_task(core: Any, task: Any) -> None:
             _exit_now(core)
 
 
-def _exit_now(core: Any) -> None:
+def _exit_now(core: Any, status: int = 0) -> NoReturn:
     _utilities.finish()
     core.flush()
     _output.flush()
-    os._exit(0)
+    os._exit(status)
 
 
 # ---- actors ----
@@ -314,18 +328,37 @@ def start_actor(core: Any, spec: dict[str, Any]) -> tuple[Any, Any]:
     args, kwargs = spec.pop("arguments")()
     instance = cls.__new__(cls)
     state.actor = instance
-    if cls.__init__ is not object.__init__:
+    loop = _new_loop() if meta["async"] else None
+    if loop is not None:
+        loop.run_until_complete(construct(instance, args, kwargs))
+    elif cls.__init__ is not object.__init__:
         instance.__init__(*args, **kwargs)
     del args, kwargs
     custom = _actor_repr()
     if custom:
         _output.name_actor(custom)
-    if meta["async"]:
-        return instance, lambda: _run_async(core, meta)
+    if loop is not None:
+        return instance, lambda: _run_async(core, meta, loop)
     groups = meta["groups"]
     if meta["max_concurrency"] > 1 or groups:
         return instance, lambda: _run_threads(core, meta)
     return instance, None
+
+
+def _new_loop() -> AbstractEventLoop:
+    import asyncio
+
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    return loop
+
+
+async def construct(instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Within the loop that runs the methods, as in Ray: a constructor may begin tasks there, or be one itself."""
+    if type(instance).__init__ is not object.__init__:
+        made = instance.__init__(*args, **kwargs)
+        if inspect.isawaitable(made):
+            await made
 
 
 def _run_threads(core: Any, meta: dict[str, Any]) -> None:
@@ -379,13 +412,10 @@ async def _give_item(core: Any, pool: Any, task: Any, item: Any, ahead: int) -> 
     return bool(given.result())
 
 
-def _run_async(core: Any, meta: dict[str, Any]) -> None:
+def _run_async(core: Any, meta: dict[str, Any], loop: AbstractEventLoop) -> None:
     import asyncio
-    import inspect
     from concurrent.futures import ThreadPoolExecutor
 
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
     pools = {"": meta["max_concurrency"], **meta["groups"]}
     limits = {group: asyncio.Semaphore(size) for group, size in pools.items()}
     running: dict[Any, Any] = {}
@@ -423,7 +453,7 @@ def _run_async(core: Any, meta: dict[str, Any]) -> None:
                 if core.is_cancelled(task) and isinstance(error, Exception):
                     return _fail_cancelled(core, task, error)
                 leaves = isinstance(error, (SystemExit, exceptions.AsyncioActorExit))
-                if leaves:
+                if isinstance(error, exceptions.AsyncioActorExit):
                     error = SystemExit(0)
                 core.fail(task, error_of(core, task, error), _should_retry(options, error))
                 if leaves:
