@@ -2,6 +2,7 @@
 #include <sys/prctl.h>
 
 #include "common.h"
+#include "io/memory.h"
 #include "io/process.h"
 #include "signal_watch.h"
 
@@ -317,6 +318,10 @@ NB_MODULE(_core, m) {
   m.def("become_subreaper", &become_subreaper);
   m.def("end_descendants",
         [](double seconds) { end_descendants(Duration{static_cast<int64_t>(seconds * 1e6)}); });
+  m.def("memory_use", [] {
+    const MemoryUse use = MemoryReader().read();
+    return nb::make_tuple(use.used, use.limit);
+  });
   m.def("in_serialization", [] { return nested_being_collected() != nullptr; });
 }
 

@@ -66,6 +66,22 @@ for arguments, error in [
     assert printed.splitlines() == ["1.0 True"]
 
 
+def test_how_full_memory_and_the_store_are():
+    printed, _ = run_program(
+        """
+import eagleray as ray
+from eagleray._private.internal_api import memory_summary
+from eagleray._private.utils import get_system_memory, get_used_memory
+
+ray.init(num_cpus=1)
+kept = ray.put(b"x")
+print(kept.hex() in memory_summary(), kept.hex() in memory_summary(stats_only=True))
+print(0 < get_used_memory() < get_system_memory())
+"""
+    )
+    assert printed.splitlines() == ["True False", "True"]
+
+
 def test_a_field_of_an_environment_that_nobody_knows_is_carried_and_said_once():
     printed, errors = run_program(
         """

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+import subprocess
 import zipfile
 from pathlib import Path
 
@@ -414,3 +415,22 @@ def test_the_classes(tmp_path: Path) -> None:
         RuntimeEnv(py_modules=[json])
     assert RuntimeEnv(pip=[], env_vars={}, excludes=[]) == {}
     assert RuntimeEnv(conda="base").conda_env_name() == "base"
+
+
+@pytest.mark.parametrize(
+    "head",
+    ["#!{python}\n", "#!/bin/sh\n'''exec' '{python}' \"$0\" \"$@\"\n' '''\n"],
+    ids=["short", "long"],
+)
+def test_commands_of_the_parent_are_run_by_the_environments_python(tmp_path: Path, head: str) -> None:
+    parent, directory = tmp_path / "parent", tmp_path / "a folder"
+    script = head.format(python=parent / "bin" / "python3") + "import sys\nprint(sys.prefix, sys.argv[1:])\n"
+    make_tree(parent, {"bin/tell": script, "bin/mine": script, "bin/ray": script})
+    make_tree(parent, {"bin/other": "#!/bin/sh\ntrue\n"})
+    python_packages._create(str(directory))
+    make_tree(directory, {"bin/mine": "installed"})
+    python_packages.bring_commands(str(parent / "bin"), str(directory))
+    told = subprocess.run([directory / "bin/tell", "a b"], capture_output=True, text=True)
+    assert told.stdout == f"{directory} ['a b']\n", told
+    assert (directory / "bin/mine").read_text() == "installed"
+    assert not (directory / "bin/other").exists() and not (directory / "bin/ray").exists()

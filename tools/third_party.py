@@ -2,7 +2,8 @@
 
 `packages` runs the tests of the packages that tools/third_party.toml lists, each in an environment of its own;
 `samples` runs the programs of Ray's documentation. Neither is part of CI: they need the network and an hour.
-Whatever is fetched, installed or written stands in --folder, and may be removed afterwards.
+Whatever is fetched, installed or written stands in --folder and is removed when its row is done, unless --keep.
+uv installs: its variables (UV_FIND_LINKS, UV_INDEX_URL) say from where.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import sys
 import uuid
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import tomllib
 
@@ -31,6 +33,7 @@ PACKAGE_SECONDS_MAX = (
 )
 TEST_SECONDS_MAX = 180  # of one test of theirs: then it has failed
 SAMPLE_SECONDS_MAX = 100  # of one sample: "no end"
+SAMPLE_CPUS = 2  # of a cluster that a sample starts, as far as it does not say otherwise
 _MARK = "EAGLERAY_THIRD_PARTY"  # names a run in the environments of all its processes
 
 
@@ -55,6 +58,29 @@ class Package:
 
 
 @dataclass
+class Samples:
+    """Programs of one folder of a repository."""
+
+    repository: str
+    revision: str
+    folder: str
+    requires: list[str]
+    only: list[str] = field(default_factory=list)  # else all that are there
+    program: dict[str, dict[str, Any]] = field(default_factory=dict)  # what is to say of each
+    arguments: list[str] = field(default_factory=list)
+    beside: str = RAY
+
+
+@dataclass
+class Sample:
+    name: str  # without .py
+    cpus: int = 0  # more than it finds here: then a cluster with as many comes first
+    environment: dict[str, str] = field(default_factory=dict)  # as Ray's own tests set it
+    here: str = ""  # why it fails here
+    ray: str = ""
+
+
+@dataclass
 class Outcome:
     counts: Counter[str]
     bad: dict[str, str]  # test: the first line of why
@@ -70,32 +96,39 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--folder", type=Path, default=Path("/tmp/third"), help="%(default)s")
-    commands = parser.add_subparsers(dest="command", required=True)
-    packages = commands.add_parser("packages", help="the tests of other packages")
-    packages.add_argument("name", nargs="*", help="only these rows")
-    packages.add_argument(
+    parser.add_argument("--keep", action="store_true", help="what was fetched and installed, too")
+    parser.add_argument(
         "--git", default="https://github.com/{owner}/{name}", help="of repositories: %(default)s"
     )
-    packages.add_argument("--side", choices=SIDES, action="append", help="only on this one")
-    samples = commands.add_parser("samples", help="the programs of Ray's documentation")
-    samples.add_argument("checkout", type=Path, help="of Ray's repository")
-    samples.add_argument("name", nargs="*", help="only these programs, without .py")
+    parser.add_argument("--side", choices=SIDES, action="append", help="only on this one")
+    parser.add_argument("command", choices=["packages", "samples"])
+    parser.add_argument("name", nargs="*", help="only these rows")
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
+    table = tomllib.loads((HERE / "third_party.toml").read_text())
+    sides = given.side or list(SIDES)
     if given.command == "packages":
-        run_packages(given.folder, given.name, given.git, given.side or list(SIDES))
+        packages = (Package(**row) for row in table["package"])
+        run_packages(packages, given.name, given.folder, given.git, sides, given.keep)
     else:
-        run_samples(given.folder, given.checkout, given.name)
+        samples = [Samples(**row) for row in table["samples"]]
+        run_samples(samples, given.name, given.folder, given.git, sides, given.keep)
 
 
-def run_packages(folder: Path, names: list[str], git: str, sides: list[str]) -> None:
-    rows = tomllib.loads((HERE / "third_party.toml").read_text())["package"]
-    for package in (Package(**row) for row in rows):
+def run_packages(
+    packages: Iterable[Package],
+    names: list[str],
+    folder: Path,
+    git: str,
+    sides: list[str],
+    keep: bool,
+) -> None:
+    for package in packages:
         if names and package.name not in names:
             continue
         home = folder / package.name
         python = environment(home / "venv", [*package.requires, package.beside])
-        source = fetch(package, home, git)
+        source = fetch(package.repository, package.revision, package.keep, home, git)
         outcomes = {side: run_tests(package, side, python, source, home) for side in sides}
         cells = {side: o.cell(getattr(package, side)) for side, o in outcomes.items()}
         total = max(sum(o.counts.values()) for o in outcomes.values())
@@ -104,6 +137,8 @@ def run_packages(folder: Path, names: list[str], git: str, sides: list[str]) -> 
         for side, outcome in outcomes.items():
             for test, why in outcome.bad.items():
                 print(f"  {side}: {test}: {why}", file=sys.stderr, flush=True)
+        if not keep:
+            shutil.rmtree(home)
 
 
 def environment(folder: Path, requires: list[str]) -> Path:
@@ -120,20 +155,20 @@ def environment(folder: Path, requires: list[str]) -> Path:
     return python
 
 
-def fetch(package: Package, home: Path, git: str) -> Path:
-    """A folder with what of the package's repository its tests need, at the pinned revision."""
+def fetch(repository: str, revision: str, keep: list[str], home: Path, git: str) -> Path:
+    """A folder with these parts of a repository, at this revision."""
     source = home / "source"
-    if not package.keep or source.exists():
+    if not keep or source.exists():
         source.mkdir(exist_ok=True)
         return source
-    owner, name = package.repository.split("/")
+    owner, name = repository.split("/")
     clone = home / "repository"
     if not clone.exists():
         url = git.format(owner=owner, name=name)
         call(["git", "clone", "-q", "--bare", "--filter=blob:none", url, str(clone)])
     source.mkdir()
     call(["git", f"--git-dir={clone}", f"--work-tree={source}", "checkout", "-q",
-          package.revision, "--", *package.keep])  # fmt: skip
+          revision, "--", *keep])  # fmt: skip
     return source
 
 
@@ -164,25 +199,51 @@ def read_report(report: Path) -> Outcome:
     return outcome
 
 
-def run_samples(folder: Path, checkout: Path, names: list[str]) -> None:
-    python = environment(folder / "samples" / "venv", [RAY, "numpy", "pandas", "torch", "tqdm"])
-    code = checkout / "doc/source/ray-core/doc_code"
-    for program in sorted(code.glob("*.py")):
-        if names and program.stem not in names:
-            continue
-        words = [
-            run_sample(program, side, python, folder / "samples" / f"{program.stem}.{side}.log")
-            for side in SIDES
-        ]
-        print(f"| `{program.stem}` | {' | '.join(words)} |", flush=True)
+def run_samples(
+    groups: list[Samples], names: list[str], folder: Path, git: str, sides: list[str], keep: bool
+) -> None:
+    """One row for each pair of outcomes, with all the programs that have them."""
+    home = folder / "samples"
+    for group in groups:
+        place = home / group.revision
+        place.mkdir(parents=True, exist_ok=True)
+        python = environment(home / "venv", [*group.requires, group.beside])
+        code = fetch(group.repository, group.revision, [group.folder], place, git) / group.folder
+        rows: dict[tuple[str, ...], list[str]] = {}
+        for source in sorted(code.glob("*.py")):
+            if source.stem not in (names or group.only or [source.stem]):
+                continue
+            program = Sample(source.stem, **group.program.get(source.stem, {}))
+            ends = tuple(run_sample(group, program, source, side, python, home) for side in sides)
+            print(f"  {program.name}: {'; '.join(ends)}", file=sys.stderr, flush=True)
+            rows.setdefault(ends, []).append(f"`{program.name}`")
+        for ends, each in rows.items():
+            print(f"| {', '.join(each)} | {' | '.join(ends)} |", flush=True)
+    if not keep:
+        shutil.rmtree(home)
 
 
-def run_sample(program: Path, side: str, python: Path, log: Path) -> str:
-    command = [str(python), *SIDES[side], str(program)]
-    status = run_alone(command, side, program.parent, log, {}, SAMPLE_SECONDS_MAX)
+def run_sample(
+    group: Samples, program: Sample, source: Path, side: str, python: Path, home: Path
+) -> str:
+    """In a folder of its own, which other programs' names do not shadow and what it writes does not stay in."""
+    folder = home / f"{program.name}.{side}"
+    folder.mkdir()
+    shutil.copy(source, folder)
+    command = [str(python), *SIDES[side], source.name, *group.arguments]
+    first = [str(python), *START[side], "start", "--head", f"--num-cpus={program.cpus or SAMPLE_CPUS}"]
+    more = program.environment | ({"RAY_ADDRESS": "auto"} if program.cpus else {})
+    log = home / f"{program.name}.{side}.log"
+    status = run_alone(
+        command, side, folder, log, more, SAMPLE_SECONDS_MAX, first if program.cpus else []
+    )
+    shutil.rmtree(folder)
+    if status == 0:
+        return "ends well"
+    why = getattr(program, side)
     if status is None:
-        return f"no end in {SAMPLE_SECONDS_MAX} s"
-    return "ends well" if status == 0 else f"fails: {last_line(log)}"
+        return f"no end in {SAMPLE_SECONDS_MAX} s" + (f": {why}" if why else "")
+    return f"fails: {why or last_line(log)}"
 
 
 def last_line(log: Path) -> str:

@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import sys
 import sysconfig
 from typing import Any
@@ -16,6 +17,9 @@ from .text import masked
 from .tools import SetupFailed, find, run
 
 _IN_FILES = ("-i", "--index-url", "--extra-index-url", "-f", "--find-links")
+_SCRIPT_BYTES_MAX = 1 << 16  # of a command that an installer has written; what is longer is none
+# For a shell and for Python: the kernel limits how long a path may be in a line of #!.
+_BY_PYTHON = b"#!/bin/sh\n'''exec' \"%s\" \"$0\" \"$@\"\n' '''\n"
 _PACKAGE_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
@@ -29,6 +33,8 @@ def make(field: str, spec: dict[str, Any], working_dir: str | None, cache: Cache
     def fill(directory: str) -> None:
         _create(directory)
         _install(field, spec, packages, directory, working_dir)
+        if sys.prefix != sys.base_prefix:  # else those of the whole machine
+            bring_commands(os.path.dirname(sys.executable), directory)
 
     return cache.make("python", key, fill, in_place=True)
 
@@ -69,6 +75,26 @@ def _create(directory: str) -> None:
     packages = site_packages(directory)
     with open(os.path.join(packages, "_eagleray_parent.pth"), "w") as file:
         file.write("\n".join(_visible_paths()) + "\n")
+
+
+def bring_commands(bin_of_parent: str, directory: str) -> None:
+    """The commands of the packages behind its own, for its own Python: they see what is installed in it, as in Ray,
+    which clones the virtual environment that it runs in."""
+    python = re.escape(os.path.join(bin_of_parent, "python").encode()) + rb"[\d.]*"
+    head = re.compile(rb"#!(/bin/sh\n'''exec' [\"']?)?" + python + rb"[^\n]*\n(' '''\n)?")
+    for entry in os.scandir(bin_of_parent):
+        target = os.path.join(directory, "bin", entry.name)
+        if entry.name == "ray" or not entry.is_file() or os.path.lexists(target):
+            continue  # `eagleray run` has a `ray` of its own
+        if entry.stat().st_size > _SCRIPT_BYTES_MAX:
+            continue
+        with open(entry.path, "rb") as file:
+            script = file.read()
+        begins = head.match(script)
+        if begins:
+            with open(target, "wb") as file:
+                file.write(_BY_PYTHON % python_of(directory).encode() + script[begins.end() :])
+            os.chmod(target, 0o755)
 
 
 def site_packages(directory: str) -> str:
@@ -153,8 +179,12 @@ def _pip(
             run([uv, "pip", "install", "--python", python, f"pip{version}"], environment)
         elif has_pip:
             run([python, "-m", "pip", "install", f"pip{version}"], environment)
+        elif importlib.util.find_spec("ensurepip") is not None:
+            run([python, "-m", "ensurepip"], environment)
+            if version:
+                run([python, "-m", "pip", "install", f"pip{version}"], environment)
         else:
             raise SetupFailed(
-                "runtime_env['pip'] needs uv or pip, and the node's Python has neither"
+                "runtime_env['pip'] needs uv, pip or ensurepip, and the node's Python has none of them"
             )
     return [python, "-m", "pip", "--disable-pip-version-check"]
