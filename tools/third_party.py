@@ -61,6 +61,7 @@ class Package:
 class Samples:
     """Programs of one folder of a repository."""
 
+    name: str
     repository: str
     revision: str
     folder: str
@@ -203,12 +204,11 @@ def run_samples(
     groups: list[Samples], names: list[str], folder: Path, git: str, sides: list[str], keep: bool
 ) -> None:
     """One row for each pair of outcomes, with all the programs that have them."""
-    home = folder / "samples"
     for group in groups:
-        place = home / group.revision
-        place.mkdir(parents=True, exist_ok=True)
+        home = folder / f"samples-{group.name}"
+        home.mkdir(exist_ok=True)
         python = environment(home / "venv", [*group.requires, group.beside])
-        code = fetch(group.repository, group.revision, [group.folder], place, git) / group.folder
+        code = fetch(group.repository, group.revision, [group.folder], home, git) / group.folder
         rows: dict[tuple[str, ...], list[str]] = {}
         for source in sorted(code.glob("*.py")):
             if source.stem not in (names or group.only or [source.stem]):
@@ -217,10 +217,10 @@ def run_samples(
             ends = tuple(run_sample(group, program, source, side, python, home) for side in sides)
             print(f"  {program.name}: {'; '.join(ends)}", file=sys.stderr, flush=True)
             rows.setdefault(ends, []).append(f"`{program.name}`")
-        for ends, each in rows.items():
-            print(f"| {', '.join(each)} | {' | '.join(ends)} |", flush=True)
-    if not keep:
-        shutil.rmtree(home)
+        for ends, each in sorted(rows.items(), key=lambda row: -len(row[1])):
+            print(f"| {', '.join(each)} | {len(each)} | {' | '.join(ends)} |", flush=True)
+        if not keep:
+            shutil.rmtree(home)
 
 
 def run_sample(
@@ -231,7 +231,13 @@ def run_sample(
     folder.mkdir()
     shutil.copy(source, folder)
     command = [str(python), *SIDES[side], source.name, *group.arguments]
-    first = [str(python), *START[side], "start", "--head", f"--num-cpus={program.cpus or SAMPLE_CPUS}"]
+    first = [
+        str(python),
+        *START[side],
+        "start",
+        "--head",
+        f"--num-cpus={program.cpus or SAMPLE_CPUS}",
+    ]
     more = program.environment | ({"RAY_ADDRESS": "auto"} if program.cpus else {})
     log = home / f"{program.name}.{side}.log"
     status = run_alone(
