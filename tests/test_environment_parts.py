@@ -422,9 +422,14 @@ def test_the_classes(tmp_path: Path) -> None:
     ["#!{python}\n", "#!/bin/sh\n'''exec' '{python}' \"$0\" \"$@\"\n' '''\n"],
     ids=["short", "long"],
 )
-def test_commands_of_the_parent_are_run_by_the_environments_python(tmp_path: Path, head: str) -> None:
+def test_commands_of_the_parent_are_run_by_the_environments_python(
+    tmp_path: Path, head: str
+) -> None:
     parent, directory = tmp_path / "parent", tmp_path / "a folder"
-    script = head.format(python=parent / "bin" / "python3") + "import sys\nprint(sys.prefix, sys.argv[1:])\n"
+    script = (
+        head.format(python=parent / "bin" / "python3")
+        + "import sys\nprint(sys.prefix, sys.argv[1:])\n"
+    )
     make_tree(parent, {"bin/tell": script, "bin/mine": script, "bin/ray": script})
     make_tree(parent, {"bin/other": "#!/bin/sh\ntrue\n"})
     python_packages._create(str(directory))

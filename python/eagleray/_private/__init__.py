@@ -5,7 +5,13 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-_MODULES = {"internal_api", "services", "state", "utils", "worker"}  # there after `import ray`, as in Ray
+_MODULES = {
+    "internal_api",
+    "services",
+    "state",
+    "utils",
+    "worker",
+}  # there after `import ray`, as in Ray
 
 
 def __getattr__(name: str) -> Any:
