@@ -84,7 +84,7 @@ def test_nothing_is_left_behind(ending, tmp_path):
     wait_for(lambda: not session_processes(marker))
 
 
-def test_old_sessions_go_while_the_program_goes_on(tmp_path):
+def test_old_sessions_go(tmp_path):
     """The ten newest stay; none is looked at before init() returns, and each only once."""
     old = [tmp_path / f"session_2020-01-01_00-00-{second:02d}_{2**30}" for second in range(12)]
     for number, session in enumerate(old):

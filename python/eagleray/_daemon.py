@@ -12,7 +12,7 @@ import time
 from types import FrameType
 from typing import Any
 
-from . import _api, _init_arguments, _node, _token, _utilities
+from . import _api, _init_arguments, _node, _old_sessions, _token, _utilities
 from ._processes import children_of, runs
 
 STOP_PATIENCE_S = 10.0
@@ -155,6 +155,7 @@ def stop(
         for name in ("address.json", "node.sock", _token.FILE):
             with contextlib.suppress(FileNotFoundError):  # `start --block` removes its own
                 os.unlink(os.path.join(found["session_dir"], name))
+        _old_sessions.remove_part(found["session_dir"], _old_sessions.SCRATCH)
         ended.append(f"node, process {guard} ({found['session_dir']})")
 
 

@@ -28,7 +28,8 @@ def temp_root(temp_dir: str | None) -> str:
     return temp_dir or os.environ.get("EAGLERAY_TMPDIR") or "/tmp/eagleray"
 
 
-def make_session_dir(temp_dir: str | None) -> str:
+def make_root(temp_dir: str | None) -> str:
+    """Where sessions are, made if it is not there. PermissionError: others could change what is in it."""
     root = temp_root(temp_dir)
     os.makedirs(root, mode=0o700, exist_ok=True)
     # The link itself, too: who owns it could turn it elsewhere later.
@@ -41,6 +42,11 @@ def make_session_dir(temp_dir: str | None) -> str:
         raise PermissionError(
             f"others may write in {root}: chmod go-w it, or pass another _temp_dir"
         )
+    return root
+
+
+def make_session_dir(temp_dir: str | None) -> str:
+    root = make_root(temp_dir)
     stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
     base = os.path.join(root, f"session_{stamp}_{os.getpid()}")
     path, n = base, 0
@@ -172,6 +178,10 @@ class LocalNode:
 
     def stop(self) -> None:
         """Ends it and everything it started; returns when all is gone."""
+        self._end()
+        _old_sessions.remove_part(self.session_dir, _old_sessions.SCRATCH)
+
+    def _end(self) -> None:
         end: tuple[Callable[[], None], ...] = (
             self.process.terminate,
             lambda: os.kill(self.pid or self.process.pid, signal.SIGKILL),

@@ -14,13 +14,16 @@ from collections.abc import Mapping
 
 from ._processes import runs
 
+SCRATCH = "scratch"  # the part of a session for files that end with it; of a driver: the beginning of names beside it
 SIZE_FILE = ".bytes"  # of an ended session: what its files are together
 
 
 def clean(current: str, settings: Mapping[str, float]) -> None:
-    """Removes the oldest ended sessions beside `current` that are too many, or too much."""
+    """Removes the oldest ended sessions beside `current` that are too many, or too much, and the scratch of others."""
+    _remove_scratch(os.path.dirname(current))
     room = settings["sessions_bytes_max"]
     for number, path in enumerate(ended_beside(current)):
+        remove_part(path, SCRATCH)
         if number < settings["sessions_max"]:
             room -= _size(path)
         if number >= settings["sessions_max"] or room < 0:
@@ -52,6 +55,15 @@ def remove_part(ended: str, part: str) -> None:
         shutil.rmtree(path, ignore_errors=True)
         with contextlib.suppress(OSError):
             os.unlink(os.path.join(ended, SIZE_FILE))
+
+
+def _remove_scratch(root: str) -> None:
+    """What drivers that were killed have left beside their sessions."""
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(root):
+            kind, _, rest = name.partition("_")
+            if kind == SCRATCH and not runs(rest.partition("_")[0]):
+                shutil.rmtree(os.path.join(root, name), ignore_errors=True)
 
 
 def _has_ended(session_dir: str) -> bool:

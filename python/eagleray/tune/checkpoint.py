@@ -13,12 +13,13 @@ import os
 import pickle
 import shutil
 import tempfile
+import weakref
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from eagleray import cloudpickle
+from eagleray import _scratch, cloudpickle
 
 MANIFEST_FILE = ".manifest.json"
 DATA_FILE = ".checkpoint_data.pkl"  # no name that a program would choose
@@ -33,12 +34,13 @@ class CheckpointDamagedError(ValueError):
 class Checkpoint:
     """A directory of files that a trial can go on from.
 
-    path: the directory. Two checkpoints of the same path are equal.
+    path: the directory. Two checkpoints of the same path are equal. Nothing but from_dict() owns its directory.
     """
 
     def __init__(self, path: str | os.PathLike[str], filesystem: Any = None) -> None:
         self.path = os.fspath(path)
         self.filesystem = filesystem
+        self._owned: _Owned | None = path._owned if isinstance(path, Checkpoint) else None
         self.made_for_report = False  # its files may be moved, nobody else knows them
 
     @property
@@ -49,14 +51,39 @@ class Checkpoint:
     @classmethod
     def from_directory(cls, path: str | os.PathLike[str]) -> Checkpoint:
         """A checkpoint that is this directory; nothing is copied."""
-        return cls(os.path.abspath(os.path.expanduser(os.fspath(path))))
+        made = cls(path)
+        made.path = os.path.abspath(os.path.expanduser(made.path))
+        return made
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Checkpoint:
-        """A checkpoint in a new temporary directory that holds the dictionary (ray.air's form)."""
-        directory = Path(tempfile.mkdtemp(prefix="eagleray_checkpoint_"))
-        write_data(directory, data)
-        return cls(str(directory))
+        """A checkpoint that is the dictionary (ray.air's form). Its directory goes with the object, at the latest when
+        the program ends; a copy, and what another process is given, has a directory of its own."""
+        made = cls._of_files({})
+        write_data(Path(made.path), data)
+        return made
+
+    @classmethod
+    def _of_files(cls, files: dict[str, bytes]) -> Checkpoint:
+        directory = Path(_scratch.new())
+        made = cls(str(directory))
+        made._owned = _Owned(made.path)
+        for name, content in files.items():
+            (directory / name).parent.mkdir(parents=True, exist_ok=True)
+            (directory / name).write_bytes(content)
+        return made
+
+    def __reduce__(self) -> Any:
+        if self._owned is None:
+            return super().__reduce__()
+        root = Path(self.path)
+        files = {str(f.relative_to(root)): f.read_bytes() for f in root.rglob("*") if f.is_file()}
+        return type(self)._of_files, (files,)
+
+    @property
+    def is_temporary(self) -> bool:
+        """Whether its directory goes with this object."""
+        return self._owned is not None
 
     def to_dict(self) -> dict[str, Any]:
         """The dictionary that from_dict() or save_checkpoint() kept. ValueError: there is none."""
@@ -66,8 +93,9 @@ class Checkpoint:
         return data
 
     def to_directory(self, path: str | os.PathLike[str] | None = None) -> str:
-        """A copy, at `path` or in a new temporary directory."""
-        target = os.fspath(path) if path else tempfile.mkdtemp(prefix="eagleray_checkpoint_")
+        """A copy, at `path` or in a new temporary directory: a driver's is there until it ends, a task's or an actor's
+        until the cluster ends."""
+        target = os.fspath(path) if path else _scratch.new()
         shutil.copytree(self.path, target, dirs_exist_ok=True)
         return target
 
@@ -102,6 +130,13 @@ class Checkpoint:
 
     def __str__(self) -> str:
         return self.path
+
+
+class _Owned:
+    """A directory that goes with the last checkpoint that is it."""
+
+    def __init__(self, path: str) -> None:
+        weakref.finalize(self, _scratch.remove, path).atexit = False  # _scratch has its own
 
 
 @contextlib.contextmanager

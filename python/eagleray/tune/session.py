@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .. import _scratch
 from .checkpoint import Checkpoint
 from .result import DEFAULT_METRIC
 
@@ -105,12 +106,12 @@ def report(metrics: Any = None, *, checkpoint: Any = None, **kwargs: Any) -> Non
     _session.refuse_strangers()
     if checkpoint is None and _session.written is not None:
         checkpoint, _session.written = _session.written, None
-    if isinstance(checkpoint, (str, os.PathLike)):
-        checkpoint = Checkpoint.from_directory(checkpoint)
-    elif isinstance(checkpoint, dict):
+    if isinstance(checkpoint, dict):
         checkpoint = Checkpoint.from_dict(checkpoint)
         checkpoint.made_for_report = True
-    elif checkpoint is not None and not isinstance(checkpoint, Checkpoint):
+    elif isinstance(checkpoint, (str, os.PathLike)):
+        checkpoint = Checkpoint.from_directory(checkpoint)
+    elif checkpoint is not None:
         raise TypeError(f"checkpoint must be a Checkpoint, not {type(checkpoint).__name__}")
     _session.deliver(merged, checkpoint)
 
@@ -122,9 +123,10 @@ def get_checkpoint() -> Checkpoint | None:
 
 @contextlib.contextmanager
 def checkpoint_dir(step: int) -> Iterator[str]:
-    """The form of 2020: files written into this directory are the checkpoint of the next report()."""
+    """The form of 2020: files written into this directory are the checkpoint of the next report(). Outside of a trial
+    they are there until the program ends."""
     if _session is None or _session.info is None:
-        yield tempfile.mkdtemp(prefix="eagleray_checkpoint_")
+        yield _scratch.new()
         return
     directory = Path(tempfile.mkdtemp(prefix=f".reported_{step:06d}.", dir=_session.info.logdir))
     yield str(directory)

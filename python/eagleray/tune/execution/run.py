@@ -24,6 +24,7 @@ from ..._places import make_directory
 from ..._state import state as connection
 from ..analysis import ExperimentAnalysis
 from ..callback import Callback, CallbackList
+from ..checkpoint import Checkpoint
 from ..config import ResumeConfig
 from ..error import TuneError
 from ..experiment.checkpoints import CheckpointList
@@ -424,8 +425,15 @@ def _source(experiment: Experiment, searcher: Searcher, path: Path) -> TrialSour
         ),
         name_creator=experiment.trial_name_creator,
         dirname_creator=experiment.trial_dirname_creator,
-        restore=experiment.restore,
+        restore=_kept(experiment.restore, path),
     )
+
+
+def _kept(restore: Any, path: Path) -> Any:
+    """Where trials begin, as a path that is there as long as the experiment is."""
+    if isinstance(restore, Checkpoint) and restore.is_temporary:
+        return restore.to_directory(path / ".restore")
+    return restore
 
 
 def _callbacks(experiment: Experiment) -> list[Callback]:
