@@ -288,6 +288,13 @@ def test_threads_ship_the_same_at_once(cluster: None, tmp_path: Path) -> None:
     assert seen({"working_dir": uris[0]}, "7.txt") == ["7" * 1000]
 
 
+def test_threads_remember_the_same_at_once(cache_dir: Path) -> None:
+    signature = shipping._Signature("/folder", "", [])
+    with ThreadPoolExecutor(8) as pool:
+        for _ in pool.map(lambda _: signature.write("now", "name"), range(2_000)):
+            assert signature.read("now") == "name"
+
+
 def test_a_job_is_set_up_before_its_first_task(tmp_path: Path) -> None:
     make_tree(tmp_path, {"a": "x"})
     run_program(

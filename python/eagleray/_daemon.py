@@ -147,9 +147,8 @@ def stop(
         if not force:
             _send(signal.SIGTERM, guard)
         if force or not _ends(guard, patience_s):
-            _send(
-                signal.SIGKILL, *children_of(guard)
-            )  # the node; the guard ends what that has left
+            # The node; the guard ends what that has left.
+            _send(signal.SIGKILL, *children_of(guard))
             while not _ends(guard, STOP_PATIENCE_S):
                 _send(signal.SIGKILL, guard)
         for name in ("address.json", "node.sock", _token.FILE):

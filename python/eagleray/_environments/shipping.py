@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -266,7 +267,7 @@ class _Signature:
         return name if was == signature else None
 
     def write(self, signature: str, name: str) -> None:
-        aside = f"{self._path}.{os.getpid()}"
+        aside = f"{self._path}.{threading.get_native_id()}"
         os.makedirs(os.path.dirname(self._path), exist_ok=True)
         with open(aside, "w") as file:
             file.write(f"{signature} {name}")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -77,7 +78,7 @@ def earlier(session_dir: str, node_ip: str) -> list[dict[str, Any]]:
         return []
     found = [*earlier(before, node_ip), *_ended(before, node_ip)][-EARLIER_MAX:]
     with contextlib.suppress(OSError):  # no room: it is found again the next time
-        aside = f"{path}.{os.getpid()}"
+        aside = f"{path}.{threading.get_native_id()}"
         with open(aside, "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
             json.dump(found, file)
         os.replace(aside, path)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -104,7 +105,7 @@ class JobTable:
             return False
         os.makedirs(self._folder, mode=0o700, exist_ok=True)
         path = self._file(submission_id)
-        with open(f"{path}.{os.getpid()}", "w", opener=_private) as file:
+        with open(f"{path}.{threading.get_native_id()}", "w", opener=_private) as file:
             file.write(text)
         os.replace(file.name, path)
         return True
