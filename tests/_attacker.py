@@ -11,6 +11,8 @@ import socket
 import struct
 from pathlib import Path
 
+from _support import PATIENCE_S
+
 LOCAL = (Path(__file__).parent.parent / "src/message/local.h").read_text()
 CALLS = (Path(__file__).parent.parent / "src/message/control_calls.h").read_text()
 VERSION = int(re.search(r"kLocalVersion = (\d+)", LOCAL)[1])
@@ -45,7 +47,7 @@ def memory(size: int = PAGE, seals: int = SEALS) -> int:
 class Attacker:
     def __init__(self, path: str) -> None:
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(10)
+        self.socket.settimeout(PATIENCE_S)
         self.socket.connect(path)
         self.requests = 0
         self.inbox = b""

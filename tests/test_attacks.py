@@ -1,6 +1,7 @@
 """Clients that are broken or mean it: their connection ends, and nobody else notices. See
 docs/design/security.md; what needs no process is tested in src/*/*_test.cc."""
 
+import contextlib
 import ctypes
 import mmap
 import os
@@ -12,7 +13,7 @@ import threading
 
 import pytest
 from _attacker import PAGE, Attacker, memory, text, u64
-from _support import PEER, alive, ray, status_of, wait_for
+from _support import PATIENCE_S, PEER, alive, ray, status_of, wait_for
 
 pytestmark = pytest.mark.skipif(PEER, reason="speaks our node's protocol")
 
@@ -49,9 +50,20 @@ def attacker(node):
 def descendants(pid):
     found = [pid]
     for each in found:
-        with open(f"/proc/{each}/task/{each}/children") as children:
+        with (
+            contextlib.suppress(OSError),  # it has just ended
+            open(f"/proc/{each}/task/{each}/children") as children,
+        ):
             found += map(int, children.read().split())
     return found
+
+
+def open_files(pid):
+    """What the descriptors of a process lead to; none if it has just ended."""
+    with contextlib.suppress(OSError):
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):  # it was open a moment ago
+                yield os.readlink(f"/proc/{pid}/fd/{name}")
 
 
 def test_nothing_listens_on_the_network(node, attacker):
@@ -60,12 +72,7 @@ def test_nothing_listens_on_the_network(node, attacker):
         with open(f"/proc/net/{table}") as rows:
             listening |= {row.split()[9] for row in rows.readlines()[1:]}
     for pid in [os.getpid(), *descendants(node.process.pid)]:
-        for fd in os.listdir(f"/proc/{pid}/fd"):
-            target = (
-                os.readlink(f"/proc/{pid}/fd/{fd}")
-                if os.path.lexists(f"/proc/{pid}/fd/{fd}")
-                else ""
-            )
+        for target in open_files(pid):
             assert target.removeprefix("socket:[").rstrip("]") not in listening, (pid, target)
     assert os.stat(os.path.dirname(node.socket_path)).st_mode & 0o777 == 0o700
     assert os.stat(node.socket_path).st_mode & 0o777 == 0o600
@@ -120,9 +127,7 @@ def test_descriptors_without_a_frame_are_not_gathered(node, attacker):
     os.close(fd)
 
     def gathered():
-        folder = f"/proc/{node.process.pid}/fd"
-        links = [f"{folder}/{name}" for name in os.listdir(folder)]
-        return any("to-be-gathered" in os.readlink(link) for link in links if os.path.lexists(link))
+        return any("to-be-gathered" in target for target in open_files(node.pid))
 
     wait_for(lambda: not gathered())
 
@@ -244,7 +249,7 @@ def test_an_answer_without_end_is_an_error(attacker):
 
 def control_pid(node):
     for pid in descendants(node.process.pid):
-        with open(f"/proc/{pid}/comm") as comm:
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/comm") as comm:
             if comm.read().startswith("eagleray-contro"):
                 return pid
     raise AssertionError("no control")
@@ -260,11 +265,11 @@ def test_who_asks_faster_than_control_takes_waits(node, attacker):
             for _ in range(60):
                 attacker.ask("KvPut", text(b"") + text(b"key") + text(b"x" * (16 << 20)) + b"\x01")
         assert ray.get(double.remote(2), timeout=60) == 4  # nobody else waits
-        peak = status_of(node.process.pid, "VmHWM")
+        peak = status_of(node.pid, "VmHWM")
     finally:
         os.kill(control, signal.SIGCONT)
     assert peak < 700 << 10
-    attacker.socket.settimeout(20)
+    attacker.socket.settimeout(PATIENCE_S)
     attacker.answer("Done")
     assert control_pid(node) == control
 

@@ -161,12 +161,12 @@ def test_a_coroutine_is_cancelled_once_and_without_further_calls(tmp_path):
         ray.cancel(ref)
         with pytest.raises(Cancelled):
             ray.get(ref, timeout=60)
-    wait_for(lambda: ray.get(actor.count.remote(), timeout=60) == 1, 30)
+    wait_for(lambda: ray.get(actor.count.remote(), timeout=60) == 1)
 
 
 def raised_by(ref):
     with pytest.raises(Cancelled) as caught:
-        ray.get(ref, timeout=30)
+        ray.get(ref, timeout=60)
     return caught.value
 
 
@@ -205,8 +205,8 @@ def test_a_coroutine_that_was_begun_is_cancelled_with_a_task_error(tmp_path, wha
     actor = Coroutines.remote()
     if what == "yields":
         stream = actor.yields.options(num_returns="streaming").remote(tmp_path / "flag")
-        assert ray.get(next(stream), timeout=30) == 1
-        wait_for((tmp_path / "flag").exists, 30)
+        assert ray.get(next(stream), timeout=60) == 1
+        wait_for((tmp_path / "flag").exists)
         ray.cancel(stream)
         ref = next(stream)
     else:

@@ -199,7 +199,7 @@ def test_following_ends_with_the_cluster(tmp_path, monkeypatch):
         logs = glob.glob(f"{tmp_path}/session_2*/history/*.events")
         return any(f'"pid":{follows.pid}' in open(path).read() for path in logs)
 
-    wait_for(joined, 30)
+    wait_for(joined)
     _daemon.stop(str(tmp_path))
     said = follows.communicate(timeout=60)[1]
     assert said.startswith("Error: ") and "ended" in said and len(said.splitlines()) == 1

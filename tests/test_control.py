@@ -105,7 +105,7 @@ def test_a_killed_actor_stays_dead(fresh):
 
 def test_placement_groups_survive(fresh):
     group = ray.util.placement_group([{"CPU": 1}, {"CPU": 1}])
-    assert group.wait(10)
+    assert group.wait(60)
     kill_control()
     strategy = ray.util.scheduling_strategies.PlacementGroupSchedulingStrategy(group)
     assert ray.get(double.options(scheduling_strategy=strategy).remote(4), timeout=60) == 8

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from _support import PEER, wait_for
+from _support import PATIENCE_S, PEER, wait_for
 
 pytestmark = pytest.mark.skipif(PEER, reason="our debugger")
 pexpect = pytest.importorskip("pexpect")
@@ -45,7 +45,7 @@ class Session:
             ["-m", "eagleray", "debug", *arguments],
             env={**os.environ, "PYTHONPATH": PACKAGE, "TERM": "dumb", **self.env},
             encoding="utf-8",
-            timeout=30,
+            timeout=PATIENCE_S,
             echo=False,
         )
 
@@ -236,7 +236,7 @@ main()
 
 def test_following_a_call_and_its_result(session):
     run = session(FOLLOWED.replace("FAILS", "False"))
-    wait_for(run.waiting, 30)
+    wait_for(run.waiting)
     child = run.attach()
 
     def says(text, command):
@@ -257,7 +257,7 @@ def test_following_a_call_and_its_result(session):
 
 def test_a_result_is_followed_to_the_driver(session):
     run = session(FOLLOWED.replace("FAILS", "False"))
-    wait_for(run.waiting, 30)
+    wait_for(run.waiting)
     child = run.attach()
     child.expect_exact("(Pdb) ")
     child.sendline("get")
@@ -273,7 +273,7 @@ def test_a_result_is_followed_to_the_driver(session):
 @pytest.mark.parametrize("command", ["remote", "get"])
 def test_where_there_is_nothing_to_follow_the_debugger_ends(session, command):
     run = session(FOLLOWED.replace("FAILS", "True"))
-    wait_for(run.waiting, 30)
+    wait_for(run.waiting)
     child = run.attach()
     child.expect_exact("(Pdb) ")
     child.sendline(command)
@@ -287,7 +287,7 @@ def test_several_wait(session):
             "print(ray.get(work.remote(20)), ", "print(ray.get([work.remote(1), work.remote(2)]), "
         )
     )
-    found = wait_for(lambda: len(found := run.waiting()) == 2 and found, 30)
+    found = wait_for(lambda: len(found := run.waiting()) == 2 and found)
     child = run.attach()
     child.expect_exact(f"0: {found[0]['id']}")
     child.expect_exact("which")
@@ -426,7 +426,7 @@ def test_on_the_driver_it_is_pdb(tmp_path):
         [str(program)],
         env={**os.environ, "PYTHONPATH": PACKAGE},
         encoding="utf-8",
-        timeout=30,
+        timeout=PATIENCE_S,
     )
     child.expect_exact("(Pdb) ")
     child.sendline("p x")

@@ -221,8 +221,8 @@ def test_a_log_is_kept_within_its_limit(monkeypatch):
             entrypoint=f"seq -f 'line %g of many' 100000 300000; while [ ! -e {gate} ]; do sleep 0.05; done; echo over"
         )
         log = Path(_node.find_running(folder)["session_dir"], "logs", f"job-driver-{job}.log")
-        wait_for(lambda: log.exists() and log.stat().st_size > 3_000_000, 30)
-        wait_for(lambda: log.stat().st_blocks * 512 < 1_100_000, 30)  # the disk has it back
+        wait_for(lambda: log.exists() and log.stat().st_size > 3_000_000)
+        wait_for(lambda: log.stat().st_blocks * 512 < 1_100_000)  # the disk has it back
         gate.touch()
         assert ended(client, job).status == "SUCCEEDED"
         said, first, *lines, last = client.get_job_logs(job).splitlines()
@@ -288,10 +288,10 @@ def test_who_follows_may_pause():
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = _http.Server(listener, Talks, "token")
-        threading.Thread(target=server.serve_forever, daemon=True).start()
         with socket.create_connection(listener.getsockname(), timeout=60) as connection:
             head = ["GET / HTTP/1.1", "Authorization: Bearer token", "Upgrade: websocket"]
             connection.sendall("\r\n".join([*head, "Sec-WebSocket-Key: x", "", ""]).encode())
+            threading.Thread(target=server.serve_forever, daemon=True).start()
             began = time.monotonic()
             wait_for(lambda: time.monotonic() - began > 0.5)
             with connection.makefile("rb") as file:

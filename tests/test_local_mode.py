@@ -199,7 +199,7 @@ def test_wait(local):
     with pytest.raises(ValueError):
         ray.wait(refs, num_returns=4)
     failed = fails.remote("x")
-    assert ray.wait([failed], timeout=20) == ([failed], [])
+    assert ray.wait([failed], timeout=60) == ([failed], [])
 
 
 def test_futures_and_awaits(local):
@@ -262,7 +262,7 @@ def test_a_generator_is_waited_for_and_cancelled(local):
             yield 7
 
     stream = endless.remote()
-    assert ray.wait([stream], timeout=20) == ([stream], [])
+    assert ray.wait([stream], timeout=60) == ([stream], [])
     assert ray.get(next(stream)) == 7
     ray.cancel(stream)
     with pytest.raises(errors.TaskCancelledError):
@@ -341,7 +341,7 @@ def test_named_actors(local):
     assert ray.get_actor("counter", "other") == other
     ray.kill(other)
     ray.kill(actor)
-    wait_for(lambda: "counter" not in ray.util.list_named_actors(), 30)
+    wait_for(lambda: "counter" not in ray.util.list_named_actors())
     with pytest.raises(ValueError, match="Failed to look up"):
         ray.get_actor("counter")
 
@@ -364,7 +364,7 @@ def test_threads_wait_in_one_async_actor(local):
     while not ray.get(actor.has_event.remote()):
         thread.join(0.01)
     ray.get(actor.wakes.remote())
-    thread.join(30)
+    thread.join(60)
     assert answers == ["woken"]
 
 
@@ -422,7 +422,7 @@ def test_the_context(local):
 
 def test_placement_groups(local):
     group = ray.util.placement_group([{"CPU": 1}, {"extra": 1}])
-    assert group.wait(30)
+    assert group.wait(60)
     assert ray.get(group.ready()) == group
 
     @ray.remote(num_cpus=1)
@@ -461,7 +461,7 @@ def test_queue(local):
     thread = threading.Thread(target=lambda: answers.append(queue.get()))
     thread.start()
     queue.put("x")
-    thread.join(30)
+    thread.join(60)
     assert answers == ["x"]
     queue.shutdown()
 
@@ -470,7 +470,7 @@ def test_pool(local):
     with Pool(2) as pool:
         assert pool.map(abs, range(-50, 50), chunksize=1) == [abs(i) for i in range(-50, 50)]
         assert sorted(pool.imap_unordered(abs, [-1, -2])) == [1, 2]
-        assert pool.apply_async(len, ("abc",)).get(30) == 3
+        assert pool.apply_async(len, ("abc",)).get(60) == 3
         assert pool.starmap(pow, [(2, 3), (3, 2)]) == [8, 9]
         with pytest.raises(ZeroDivisionError):
             pool.apply(divmod, (1, 0))

@@ -233,7 +233,7 @@ def test_tasks_and_actors_by_state(cluster, monkeypatch):
 @only_ours
 def test_curl_reads_it(address):
     done = subprocess.run(
-        ["curl", "-s", f"http://{address}/metrics"], capture_output=True, text=True, timeout=30
+        ["curl", "-s", f"http://{address}/metrics"], capture_output=True, text=True, timeout=60
     )
     assert "ray_resources" in done.stdout
 

@@ -56,7 +56,7 @@ def test_an_interrupt_is_never_lost(tmp_path):
 
 def test_placement_groups():
     group = ray.util.placement_group([{"CPU": 1}, {"CPU": 1}], strategy="PACK")
-    assert group.wait(10)
+    assert group.wait(60)
     strategy = ray.util.scheduling_strategies.PlacementGroupSchedulingStrategy(group, 0)
 
     @ray.remote(num_cpus=1)
@@ -88,7 +88,7 @@ def test_child_tasks_go_into_the_group_only_when_captured():
         )
 
     group = ray.util.placement_group([{"CPU": 1}, {"CPU": 1}])
-    assert group.wait(10)
+    assert group.wait(60)
     here = group.id.hex()
     for capture, child in ((True, here), (False, None)):
         strategy = ray.util.scheduling_strategies.PlacementGroupSchedulingStrategy(
@@ -107,7 +107,7 @@ def test_a_bundle_that_is_not_there_is_refused_at_submission(index):
         return 1
 
     group = ray.util.placement_group([{"CPU": 1}, {"CPU": 1}])
-    assert group.wait(10)
+    assert group.wait(60)
     strategy = ray.util.scheduling_strategies.PlacementGroupSchedulingStrategy(group, index)
     with pytest.raises(ValueError, match=f"bundle index {index} is invalid"):
         one.options(scheduling_strategy=strategy).remote()

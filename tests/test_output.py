@@ -628,7 +628,7 @@ os.unlink(f"{root}/filler")
 deadline = time.monotonic() + 60
 while refused(lambda: ray.get(Actor.options(name="later").remote().pid.remote())):
     assert time.monotonic() < deadline
-assert ray.util.placement_group([{"CPU": 1}]).wait(20)
+assert ray.util.placement_group([{"CPU": 1}]).wait(60)
 assert ray.get([speak.remote(i) for i in range(50)]) == list(range(50))
 ray.kill(early)
 """,
