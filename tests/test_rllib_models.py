@@ -18,6 +18,7 @@ if not PEER:
     from eagleray.rllib.core.rl_module.torch.torch_rl_module import TorchRLModule
     from eagleray.rllib.models import ModelCatalog
     from eagleray.rllib.models.torch.fcnet import FullyConnectedNetwork
+    from eagleray.rllib.models.torch.misc import SlimFC
     from eagleray.rllib.models.torch.torch_action_dist import (
         TorchCategorical,
         TorchDiagGaussian,
@@ -173,6 +174,109 @@ def test_an_rl_module():
     algorithm = config.build_algo()
     assert np.isfinite(stats_of(algorithm.train())["vf_loss"])
     assert isinstance(algorithm.get_module(), Own)
+
+
+class Narrow(nn.Module):
+    """One number too few."""
+
+    def __init__(self, num_outputs):
+        super().__init__()
+        self.layer = nn.Linear(4, num_outputs - 1)
+
+    def forward(self, obs):
+        return self.layer(obs)
+
+
+def test_a_net_of_the_wrong_width_is_named():
+    model = {"custom_model": Narrow}
+    said = r"the net Narrow gives 1 numbers for an observation, .* Discrete\(2\) takes 2"
+    with pytest.raises(ValueError, match=said):
+        PPO({**SMALL, "env": "CartPole-v1", "model": model}).train()
+
+    class Unsure(FullyConnectedNetwork):
+        def forward(self, input_dict, state, seq_lens):
+            outputs, state = super().forward(input_dict, state, seq_lens)
+            return (outputs[:, :1] if input_dict["is_training"] else outputs), state
+
+    algorithm = PPO({**SMALL, "env": "CartPole-v1", "model": {"custom_model": Unsure}})
+    with pytest.raises(ValueError, match="the net Unsure gives 1 numbers"):
+        algorithm.train()
+
+
+@pytest.mark.parametrize("model", [{"use_lstm": True, "lstm_cell_size": 8}, {}])
+def test_layers_are_normalised_where_the_configuration_says_so(model):
+    model = {"fcnet_hiddens": [8, 6], "post_fcnet_hiddens": [4], **model}
+
+    def norms(**more):
+        algorithm = PPO({**SMALL, "env": "CartPole-v1", "model": {**model, **more}})
+        assert np.isfinite(stats_of(algorithm.train())["total_loss"])
+        net = algorithm.get_policy().model
+        found = [m.normalized_shape[0] for m in net.modules() if isinstance(m, nn.LayerNorm)]
+        return sorted(set(found))
+
+    assert norms() == []
+    assert norms(fcnet_use_layernorm=True) == [6, 8]
+    assert norms(head_fcnet_use_layernorm=True) == [4]
+
+
+def test_a_layer_is_normalised_before_its_activation():
+    layer = SlimFC(3, 5, activation_fn="relu", use_layernorm=True)
+    x = torch.randn(7, 3)
+    linear = layer.linear(x)
+    centred = linear - linear.mean(1, keepdim=True)
+    expected = torch.relu(centred / (linear.var(1, correction=0, keepdim=True) + 1e-3).sqrt())
+    torch.testing.assert_close(layer(x), expected)
+
+
+class Recalling(TorchRLModule):
+    """A GRU, and a count of the steps as a second, nested part of its state."""
+
+    def setup(self):
+        self.cell = nn.GRU(1, 16, batch_first=True)
+        self.head, self.value = nn.Linear(16, self.action_space.n), nn.Linear(16, 1)
+
+    def get_initial_state(self):
+        return {"h": np.zeros(16, np.float32), "more": {"steps": torch.zeros(1)}}
+
+    def _forward(self, batch, **kwargs):
+        state = batch["state_in"]
+        assert batch["obs"].shape[0] == len(state["h"]) == len(batch["seq_lens"])
+        features, last = self.cell(batch["obs"], state["h"].unsqueeze(0).contiguous())
+        steps = state["more"]["steps"] + batch["obs"].shape[1]
+        return {
+            "action_dist_inputs": self.head(features),
+            "embeddings": features,
+            "state_out": {"h": last.squeeze(0), "more": {"steps": steps}},
+        }
+
+    def _forward_train(self, batch, **kwargs):
+        assert batch["loss_mask"].shape == batch["obs"].shape[:2]
+        assert batch["loss_mask"].sum() == batch["seq_lens"].sum()
+        return self._forward(batch)
+
+    def compute_values(self, batch, embeddings=None):
+        return self.value(embeddings).squeeze(-1)
+
+
+def test_an_rl_module_with_a_memory():
+    config = (
+        PPOConfig()
+        .environment(Remember)
+        .env_runners(num_env_runners=0, num_envs_per_env_runner=8, rollout_fragment_length=60)
+        .training(train_batch_size=480, minibatch_size=120, num_epochs=8, lr=0.005)
+        .rl_module(rl_module_spec=RLModuleSpec(module_class=Recalling))
+        .debugging(seed=1)
+    )
+    algorithm = config.build_algo()
+    best = max(algorithm.train()["episode_reward_mean"] for _ in range(25))
+    assert best > 0.85  # 0.5 without memory
+    policy = algorithm.get_policy()
+    start = policy.get_initial_state()
+    _, after, _ = policy.compute_actions(np.ones((2, 1), np.float32))
+    assert [part.shape for part in start] == [(16,), (1,)]
+    assert after[1].tolist() == [[1.0], [1.0]] and after[0].any()
+    assert isinstance(algorithm.get_module(), Recalling)
+    algorithm.stop()
 
 
 def test_memory_is_learned():
@@ -438,6 +542,20 @@ def test_a_policy_alone_is_saved_and_read(tmp_path):
     )
 
 
+def test_an_optimiser_that_nothing_would_ask_for_is_refused():
+    class Own(PPOTorchPolicy):
+        def optimizer(self):
+            return [torch.optim.Adam(self.model.parameters())] * 2
+
+    class OwnPPO(PPO):
+        @classmethod
+        def get_default_policy_class(cls, config):
+            return Own
+
+    with pytest.raises(NotImplementedError, match="optimizer.. would not be called.*make_optim"):
+        OwnPPO(config={**SMALL, "env": "CartPole-v1"})
+
+
 def test_a_policy_class_of_the_user_s_own():
     class Own(PPOTorchPolicy):
         def postprocess_trajectory(self, sample_batch, other_agent_batches=None, episode=None):
@@ -515,6 +633,53 @@ def test_get_module_acts_as_in_ray_2():
         algorithm.stop()
     with pytest.raises(AttributeError, match="learner_backend='torch' makes one"):
         _ = PPO({**SMALL, "env": "CartPole-v1"}).get_policy().model
+
+
+@pytest.mark.parametrize(
+    ("model", "names"),
+    [({"use_lstm": True, "lstm_cell_size": 8}, ["h", "c"]), ({"use_attention": True}, ["state_0"])],
+)
+def test_get_module_of_a_net_with_a_memory_acts_as_in_ray_2(model, names):
+    algorithm = PPO({**SMALL, "env": Remember, "model": {"fcnet_hiddens": [8], **model}})
+    module, policy = algorithm.get_module(), algorithm.get_policy()
+    state = {name: part[None] for name, part in module.get_initial_state().items()}
+    assert module.is_stateful() and list(state) == names
+    if names == ["h", "c"]:
+        assert state["h"].shape == (1, 1, 8)  # batch, layers, size
+    obs = np.array([[[1.0], [0.5], [-1.0]]], np.float32)
+    whole = module.forward_inference({"obs": torch.from_numpy(obs), "state_in": state})
+    known, known_state = [], None
+    for step in range(3):
+        out = module.forward_inference({"obs": obs[:, step : step + 1], "state_in": state})
+        state = out["state_out"]
+        _, known_state, extras = policy.compute_actions(obs[:, step], known_state)
+        known.append((extras["action_dist_inputs"], extras["vf_preds"]))
+        assert np.allclose(out["action_dist_inputs"][:, 0], known[-1][0], atol=1e-5)
+    assert np.allclose(whole["action_dist_inputs"][0], [row[0][0] for row in known], atol=1e-5)
+    assert np.allclose(whole["vf_preds"][0], [row[1][0] for row in known], atol=1e-5)
+    for name, part in zip(names, known_state, strict=True):
+        assert np.allclose(state[name].reshape(part.shape), part, atol=1e-5)
+        assert np.allclose(whole["state_out"][name], state[name], atol=1e-5)
+    with pytest.raises(ValueError, match=r"are \[n, time, ...\], not \[1, 1\]"):
+        module.forward_inference({"obs": obs[:, 0], "state_in": state})
+    algorithm.stop()
+
+
+def test_get_module_of_a_net_that_looks_back():
+    model = {"use_lstm": True, "lstm_cell_size": 8, "fcnet_hiddens": [8]}
+    model |= {"lstm_use_prev_action": True, "lstm_use_prev_reward": True}
+    algorithm = PPO({**SMALL, "env": Remember, "model": model})
+    module, policy = algorithm.get_module(), algorithm.get_policy()
+    batch = {"obs": np.ones((1, 1, 1), np.float32)}
+    batch["state_in"] = {name: part[None] for name, part in module.get_initial_state().items()}
+    with pytest.raises(ValueError, match="the net needs prev_actions and prev_rewards"):
+        module.forward_inference(batch)
+    batch |= {"prev_actions": np.array([[1]]), "prev_rewards": np.array([[2.0]], np.float32)}
+    out = module.forward_inference(batch)["action_dist_inputs"][0]
+    previous = {"prev_action_batch": np.array([1]), "prev_reward_batch": np.array([2.0])}
+    extras = policy.compute_actions(batch["obs"][0], **previous)[2]
+    assert np.allclose(out, extras["action_dist_inputs"], atol=1e-5)
+    algorithm.stop()
 
 
 def test_a_distribution_around_one_of_pytorch_s():

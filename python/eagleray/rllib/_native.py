@@ -63,6 +63,7 @@ def net_reason(config: Any, observation_space: Any, action_space: Any) -> str | 
         "custom_action_dist",
         "post_fcnet_hiddens",
         "no_final_linear",
+        "fcnet_use_layernorm",
     ):
         if model[key]:
             return f"config['model']['{key}'] is set"

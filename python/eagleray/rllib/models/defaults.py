@@ -15,6 +15,9 @@ MODEL_DEFAULTS: dict[str, Any] = {
     "fcnet_weights_initializer_config": None,
     "fcnet_bias_initializer": None,
     "fcnet_bias_initializer_config": None,
+    # Layer norm between the layers and their activations (and in post_fcnet_hiddens: head_...).
+    "fcnet_use_layernorm": False,
+    "head_fcnet_use_layernorm": False,
     # Images: [[channels, kernel, stride], ...]; None: by the size of the image.
     "conv_filters": None,
     "conv_activation": "relu",
@@ -67,8 +70,6 @@ MODEL_DEFAULTS: dict[str, Any] = {
     "custom_action_dist": None,
     "custom_preprocessor": None,
     "encoder_latent_dim": None,
-    "fcnet_use_layernorm": False,
-    "head_fcnet_use_layernorm": False,
     "always_check_shapes": False,
     "_disable_preprocessor_api": False,
     "_disable_action_flattening": False,
@@ -94,7 +95,7 @@ MODEL_NAMES = {
 }
 
 # Keys that raise NotImplementedError when they are set.
-UNAVAILABLE = ("encoder_latent_dim", "fcnet_use_layernorm", "head_fcnet_use_layernorm")
+UNAVAILABLE = ("encoder_latent_dim",)
 
 # Keys without effect, and the values that wish for nothing.
 MODEL_IGNORED: dict[str, tuple[Any, ...]] = {

@@ -49,8 +49,10 @@ class TorchPolicy(Policy):
         if config["seed"] is not None:
             torch.manual_seed(int(config["seed"]))
         self.columns = ActionColumns(action_space)
-        self.dist_class, outputs = ModelCatalog.get_action_dist(action_space, config["model"])
-        self.model = self.make_model(outputs).to(self.device)
+        self.dist_class, self._dist_inputs = ModelCatalog.get_action_dist(
+            action_space, config["model"]
+        )
+        self.model = self.make_model(self._dist_inputs).to(self.device)
         self._states = [np.asarray(_numpy(part)) for part in self.model.get_initial_state()]
         self.needs_state = bool(self._states)
         self._lr = schedule_of(config["lr_schedule"], config["lr"])
@@ -128,6 +130,7 @@ class TorchPolicy(Policy):
             lens = torch.ones(rows, dtype=torch.int32, device=self.device)
             self._act_from_now()
             outputs, states_out = self.model(inputs, given, lens)
+            self._check_width(outputs)
             dist = self.dist_class(outputs, self.model)
             actions, logp = self.exploration.get_exploration_action(
                 action_distribution=dist, timestep=self.global_timestep, explore=explore
@@ -177,6 +180,7 @@ class TorchPolicy(Policy):
         """log p of actions (rows) given observations: [n]."""
         with torch.no_grad():
             outputs, _ = self.model(self._inputs(obs_batch, None, None), [], None)
+            self._check_width(outputs)
             dist = self.dist_class(outputs, self.model)
             return _numpy(
                 dist.logp(
@@ -384,7 +388,18 @@ class TorchPolicy(Policy):
             states.append(train_batch[f"state_in_{len(states)}"])
         inputs = {**train_batch, "is_training": True}
         outputs, _ = self.model(inputs, states, train_batch.get(SampleBatch.SEQ_LENS))
+        self._check_width(outputs)
         return outputs
+
+    def _check_width(self, outputs: Any) -> None:
+        """ValueError: the net gives more or fewer numbers for an observation than the distribution of actions takes."""
+        if outputs.shape[-1] == self._dist_inputs:
+            return
+        net = getattr(self.model, "module", self.model)
+        raise ValueError(
+            f"the net {type(net).__name__} gives {outputs.shape[-1]} numbers for an observation, but the distribution of "
+            f"actions in {self.action_space} takes {self._dist_inputs}"
+        )
 
     def on_global_var_update(self, global_vars: Mapping[str, Any]) -> None:
         super().on_global_var_update(global_vars)
@@ -461,6 +476,7 @@ _UNHEARD = (
     "get_tower_stats",
     "make_model_and_action_dist",
     "make_rl_module",
+    "optimizer",
     "stats_fn",
 )
 

@@ -138,6 +138,12 @@ class NetWithMemory(TorchModelV2, nn.Module):
         self._inner = inner
         self._previous_size = previous_size
 
+    @property
+    def looks_back_at(self) -> list[str]:
+        """The columns of previous steps that it takes."""
+        taken = {"prev_actions": self._takes_action, "prev_rewards": self._takes_reward}
+        return [name for name, takes in taken.items() if takes]
+
     def feature_count(self) -> int:
         """The width of features_of()."""
         count = getattr(self._inner, "feature_size", None) or self._inner.num_outputs
@@ -213,6 +219,10 @@ def _initialise(config: Any, parameter: Any, key: str) -> None:
             made(parameter, **(config.get(f"{key}_config") or {}))
 
 
+# Whether the outputs of a stage's layers are normalised before their activation.
+_LAYER_NORM = {"fcnet": "fcnet_use_layernorm", "post_fcnet": "head_fcnet_use_layernorm"}
+
+
 def _stage(config: Any, name: str) -> tuple[Any, Any, Any, str]:
     """Sizes and activation of `NAME_hiddens`, and where its initialisers stand."""
     return config.get(f"{name}_hiddens") or [], config.get(f"{name}_activation"), config, name
@@ -222,7 +232,12 @@ def _dense(size: int, stages: Any) -> tuple[Any, int]:
     layers: list[Any] = []
     for hiddens, activation_name, config, name in stages:
         for hidden in hiddens:
-            layer = SlimFC(size, int(hidden), activation_fn=activation(activation_name))
+            layer = SlimFC(
+                size,
+                int(hidden),
+                activation_fn=activation(activation_name),
+                use_layernorm=bool(config.get(_LAYER_NORM[name])),
+            )
             _initialise(config, layer.linear.weight, f"{name}_weights_initializer")
             _initialise(config, layer.linear.bias, f"{name}_bias_initializer")
             layers.append(layer)

@@ -70,7 +70,7 @@ def initializer(name: Any) -> Any:
 
 
 class SlimFC(nn.Module):
-    """A linear layer with its initialiser (normc(1) by default), zero bias, and an activation."""
+    """A linear layer with its initialiser (normc(1) by default), zero bias, layer norm if asked for, and an activation."""
 
     def __init__(
         self,
@@ -80,14 +80,17 @@ class SlimFC(nn.Module):
         activation_fn: Any = None,
         use_bias: bool = True,
         bias_init: float = 0.0,
+        use_layernorm: bool = False,
     ) -> None:
         super().__init__()
         linear = nn.Linear(in_size, out_size, bias=use_bias)
         (initializer or normc_initializer(1.0))(linear.weight)
         if use_bias:
             nn.init.constant_(linear.bias, bias_init)
+        # Ray's epsilon, which is TensorFlow's.
+        norm = [nn.LayerNorm(out_size, eps=1e-3)] if use_layernorm else []
         made = activation(activation_fn)
-        self._model = nn.Sequential(linear, made()) if made else nn.Sequential(linear)
+        self._model = nn.Sequential(linear, *norm, *([made()] if made else []))
 
     @property
     def linear(self) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ...utils.trees import map_tree
 from .misc import SlimFC
 from .torch_modelv2 import TorchModelV2
 
@@ -76,7 +77,12 @@ class ModuleModel(TorchModelV2, nn.Module):
 
 
 class RLModuleModel(TorchModelV2, nn.Module):
-    """An RLModule: forward_train(batch)["action_dist_inputs"], and compute_values(batch) where it has it."""
+    """An RLModule: forward_train(batch)["action_dist_inputs"], and compute_values(batch) where it has it.
+
+    One whose get_initial_state() gives something gets and gives columns [sequences, time, ...], as in Ray: batch
+    has "state_in" in that structure, each part [sequences, ...], "seq_lens", and while it learns "loss_mask"; what it
+    gives has "state_out".
+    """
 
     def __init__(
         self,
@@ -90,25 +96,46 @@ class RLModuleModel(TorchModelV2, nn.Module):
         TorchModelV2.__init__(self, obs_space, action_space, num_outputs, model_config, name)
         nn.Module.__init__(self)
         self.module = module
+        self._initial: Any = getattr(module, "get_initial_state", dict)() or {}
         self._batch: Any = None
         self._out: Any = None
 
+    def get_initial_state(self) -> list[Any]:
+        return [torch.as_tensor(part) for part in self._parts(self._initial)]
+
+    def _parts(self, state: Any) -> list[Any]:
+        """The parts of a state, in the order of those of the first."""
+        parts: list[Any] = []
+        map_tree(lambda _, part: parts.append(part), self._initial, state)
+        return parts
+
     def forward(self, input_dict: Any, state: Any, seq_lens: Any) -> Any:
+        learns = bool(input_dict.get("is_training"))
         self._batch = {"obs": input_dict["obs"]}
-        forward = (
-            self.module.forward_train
-            if input_dict.get("is_training")
-            else self.module.forward_exploration
-        )
+        if state:
+            parts = iter(state)
+            self._batch = {
+                "obs": map_tree(lambda t: t.unflatten(0, (len(state[0]), -1)), input_dict["obs"]),
+                "state_in": map_tree(lambda _: next(parts), self._initial),
+                "seq_lens": seq_lens,
+            }
+            if "mask" in input_dict:
+                self._batch["loss_mask"] = input_dict["mask"].unflatten(0, (len(state[0]), -1))
+        forward = self.module.forward_train if learns else self.module.forward_exploration
         self._out = forward(self._batch)
-        return self._out["action_dist_inputs"], state
+        outputs = self._out["action_dist_inputs"]
+        if not state:
+            return outputs, state
+        after = self._out.get("state_out")
+        return outputs.flatten(0, 1), state if after is None else self._parts(after)
 
     def value_function(self) -> Any:
         if hasattr(self.module, "compute_values"):
             return self.module.compute_values(self._batch, self._out.get("embeddings")).reshape(-1)
         if "vf_preds" in self._out:
             return self._out["vf_preds"].reshape(-1)
-        return torch.zeros(len(self._out["action_dist_inputs"]))
+        inputs = self._out["action_dist_inputs"]
+        return inputs.new_zeros(inputs.shape[:-1]).reshape(-1)
 
 
 def model_of_rl_module(
