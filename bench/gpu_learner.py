@@ -1,152 +1,51 @@
 """The learner in PyTorch on a GPU: that it learns what the CPU's does, and how long an update takes as one captured CUDA graph,
 on CUDA without the graph, and on the CPU. 4,200 steps, 30 epochs of minibatches of 128, two 4-256-256 tanh nets; and a fifth of the
-epochs for the convolutions of 42x42 images, 1,024 of them. Equal are also A2C and continuous actions.
+epochs for an LSTM of 256 behind such a net, sequences of 20, and for the convolutions of 42x42 images, 1,024 of them. Equal are also
+A2C, continuous actions, and nets, losses and optimisers of the user's (gpu_nets.py), of which a table says what became a graph.
 
     python bench/gpu_learner.py [--epochs 30] [--repeat 3]
 
 It needs torch and numpy only: where eagleray is not built or gymnasium is not there, stand-ins of a few lines are put in their
-places, so that it runs from the source tree. Exit status 1: results differ by more than 1e-4, or no graph was captured.
+places, so that it runs from the source tree. Exit status 1: results differ by more than 1e-4, or what should have become a graph
+did not.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import logging
 import statistics
 import sys
 import time
-import types
-from pathlib import Path
-from types import MappingProxyType
-from typing import Any, NamedTuple
+import traceback
 
 import numpy as np
 import torch
+from gpu_work import MINIBATCH, Work, box, discrete, stand_ins
 
-ROWS, MINIBATCH, HIDDEN = 4200, 128, [256, 256]
 TOLERANCE = 1e-4
 
 
-def _module(name, **contents):
-    module = types.ModuleType(name)
-    vars(module).update(contents)
-    sys.modules[name] = module
-    return module
-
-
-def stand_ins():
-    """eagleray without its native core, and the classes of gymnasium.spaces that the policies look at."""
-    root = Path(__file__).resolve().parent.parent / "python" / "eagleray"
-    if importlib.util.find_spec("eagleray") is None or not list(root.glob("_core*.so")):
-        _module("eagleray", __path__=[str(root)])
-        rllib = _module("eagleray.rllib", __path__=[str(root / "rllib")])
-        sys.modules["eagleray"].rllib = rllib
-    if importlib.util.find_spec("gymnasium") is None:
-        names = "Space Box Discrete MultiDiscrete MultiBinary Dict Tuple".split()
-        spaces = _module("gymnasium.spaces", **{name: type(name, (), {}) for name in names})
-        _module("gymnasium", spaces=spaces)
-
-
-def box(*shape, kind=np.float32):
-    from gymnasium import spaces
-
-    low, high = (0, 255) if kind == np.uint8 else (-np.inf, np.inf)
-    try:
-        return spaces.Box(low, high, shape, kind)
-    except TypeError:
-        made = spaces.Box()
-        made.shape, made.dtype = shape, np.dtype(kind)
-        made.low, made.high = np.full(shape, low), np.full(shape, high)
-        return made
-
-
-def discrete(n):
-    from gymnasium import spaces
-
-    try:
-        return spaces.Discrete(n)
-    except TypeError:
-        made = spaces.Discrete()
-        made.n, made.start, made.shape, made.dtype = n, 0, (), np.dtype(np.int64)
-        return made
-
-
-def settings(device, graph=True, **more):
-    from eagleray.rllib.algorithms.config_tables import COMMON
-    from eagleray.rllib.models.defaults import MODEL_DEFAULTS
-
-    ppo = {
-        "use_critic": True,
-        "use_kl_loss": True,
-        "kl_coeff": 0.2,
-        "kl_target": 0.01,
-        "vf_loss_coeff": 1.0,
-        "vf_clip_param": 10.0,
-        "entropy_coeff": 0.01,
-        "entropy_coeff_schedule": None,
-        "clip_param": 0.3,
-        "lr": 5e-4,
-        "use_gae": True,
-    }
-    model = {**MODEL_DEFAULTS, "fcnet_hiddens": HIDDEN, "vf_share_layers": False}
-    own = {"model": model, "num_gpus": int(device == "cuda"), "cuda_graph": graph, "seed": 1}
-    return {**COMMON, **ppo, **own, **more}
-
-
-class Work(NamedTuple):
-    """What is learned: the class of the policy, its spaces, the rows of its experience, other settings; whether the CPU must
-    learn the same to TOLERANCE."""
-
-    policy_class: Any
-    observations: Any
-    actions: Any
-    rows: int = ROWS
-    more: Any = MappingProxyType({})
-    # Convolutions are summed in another order on a GPU, and Adam's first steps make a sign of the smallest gradient.
-    close_to_cpu: bool = True
-
-    def policy(self, device, graph=True, loss=None, **more):
-        made = self.policy_class
-        made = type("Own", (made,), {"loss": loss}) if loss else made
-        return made(self.observations, self.actions, settings(device, graph, **self.more, **more))
-
-    def experience(self, policy):
-        from eagleray.rllib.policy.sample_batch import SampleBatch
-
-        random, space = np.random.default_rng(0), self.observations
-        if space.dtype == np.uint8:
-            obs = random.integers(256, size=(self.rows, *space.shape), dtype=np.uint8)
-        else:
-            obs = random.normal(size=(self.rows, *space.shape)).astype(np.float32)
-        actions, _, extras = policy.act(obs)
-        values = random.normal(size=self.rows).astype(np.float32)
-        columns = {"obs": obs, "actions": actions, **extras}
-        return SampleBatch({**columns, "advantages": values, "value_targets": values * 2 + 1})
-
-    def begin(self):
-        """(experience, the weights to begin with)"""
-        policy = self.policy("cpu")
-        return self.experience(policy), policy.get_weights()
-
-
 def works():
+    """What has been a graph all along, and the rest."""
     from eagleray.rllib.policy.actor_critic_torch_policies import A2CTorchPolicy
     from eagleray.rllib.policy.ppo_torch_policy import PPOTorchPolicy
+    from gpu_nets import others, recurrent
 
     images = box(42, 42, 4, kind=np.uint8)
-    return {
+    plain = {
         "PPO": Work(PPOTorchPolicy, box(4), discrete(2)),
         "continuous": Work(PPOTorchPolicy, box(6), box(3)),
         "A2C": Work(A2CTorchPolicy, box(4), discrete(2), more={"lr": 1e-5}),
         "images": Work(PPOTorchPolicy, images, discrete(6), 1024, close_to_cpu=False),
     }
+    return plain, recurrent(PPOTorchPolicy, A2CTorchPolicy), others(PPOTorchPolicy)
 
 
-def update(policy, batch, epochs, seed=3):
+def update(policy, batch, epochs, minibatch=MINIBATCH, seed=3):
     """Seconds of one update, and its statistics."""
     began = time.perf_counter()
-    stats = policy.learn(batch, epochs, MINIBATCH, np.random.default_rng(seed))["learner_stats"]
+    stats = policy.learn(batch, epochs, minibatch, np.random.default_rng(seed))["learner_stats"]
     if policy.device.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter() - began, stats
@@ -160,10 +59,23 @@ def difference(one, other):
     return weights, stats
 
 
+class Said(logging.Handler):
+    """What the learner says while it goes on without a graph."""
+
+    def __init__(self):
+        super().__init__()
+        self.lines = []
+
+    def emit(self, record):
+        self.lines.append(record.getMessage().partition(": ")[2])
+
+
 def compare(name, work, epochs=1, **more):
-    """Two updates on the CPU and on CUDA with and without the graph; the largest difference from the CPU's."""
+    """A few updates, every other with three quarters of the rows, on the CPU and on CUDA with and without the graph; the
+    largest difference, of the graph's from the steps' on CUDA and, where they can be close, from the CPU's."""
     batch, weights = work.begin()
-    made = {}
+    fewer = batch.slice(0, work.rows * 3 // 4)
+    made, said = {}, Said()
     for kind, device, graph in (
         ("cpu", "cpu", True),
         ("eager", "cuda", False),
@@ -171,23 +83,40 @@ def compare(name, work, epochs=1, **more):
     ):
         if device == "cuda" and not torch.cuda.is_available():
             continue
+        logger = logging.getLogger("eagleray.rllib")
+        logger.addHandler(said)
         policy = work.policy(device, graph, **more)
         policy.set_weights(weights)
-        update(policy, batch, epochs, seed=3)
-        _, stats = update(policy, batch, epochs, seed=4)
+        torch.manual_seed(5)
+        for seed in range(4 if work.minibatch else 8):
+            _, stats = update(policy, fewer if seed % 2 else batch, epochs, work.minibatch, seed)
+        logger.removeHandler(said)
         made[kind] = (policy, stats)
-    worst = 0.0
-    for kind, base in (("eager", "cpu"), ("graph", "cpu"), ("graph", "eager")):
-        if kind not in made:
-            continue
-        by_weight, by_stat = difference(made[base], made[kind])
-        if base == "eager" or work.close_to_cpu:
-            worst = max(worst, by_weight, by_stat)
-        print(f"{name}, {kind} against {base}: weights {by_weight:.1e}, statistics {by_stat:.1e}")
-    if "graph" in made and made["graph"][0]._updates._replay is None:
-        print(f"{name}: NO GRAPH WAS CAPTURED")
-        worst = float("inf")
-    return worst
+    if "graph" not in made:
+        print(f"{name:35} learned on the CPU")
+        return 0.0
+    found = {
+        f"{kind}-{base}": max(difference(made[base], made[kind]))
+        for kind, base in (("graph", "eager"), ("graph", "cpu"), ("eager", "cpu"))
+    }
+    updates = made["graph"][0]._updates
+    is_graph = updates.kind == "recorded" and updates.recorded > 0
+    how = f"{updates.recorded} recordings" if is_graph else f"no graph: {'; '.join(said.lines)}"
+    print(f"{name:35}", *(f"{pair} {value:.1e}" for pair, value in found.items()), how, sep="  ")
+    if is_graph != work.graph:
+        print(f"{name}: {'A' if is_graph else 'NO'} GRAPH WAS CAPTURED")
+        return float("inf")
+    return max(found["graph-eager"], found["graph-cpu"] if work.close_to_cpu else 0.0)
+
+
+def tried(name, work):
+    """compare(), where an error does not end the table."""
+    try:
+        return compare(name, work)
+    except RuntimeError:
+        print(f"{name}: ", end="", flush=True)
+        traceback.print_exc()
+        return float("inf")
 
 
 def state_moves(work):
@@ -205,24 +134,10 @@ def state_moves(work):
     return found
 
 
-def waits(work):
-    """A loss that waits for the device cannot be captured: it is learned step by step, and equal to the CPU's."""
-    from eagleray.rllib.policy.ppo_torch_policy import PPOTorchPolicy
-
-    def loss(self, model, dist_class, train_batch):
-        total = PPOTorchPolicy.loss(self, model, dist_class, train_batch)
-        return total * (1.0 if total.item() == total.item() else 0.0)
-
-    batch, weights = work.begin()
-    made = []
-    for device in ("cpu", "cuda"):
-        policy = work.policy(device, loss=loss)
-        policy.set_weights(weights)
-        made.append((policy, update(policy, batch, 1)[1]))
-    found = max(difference(*made))
-    instead = made[1][0]._updates._instead is not None
-    print(f"a loss that cannot be captured: {found:.1e}, learned step by step: {instead}")
-    return found if instead else float("inf")
+def steps_of(work, batch):
+    """Minibatches of an epoch."""
+    columns = work.policy("cpu")._tensors(batch)
+    return columns.units // max(MINIBATCH // columns.per_unit, 1)
 
 
 def times(name, work, epochs, repeat):
@@ -230,7 +145,7 @@ def times(name, work, epochs, repeat):
     rows = [("CPU", "cpu", True)]
     if torch.cuda.is_available():
         rows = [("CUDA, one graph", "cuda", True), ("CUDA, step by step", "cuda", False), *rows]
-    steps = epochs * (work.rows // MINIBATCH)
+    steps = epochs * steps_of(work, batch)
     for kind, device, graph in rows:
         policy = work.policy(device, graph)
         policy.set_weights(weights)
@@ -247,20 +162,25 @@ def main():
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--repeat", type=int, default=3)
     options = parser.parse_args()
-    logging.basicConfig(level=logging.WARNING)
     stand_ins()
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.deterministic = True
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads", end=", ")
     print(torch.cuda.get_device_name(0) if torch.cuda.is_available() else "no CUDA here")
-    made = works()
-    worst = max(compare(name, work) for name, work in made.items())
-    worst = max(worst, compare("clipped", made["PPO"], grad_clip=0.5))
+    plain, memories, others = works()
+    worst = max(tried(name, work) for name, work in {**plain, **memories}.items())
+    worst = max(worst, compare("clipped", plain["PPO"], grad_clip=0.5))
     annealed = {"lr_schedule": [[0, 5e-4], [100, 5e-5]], "kl_coeff": 0.0}
-    worst = max(worst, compare("annealed, without KL", made["PPO"], **annealed))
+    worst = max(worst, compare("annealed, without KL", plain["PPO"], **annealed))
     if torch.cuda.is_available():
-        worst = max(worst, state_moves(made["PPO"]), waits(made["PPO"]))
-    times("MLP", made["PPO"], options.epochs, options.repeat)
-    times("images", made["images"], max(options.epochs // 5, 1), options.repeat)
+        worst = max(worst, state_moves(plain["PPO"]))
+    torch.backends.cudnn.deterministic = False
+    fewer = max(options.epochs // 5, 1)
+    times("MLP", plain["PPO"], options.epochs, options.repeat)
+    times("LSTM", memories["LSTM"], fewer, options.repeat)
+    times("images", plain["images"], fewer, options.repeat)
+    torch.backends.cudnn.deterministic = True
+    worst = max(worst, *(tried(name, work) for name, work in others.items()))
     print(f"worst difference {worst:.1e} (allowed {TOLERANCE:.0e})")
     sys.exit(worst > TOLERANCE)
 

@@ -39,7 +39,9 @@ class A2CTorchPolicy(TorchPolicy):
             vf_loss = 0.5 * mean((values - targets).square()) * rows
             total = total + self.config["vf_loss_coeff"] * vf_loss
             self.note("vf_loss", vf_loss)
-            self.note("vf_explained_var", explained_variance(targets, values.detach()))
+            self.note(
+                "vf_explained_var", explained_variance(targets, targets - values.detach(), mask)
+            )
         for name, value in (
             ("total_loss", total),
             ("policy_loss", policy_loss),
@@ -87,7 +89,8 @@ class MARWILTorchPolicy(TorchPolicy):
     def loss(self, model: Any, dist_class: Any, train_batch: Any) -> Any:
         config = self.config
         dist = dist_class(self.forward(train_batch), model)
-        mean = masked_mean(train_batch.get("mask"))
+        mask = train_batch.get("mask")
+        mean = masked_mean(mask)
         logp = dist.logp(self.action_tensors(train_batch[SampleBatch.ACTIONS]))
         if config["bc_logstd_coeff"] > 0.0 and hasattr(dist, "log_std"):
             logp = logp + config["bc_logstd_coeff"] * dist.log_std.mean(dim=1)
@@ -104,7 +107,7 @@ class MARWILTorchPolicy(TorchPolicy):
             vf_loss = 0.5 * squared
             total = config["vf_coeff"] * vf_loss
             self.note("vf_loss", vf_loss)
-            self.note("vf_explained_var", explained_variance(returns, values.detach()))
+            self.note("vf_explained_var", explained_variance(returns, advantages.detach(), mask))
             self.note("moving_average_sqd_adv_norm", self._squared_norm.clone())
         policy_loss = -mean(weights * logp)
         total = total + policy_loss

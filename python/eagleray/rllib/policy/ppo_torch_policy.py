@@ -23,13 +23,17 @@ def adapted_kl_coeff(coeff: float, kl: float, target: float) -> float:
     return coeff
 
 
-def explained_variance(targets: Any, predictions: Any) -> Any:
-    """1 - Var[targets - predictions] / Var[targets], at least -1."""
-    return _explained(targets.var(), (targets - predictions).var())
+def explained_variance(targets: Any, errors: Any, mask: Any = None) -> Any:
+    """1 - Var[errors] / Var[targets], at least -1, over rows or those that are no padding; errors: of predictions."""
+    share = _variance(errors, mask) / _variance(targets, mask).clamp(min=1e-8)
+    return torch.clamp(1.0 - share, min=-1.0)
 
 
-def _explained(variance: Any, of_errors: Any) -> Any:
-    return torch.clamp(1.0 - of_errors / variance.clamp(min=1e-8), min=-1.0)
+def _variance(values: Any, mask: Any) -> Any:
+    if mask is None:
+        return values.var()
+    mean = masked_mean(mask)
+    return mean((values - mean(values)).square())
 
 
 class PPOTorchPolicy(TorchPolicy):
@@ -47,7 +51,8 @@ class PPOTorchPolicy(TorchPolicy):
     def loss(self, model: Any, dist_class: Any, train_batch: Any) -> Any:
         config = self.config
         outputs = self.forward(train_batch)
-        mean = masked_mean(train_batch.get("mask"))
+        mask = train_batch.get("mask")
+        mean = masked_mean(mask)
         current = dist_class(outputs, model)
         previous = dist_class(train_batch[SampleBatch.ACTION_DIST_INPUTS], model)
         actions = self.action_tensors(train_batch[SampleBatch.ACTIONS])
@@ -70,7 +75,7 @@ class PPOTorchPolicy(TorchPolicy):
             vf_loss = mean(squares if limit is None else squares.clamp(max=limit))
             total = total + config["vf_loss_coeff"] * vf_loss
             self.note("vf_loss", vf_loss)
-            self.note("vf_explained_var", _explained(targets.var(), errors.detach().var()))
+            self.note("vf_explained_var", explained_variance(targets, errors.detach(), mask))
         for name, value in (
             ("total_loss", total),
             ("policy_loss", policy_loss),

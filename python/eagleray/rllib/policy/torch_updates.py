@@ -6,12 +6,16 @@ steps. Nothing here knows a loss; needs torch and numpy only.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import logging
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+
+from .placed_columns import PlacedColumns
 
 __all__ = ["Columns", "CudaRecorder", "EagerUpdates", "RecordedUpdates", "make_updates"]
 
@@ -23,6 +27,10 @@ SHUFFLED_BYTES_MAX = 64 << 20
 WARM_STEPS = 3
 # Different numbers that a recorded step may note.
 NOTES_MAX = 64
+# A recording for one batch only (it costs as much as a step or two) is made for at least so many steps.
+REPLAYS_MIN = 4
+# Minibatches of sequences are filled up to an earlier recording's shape if that makes them at most so much larger.
+FILLED_MAX = 1.5
 
 
 class Columns(NamedTuple):
@@ -35,6 +43,11 @@ class Columns(NamedTuple):
     def by_unit(self, name: str) -> bool:
         """Whether a column has one row a unit even where units are sequences."""
         return self.per_unit == 1 or name == "seq_lens" or name.startswith("state_in_")
+
+    @property
+    def sequences(self) -> bool:
+        """Whether units are sequences; `mask` then says which rows are real."""
+        return "seq_lens" in self.tensors
 
     def take(self, chosen: Any) -> Columns:
         """The units with these indices."""
@@ -75,10 +88,22 @@ def make_updates(policy: Any) -> Any:
     if policy.config.get("num_learners", 0) > 1:
         _say("several learners average their gradients in each step")
         return EagerUpdates(policy)
-    if policy.needs_state:
-        _say("sequences have another shape in each batch")
+    if not counts_on_device(policy.optimizer):
+        _say(f"{type(policy.optimizer).__name__} may count its steps in Python")
         return EagerUpdates(policy)
     return RecordedUpdates(policy, CudaRecorder())
+
+
+def counts_on_device(optimizer: Any) -> bool:
+    """Whether all that the optimiser's steps change is on the device; those of PyTorch's that can be told to, are told."""
+    if type(optimizer) is torch.optim.SGD:
+        return True
+    groups = optimizer.param_groups
+    if not all("capturable" in group for group in groups):
+        return False
+    for group in groups:
+        group["capturable"] = True
+    return True
 
 
 def _say(reason: str) -> None:
@@ -86,12 +111,15 @@ def _say(reason: str) -> None:
 
 
 class EagerUpdates:
-    """Every step in Python."""
+    """Every step in Python. make: makes a step; a recorder's, where it has been tried, on the stream of its attempts."""
 
     kind = "eager"
 
-    def __init__(self, policy: Any) -> None:
+    def __init__(
+        self, policy: Any, make: Callable[[Callable[[], None]], None] | None = None
+    ) -> None:
         self._policy = policy
+        self._make = make or (lambda step: step())
 
     def forget(self) -> None:
         """The optimiser's state has been replaced."""
@@ -104,7 +132,7 @@ class EagerUpdates:
         columns = columns.to(policy.device)
         for order in orders:
             for minibatch in _minibatches(columns, order, size):
-                policy.step(minibatch)
+                self._make(functools.partial(policy.step, minibatch))
         totals = _Totals()
         totals.add_notes(policy.notes)
         return totals.means()
@@ -154,7 +182,9 @@ class RecordedUpdates:
     What the recorded step reads lies in tensors that stay where they are: the columns, the indices of all minibatches
     (`_picks`) and which of them is next (`_at`, counted by the step itself). A recording is made again when shapes change, when
     the optimiser's state is replaced, and, where loss or net are the user's own (numbers of Python in them may have
-    changed), for each batch. Where recording is impossible the reason is logged and steps are made one by one.
+    changed), for each batch of at least REPLAYS_MIN steps. Sequences of our own nets, which a mask hides, are filled with zeros
+    up to the shape that is recorded: neither longer ones nor more of them in a later batch need another recording. Where
+    recording is impossible the reason is logged and steps are made one by one.
     """
 
     kind = "recorded"
@@ -162,11 +192,13 @@ class RecordedUpdates:
     def __init__(self, policy: Any, recorder: Any) -> None:
         self._policy = policy
         self._recorder = recorder
+        self.recorded = 0  # how often
         self._warm = 0
         self._key: Any = None
         self._replay: Callable[[], Any] | None = None
         self._instead: EagerUpdates | None = None
-        self._columns: dict[str, Any] = {}
+        self._columns = PlacedColumns(policy.device)
+        self._shape = (0, 0)  # of a minibatch of sequences: how many, and their length
         self._picks: Any = None
         self._at = torch.zeros(1, dtype=torch.int64, device=policy.device)
         self._sums = torch.zeros(NOTES_MAX, device=policy.device)
@@ -183,15 +215,17 @@ class RecordedUpdates:
             return self._instead.run(columns, orders, size)
         policy = self._policy
         rows = _picks(columns.units, orders, size)
-        moved = [self._place(columns.tensors), self._place_picks(rows)]
-        key = (rows.shape[1], sorted(columns.tensors), *policy.recording_key())
+        size, length = self._recorded_shape(columns, size)
+        moved = [self._columns.put(columns, length), self._place_picks(rows, size)]
+        key = (size, self._columns.names, *policy.recording_key())
         if any(moved) or key != self._key:
             self._key, self._replay = key, None
         policy.notes = {}
         self._at.zero_()
         done = 0
         while self._replay is None and done < len(rows):
-            if self._warm >= WARM_STEPS:
+            left = len(rows) - done
+            if self._warm >= WARM_STEPS and (policy.keeps_recording or left >= REPLAYS_MIN):
                 if not self._record():
                     break
                 continue
@@ -211,6 +245,17 @@ class RecordedUpdates:
             self._replay = None
         return totals.means()
 
+    def _recorded_shape(self, columns: Columns, size: int) -> tuple[int, int]:
+        """(units of a minibatch, rows of a unit): sequences of our own nets as they are recorded already where that is not
+        much more than these are, else such that both fit."""
+        shape = (size, columns.per_unit)
+        if not (columns.sequences and self._policy.keeps_recording):
+            return shape
+        joined = (max(size, self._shape[0]), max(columns.per_unit, self._shape[1]))
+        fill = joined[0] * joined[1] / (shape[0] * shape[1])
+        self._shape = joined if fill <= FILLED_MAX else shape
+        return self._shape
+
     def _count(self, totals: _Totals, replays: int) -> None:
         totals.add_notes(self._policy.notes)
         if replays == 0:
@@ -226,15 +271,15 @@ class RecordedUpdates:
         policy.notes = {}
         here = columns.to(policy.device)
         for row in rows:
-            policy.step(here.take(torch.from_numpy(row).to(policy.device)).tensors)
+            minibatch = here.take(torch.from_numpy(row).to(policy.device)).tensors
+            self._recorder.warm(functools.partial(policy.step, minibatch))
         totals.add_notes(policy.notes)
         return totals.means()
 
     def _step(self) -> None:
         chosen = self._picks.index_select(0, self._at).squeeze(0)
         self._at.add_(1)
-        minibatch = {name: tensor.index_select(0, chosen) for name, tensor in self._columns.items()}
-        self._policy.step(minibatch)
+        self._policy.step(self._columns.take(chosen))
 
     def _recorded_step(self) -> None:
         """A step that adds what it notes to _sums."""
@@ -261,40 +306,41 @@ class RecordedUpdates:
         policy = self._policy
         policy.optimizer.zero_grad(set_to_none=True)
         try:
-            self._replay = self._recorder.record(self._recorded_step)
+            with _distributions_unchecked():
+                self._replay = self._recorder.record(self._recorded_step)
+            self.recorded += 1
         except RuntimeError as error:
             _say(str(_first(error)).split("\n")[0])
-            self._instead = EagerUpdates(policy)
-            self._columns, self._picks = {}, None
+            self._instead = EagerUpdates(policy, self._recorder.warm)
+            self._columns.drop()
+            self._picks = None
             policy.optimizer.zero_grad(set_to_none=True)
         return self._replay is not None
 
-    def _place(self, tensors: dict[str, Any]) -> bool:
-        """Copies the columns to where the recorded step reads them; whether that place is new."""
-        fits = tensors.keys() == self._columns.keys() and all(
-            tensor.dtype == self._columns[name].dtype
-            and tensor.shape[1:] == self._columns[name].shape[1:]
-            and len(tensor) <= len(self._columns[name])
-            for name, tensor in tensors.items()
-        )
-        if fits:
-            for name, tensor in tensors.items():
-                self._columns[name][: len(tensor)].copy_(tensor)
-            return False
-        self._columns = {
-            name: torch.empty_like(tensor, device=self._policy.device).copy_(tensor)
-            for name, tensor in tensors.items()
-        }
-        return True
-
-    def _place_picks(self, rows: Any) -> bool:
-        given = torch.from_numpy(rows)
+    def _place_picks(self, rows: Any, size: int) -> bool:
+        """Copies the indices of all minibatches, each filled up to `size`, to where steps read them; whether that is new."""
+        given = torch.full((len(rows), size), self._columns.filler)
+        given[:, : rows.shape[1]] = torch.from_numpy(rows)
         known = self._picks
-        if known is not None and known.shape[1] == given.shape[1] and len(known) >= len(given):
+        if known is not None and known.shape[1] == size and len(known) >= len(given):
             known[: len(given)].copy_(given)
             return False
-        self._picks = given.to(self._policy.device, copy=True)
+        room = max(0 if known is None else len(known), len(given) + len(given) // 3)
+        self._picks = torch.zeros((room, size), dtype=torch.int64, device=self._policy.device)
+        self._picks[: len(given)].copy_(given)
         return True
+
+
+@contextlib.contextmanager
+def _distributions_unchecked() -> Iterator[None]:
+    """Without PyTorch's looks at what its distributions are given, which wait for the device. The steps before had them."""
+    distribution = torch.distributions.Distribution
+    checked = distribution._validate_args
+    distribution.set_default_validate_args(False)
+    try:
+        yield
+    finally:
+        distribution.set_default_validate_args(checked)
 
 
 def _first(error: BaseException) -> BaseException:
@@ -333,9 +379,15 @@ class CudaRecorder:
         """RuntimeError: the step waits for the device, or does something else that a graph cannot hold."""
         now = torch.cuda.current_stream()
         graph = torch.cuda.CUDAGraph()
+        random = torch.cuda.default_generators[torch.cuda.current_device()]
+        before = random.clone_state() if hasattr(random, "clone_state") else None
         try:
             with torch.cuda.graph(graph, stream=self._stream):
                 step()
+        except RuntimeError:
+            if before is not None:
+                random.graphsafe_set_state(before)  # the one that was being recorded is of no use
+            raise
         finally:
             torch.cuda.set_stream(now)
         return graph.replay
