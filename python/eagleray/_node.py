@@ -72,6 +72,11 @@ def node_ip() -> str:
     return "127.0.0.1"
 
 
+def last_commands(session_dir: str) -> str:
+    """The directory of commands that the guard runs when all processes of the session have ended."""
+    return os.path.join(session_dir, "last")
+
+
 def program(name: str) -> str:
     path = os.path.join(os.path.dirname(__file__), "bin", name)
     if not os.access(path, os.X_OK):
@@ -117,6 +122,7 @@ class LocalNode:
         ready_read, ready_write = os.pipe()
         arguments = [
             program("eagleray-guard"),
+            f"--last={last_commands(self.session_dir)}",
             *(_behind_the_door(door, self.session_dir) if door else []),
             program("eagleray-node"),
             f"--control={program('eagleray-control')}",

@@ -2,9 +2,10 @@
 // was killed with all that it had started: orphans come to this process, the nearest that adopts
 // them, however they were forked. Beside that it keeps a door: a listening socket behind which
 // there is no program until somebody knocks, and which costs nothing until then. Nothing but
-// SIGKILL ends it; then the node ends in order, by SIGTERM.
+// SIGKILL ends it; then the node ends in order, by SIGTERM. Last it runs the commands that files of
+// a directory hold: for what outlives every process, as a container's storage does.
 //
-//   eagleray-guard [--door=FD COUNT SERVER ARGUMENTS...] PROGRAM [ARGUMENT ...]
+//   eagleray-guard [--last=DIRECTORY] [--door=FD COUNT SERVER ARGUMENTS...] PROGRAM [ARGUMENT ...]
 //
 // The server, COUNT words, gets the socket as its descriptor 3. It ends when it likes.
 #include <errno.h>
@@ -23,15 +24,18 @@
 #include <string>
 #include <vector>
 
+#include "io/last_commands.h"
 #include "io/process.h"
 
 namespace {
 
 constexpr eagleray::Duration kEndPatience = eagleray::Duration::from_s(2);
+constexpr eagleray::Duration kLastCommandPatience = eagleray::Duration::from_s(5);
 constexpr int kDoorFd = 3;
 // A server that does not come up is not started more often than this.
 constexpr int64_t kServerPauseMs = 1000;
 const char kDoorOption[] = "--door=";
+const char kLastOption[] = "--last=";
 
 struct Door {
   int fd = -1;
@@ -54,6 +58,14 @@ int64_t now_ms() {
   ::execv(arguments[0], arguments);
   std::fprintf(stderr, "eagleray-guard: cannot start %s: %s\n", arguments[0], std::strerror(errno));
   ::_exit(127);
+}
+
+// Takes `--last=...` off the arguments; empty without it.
+std::string take_last(int& argc, char**& argv) {
+  constexpr size_t kChars = sizeof kLastOption - 1;
+  if (argc < 2 || std::strncmp(argv[1], kLastOption, kChars) != 0) return {};
+  --argc;
+  return *++argv + kChars;
 }
 
 // Takes `--door=...` and what belongs to it off the arguments; false if it makes no sense.
@@ -108,6 +120,7 @@ bool reap(pid_t node, Door& door, int& status) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  const std::string last = take_last(argc, argv);
   Door door;
   if (!take_door(argc, argv, door) || argc < 2) {
     std::fprintf(stderr,
@@ -142,5 +155,9 @@ int main(int argc, char** argv) {
     ended = reap(node, door, status);
   }
   eagleray::end_descendants(kEndPatience);
+  if (!last.empty()) {
+    eagleray::run_last_commands(last, kLastCommandPatience);
+    eagleray::end_descendants(kEndPatience);
+  }
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }

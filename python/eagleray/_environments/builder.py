@@ -183,10 +183,11 @@ class Builder:
         return held.path
 
 
-def _remove_trees_of_ended_sessions(session_dir: str) -> None:
+def _remove_what_ended_sessions_left(session_dir: str) -> None:
     from .. import _old_sessions
 
     for path in _old_sessions.ended_beside(session_dir):
+        container.remove_those_of(path)
         _old_sessions.remove_part(path, _RESOURCES)
 
 
@@ -227,7 +228,7 @@ def main() -> int:
             print(text.masked(traceback.format_exc()), flush=True)
         line.say("F", text.masked(_explain(error)))
         return 1
-    _remove_trees_of_ended_sessions(session_dir)
+    _remove_what_ended_sessions_left(session_dir)
     return 0
 
 

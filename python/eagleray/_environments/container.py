@@ -1,6 +1,7 @@
 """The fields image_uri and container: workers in a container of podman's or docker's. The zygote runs inside and
 forks the workers there; its line to the node is handed over a socket in the session's directory, for docker
-passes no descriptors.
+passes no descriptors. Podman's own processes end with the cluster's, before they could remove the container: the
+guard does that last, by a command that is kept in the session's directory.
 
 Run as a program it is what stands between the node and the container: it has the line as descriptor 3.
 
@@ -9,6 +10,7 @@ Run as a program it is what stands between the node and the container: it has th
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -16,9 +18,11 @@ import subprocess
 import sys
 from typing import Any
 
+from .._node import last_commands
 from .tools import SetupFailed, find
 
 _ACCEPT_S = 600.0  # an image may have to be pulled first
+_REMOVE_S = 30.0
 
 
 def command(env: dict[str, Any], session: str, core: str, roots: list[str]) -> list[str]:
@@ -33,7 +37,9 @@ def command(env: dict[str, Any], session: str, core: str, roots: list[str]) -> l
     path = os.path.join(session, f"{name}.sock")
     run = [driver, "run", "--rm", "--name", name, "--network=host", "--pid=host", "--ipc=host"]
     if os.path.basename(driver) == "podman":
-        run += ["--cgroup-manager=cgroupfs", "--userns=keep-id"]
+        run += ["--cgroup-manager=cgroupfs"]
+        if os.getuid():
+            run += ["--userns=keep-id"]  # the user's number inside, too; podman refuses it to root
     else:
         run += ["--user", f"{os.getuid()}:{os.getgid()}"]
     run += ["-v", f"{os.path.dirname(session)}:{os.path.dirname(session)}"]
@@ -57,6 +63,11 @@ def main(arguments: list[str]) -> int:
         os._exit(0)
 
     signal.signal(signal.SIGTERM, on_term)
+    last = last_commands(os.path.dirname(os.path.dirname(path)))
+    os.makedirs(last, exist_ok=True)
+    removal = os.path.join(last, name)
+    with open(removal, "w") as file:
+        file.write("".join(f"{word}\0" for word in (driver, "rm", "-f", name)))
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     listener.bind(path)
     listener.listen(1)
@@ -69,13 +80,33 @@ def main(arguments: list[str]) -> int:
             break
         except TimeoutError:
             if container.poll() is not None:
+                _remove(removal)
                 return container.returncode or 1
     else:
         on_term()
     os.unlink(path)
     socket.send_fds(line, [b"line"], [3])
     os.close(3)
-    return container.wait()
+    status = container.wait()
+    _remove(removal)
+    return status
+
+
+def remove_those_of(ended: str) -> None:
+    """Containers of an ended session whose guard was killed, too."""
+    last = last_commands(ended)
+    for name in os.listdir(last) if os.path.isdir(last) else ():
+        _remove(os.path.join(last, name))
+
+
+def _remove(removal: str) -> None:
+    """Runs the command in the file, and forgets it. Another process may be doing so, too."""
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        with open(removal) as file:
+            words = file.read().split("\0")[:-1]
+        subprocess.run(words, capture_output=True, timeout=_REMOVE_S)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(removal)
 
 
 def line_of(path: str) -> socket.socket:

@@ -1,0 +1,189 @@
+"""Runtime environments that foreign tools make, conda, podman and docker, played by programs of the tests."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from _support import run_program, start_program, wait_for
+
+pytestmark = pytest.mark.only_eagleray
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache of each test's own."""
+    monkeypatch.setenv("EAGLERAY_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+
+
+def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    out, _ = run_program(
+        """
+        import eagleray as ray
+        ray.init(address="local", num_cpus=1)
+        for env in ({"conda": "some-env"}, {"image_uri": "some/image"}):
+            try:
+                ray.get(ray.remote(lambda: 1).options(runtime_env=env).remote())
+            except ray.exceptions.RuntimeEnvSetupError as error:
+                print(str(error).splitlines()[0])
+        """,
+        PATH=str(tmp_path / "bin"),
+        CONDA_EXE="",
+    )
+    conda, image = out.splitlines()
+    assert "needs conda, mamba or micromamba, and there is none" in conda
+    assert "need podman or docker, and neither is on the node's path" in image
+
+
+FAKE_CONDA = """#!{python}
+import json, os, sys, venv
+envs = {envs!r}
+if sys.argv[1:3] == ["env", "list"]:
+    print(json.dumps({{"envs": [os.path.join(envs, name) for name in os.listdir(envs)]}}))
+elif sys.argv[1:3] == ["env", "create"]:
+    path = sys.argv[sys.argv.index("-p") + 1]
+    text = open(sys.argv[sys.argv.index("-f") + 1]).read()
+    if "bad" in text:
+        sys.exit("PackagesNotFoundError: bad")
+    venv.EnvBuilder(symlinks=True).create(path)
+    open(os.path.join(path, "made-of"), "w").write(text)
+"""
+
+FAKE_PODMAN = """#!{python}
+import os, sys
+arguments = sys.argv[1:]
+if arguments[0] == "kill":
+    sys.exit()
+if arguments[0] == "rm":
+    os.unlink({folder!r} + "/" + arguments[-1])
+    sys.exit()
+if os.getuid() == 0 and "--userns=keep-id" in arguments:
+    sys.exit("keep-id is only supported in rootless mode")
+open({folder!r} + "/" + arguments[arguments.index("--name") + 1], "w").close()
+at = arguments.index("--entrypoint")
+for i, word in enumerate(arguments[:at]):
+    if word == "--env":
+        name, given, value = arguments[i + 1].partition("=")
+        os.environ[name] = value if given else os.environ[name]  # it takes its own
+assert "secret" not in " ".join(arguments), "everybody may read arguments"
+os.environ["IN_IMAGE"] = arguments[at + 2]
+os.execv({python!r}, [{python!r}, *arguments[at + 3 :]])
+"""
+
+
+def _put_tool(tmp_path: Path, name: str, text: str) -> str:
+    """The path on which the tool is found."""
+    tool = tmp_path / "bin" / name
+    tool.parent.mkdir(exist_ok=True)
+    tool.write_text(text)
+    tool.chmod(0o755)
+    return f"{tool.parent}:{os.environ['PATH']}"
+
+
+def _with_tool(tmp_path: Path, name: str, text: str, code: str, *arguments: object) -> list[str]:
+    path = _put_tool(tmp_path, name, text)
+    return run_program(code, *arguments, PATH=path)[0].splitlines()
+
+
+def test_conda(tmp_path: Path) -> None:
+    import venv
+
+    (tmp_path / "envs").mkdir()
+    venv.EnvBuilder(symlinks=True).create(tmp_path / "envs" / "mine")
+    (tmp_path / "spec.yml").write_text("dependencies: [x]\n")
+    lines = _with_tool(
+        tmp_path,
+        "conda",
+        FAKE_CONDA.format(python=sys.executable, envs=str(tmp_path / "envs")),
+        """
+        import os, sys
+        import eagleray as ray
+        ray.init(address="local", num_cpus=2)
+        @ray.remote
+        def see():
+            made = os.path.join(sys.prefix, "made-of")
+            return sys.prefix == os.environ["CONDA_PREFIX"], os.path.exists(made) and open(made).read()
+        folder = sys.argv[1]
+        for conda in ("mine", folder + "/envs/mine", {"dependencies": ["y"]}, folder + "/spec.yml"):
+            print(ray.get(see.options(runtime_env={"conda": conda}).remote()))
+        for conda in ("other", {"dependencies": ["bad"]}):
+            try:
+                ray.get(see.options(runtime_env={"conda": conda}).remote())
+            except ray.exceptions.RuntimeEnvSetupError as error:
+                print("PackagesNotFoundError" in str(error), "no environment 'other'" in str(error))
+        """,
+        tmp_path,
+    )
+    assert lines == [
+        "(True, False)",
+        "(True, False)",
+        """(True, '{"dependencies": ["y"]}')""",
+        "(True, 'dependencies: [x]\\n')",
+        "False True",
+        "True False",
+    ]
+
+
+def _made_containers(tmp_path: Path) -> tuple[Path, str]:
+    """Where FAKE_PODMAN keeps what it has not removed, and its text."""
+    folder = tmp_path / "containers"
+    folder.mkdir()
+    return folder, FAKE_PODMAN.format(python=sys.executable, folder=str(folder))
+
+
+def test_containers(tmp_path: Path) -> None:
+    made, podman = _made_containers(tmp_path)
+    lines = _with_tool(
+        tmp_path,
+        "podman",
+        podman,
+        """
+        import os, sys
+        import eagleray as ray
+        ray.init(address="local", num_cpus=2)
+        @ray.remote
+        def see():
+            return os.environ["IN_IMAGE"], os.environ.get("A")
+        print(ray.get(see.options(runtime_env={"image_uri": "an/image:1", "env_vars": {"A": "a secret"}}).remote()))
+        print(ray.get(see.options(runtime_env={"container": {"image": "other", "run_options": ["-v", "x"]}}).remote()))
+        print(len(os.listdir(sys.argv[1])))
+        """,
+        made,
+    )
+    assert lines == ["('an/image:1', 'a secret')", "('other', None)", "2"]
+    assert not os.listdir(made)
+
+
+STARTS_A_CONTAINER = """
+import os, signal, sys
+import eagleray as ray
+ray.init(address="local", num_cpus=1, _temp_dir=sys.argv[1])
+see = ray.remote(runtime_env={"image_uri": "an/image:1"})(lambda: os.environ["IN_IMAGE"])
+print(ray.get(see.remote()), flush=True)
+if sys.argv[2] == "killed with its guard":
+    guard = ray._state.state.node.process.pid
+    os.kill(guard, signal.SIGSTOP)
+    os.kill(guard, signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)
+signal.pause()
+"""
+
+
+def test_containers_of_programs_that_were_killed_are_removed(tmp_path: Path) -> None:
+    made, podman = _made_containers(tmp_path)
+    path = _put_tool(tmp_path, "podman", podman)
+    with tempfile.TemporaryDirectory() as sessions:  # a socket's path is short
+        killed = start_program(STARTS_A_CONTAINER, sessions, "killed with its guard", PATH=path)
+        assert killed.communicate()[0] == "an/image:1\n"
+        (left,) = os.listdir(made)
+        stays = start_program(STARTS_A_CONTAINER, sessions, "stays", PATH=path)
+        assert stays.stdout and stays.stdout.readline() == "an/image:1\n"
+        # Its builder removes what the program before has left.
+        wait_for(lambda: left not in os.listdir(made) and os.listdir(made))
+        stays.kill()
+        stays.communicate()
+        wait_for(lambda: not os.listdir(made))
