@@ -14,6 +14,7 @@ import threading
 import pytest
 from _attacker import PAGE, Attacker, memory, text, u64
 from _support import PATIENCE_S, PEER, alive, ray, status_of, wait_for
+from eagleray import _node
 
 pytestmark = pytest.mark.skipif(PEER, reason="speaks our node's protocol")
 
@@ -416,23 +417,35 @@ def test_a_state_file_that_makes_no_sense_names_no_cluster(tmp_path, junk):
     session = tmp_path / "session_2026-01-01_00-00-00_1"
     session.mkdir()
     (session / "address.json").write_bytes(junk)
-    assert ray._node.find_running(str(tmp_path)) is None
+    assert _node.find_running(str(tmp_path)) is None
 
 
 def test_a_state_file_is_a_file_of_ones_own(tmp_path):
     session = tmp_path / "session_2026-01-01_00-00-00_1"
     session.mkdir()
     os.mkfifo(session / "address.json")  # opening it could wait for ever
-    assert ray._node.find_running(str(tmp_path)) is None
+    assert _node.find_running(str(tmp_path)) is None
     os.unlink(session / "address.json")
     os.symlink("/etc/passwd", session / "address.json")
-    assert ray._node.find_running(str(tmp_path)) is None
+    assert _node.find_running(str(tmp_path)) is None
 
 
 def test_a_directory_that_others_write_is_refused(tmp_path):
     os.chmod(tmp_path, 0o777)
     with pytest.raises(PermissionError, match="others may write"):
-        ray._node.make_session_dir(str(tmp_path))
+        _node.make_session_dir(str(tmp_path))
+
+
+def test_users_of_a_machine_are_not_in_each_other_s_way(tmp_path, monkeypatch):
+    monkeypatch.delenv("EAGLERAY_TMPDIR", raising=False)
+    monkeypatch.setattr(_node, "TEMP_ROOT", str(tmp_path / "eagleray"))
+    mine = _node.make_session_dir(None)
+    assert os.path.dirname(mine) == str(tmp_path / "eagleray")
+    me = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: me + 1)
+    assert _node.temp_root(None) == str(tmp_path / f"eagleray-{me + 1}")
+    with pytest.raises(PermissionError, match="belongs to another user"):
+        _node.make_session_dir(str(tmp_path / "eagleray"))
 
 
 @ray.remote(num_returns="streaming", max_retries=0)

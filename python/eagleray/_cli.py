@@ -242,7 +242,10 @@ def cli() -> None:
     callback=json_object,
     help="Settings as JSON: '{\"worker_idle_ms\": 5000}' (docs/user/settings.md).",
 )
-@click.option("--temp-dir", help="Where session directories live (/tmp/eagleray).")
+@click.option(
+    "--temp-dir",
+    help="Where session directories live (/tmp/eagleray, or /tmp/eagleray-UID if that is not yours).",
+)
 @click.option("--node-ip-address", help="The node's address, as nodes() shows it (127.0.0.1).")
 @click.option(
     "--port",

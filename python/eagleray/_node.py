@@ -22,10 +22,19 @@ from ._processes import runs
 START_TIMEOUT_S = 30.0
 END_PATIENCE_S = 10.0  # with the node's end, before it is killed; with the guard's likewise
 ADDRESS_CHARS_MAX = 4096
+TEMP_ROOT = "/tmp/eagleray"
 
 
 def temp_root(temp_dir: str | None) -> str:
-    return temp_dir or os.environ.get("EAGLERAY_TMPDIR") or "/tmp/eagleray"
+    """Where sessions are. Who is not the first user of eagleray on the machine has a directory with his number."""
+    given = temp_dir or os.environ.get("EAGLERAY_TMPDIR")
+    if given:
+        return given
+    try:
+        others = os.lstat(TEMP_ROOT).st_uid != os.geteuid()
+    except FileNotFoundError:
+        others = False
+    return f"{TEMP_ROOT}-{os.geteuid()}" if others else TEMP_ROOT
 
 
 def make_root(temp_dir: str | None) -> str:
