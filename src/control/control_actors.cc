@@ -1,4 +1,6 @@
 // The lives of actors: created, placed, ended, restarted, named.
+#include <algorithm>
+
 #include "base/planted.h"
 #include "control/control_machine.h"
 #include "control/records.h"
@@ -8,6 +10,10 @@ namespace {
 
 constexpr size_t kKilledEarlyMax = 1000;
 const char kKilled[] = "it was killed by kill()";
+
+bool contains(const std::deque<ActorId>& ids, const ActorId& id) {
+  return std::ranges::find(ids, id) != ids.end();
+}
 
 }  // namespace
 
@@ -220,7 +226,10 @@ void ControlMachine::call(const Caller& caller, const CreateActor& create, Contr
   place(actor, out);
   persist_spec(actor, out);
   persist(actor, out);
-  if (std::erase(killed_early_, spec.actor) > 0) stop(actor, true, kKilled, out);
+  if (contains(killed_early_, spec.actor)) {
+    forget_early_kill(spec.actor, out);
+    stop(actor, true, kKilled, out);
+  }
 }
 
 void ControlMachine::call(const Caller& caller, const SubscribeActor& subscribe,
@@ -250,8 +259,7 @@ void ControlMachine::call(const Caller& caller, const ActorOutOfScope& scope, Co
 void ControlMachine::call(const Caller& caller, const KillActor& kill, ControlEffects& out) {
   const auto it = actors_.find(kill.actor);
   if (it == actors_.end() && kill.no_restart) {
-    killed_early_.push_back(kill.actor);
-    if (killed_early_.size() > kKilledEarlyMax) killed_early_.pop_front();
+    remember_early_kill(kill.actor, out);
   } else if (it != actors_.end() && it->second.status.state != ActorState::kDead) {
     Actor& actor = it->second;
     if (kill.no_restart) {
@@ -264,6 +272,20 @@ void ControlMachine::call(const Caller& caller, const KillActor& kill, ControlEf
     }
   }
   answer(caller, Done{}, out);
+}
+
+// Durably: the kill is not said again, and the creation may come to another control.
+void ControlMachine::remember_early_kill(const ActorId& actor, ControlEffects& out) {
+  if (contains(killed_early_, actor)) return;
+  while (killed_early_.size() >= kKilledEarlyMax) forget_early_kill(killed_early_.front(), out);
+  killed_early_.push_back(actor);
+  persist_early_kill(actor, out);
+}
+
+// A copy of the id: it may be that of the list.
+void ControlMachine::forget_early_kill(ActorId actor, ControlEffects& out) {
+  std::erase(killed_early_, actor);
+  out.durable.push_back({kTableOf<DurableEarlyKill>, key_of(actor), {}});
 }
 
 void ControlMachine::call(const Caller& caller, const FindActor& find, ControlEffects& out) {

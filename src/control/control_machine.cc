@@ -297,6 +297,8 @@ Result<Ok> ControlMachine::restore(const std::vector<DurableRecord>& records, Co
           Group{group->spec, group->state, group->preparing, group->node, {}, {}};
     } else if (const auto* pair = std::get_if<DurablePair>(&record)) {
       pairs_[{pair->space, pair->key}] = pair->value;
+    } else if (const auto* kill = std::get_if<DurableEarlyKill>(&record)) {
+      killed_early_.push_back(kill->actor);
     }
   }
   for (const auto& [id, group] : groups_) {
@@ -358,6 +360,11 @@ void ControlMachine::persist(const Group& group, ControlEffects& out) const {
        DurableRecord{DurableGroup{group.spec, group.state, group.preparing, group.node}}});
 }
 
+void ControlMachine::persist_early_kill(const ActorId& actor, ControlEffects& out) const {
+  out.durable.push_back(
+      {kTableOf<DurableEarlyKill>, key_of(actor), DurableRecord{DurableEarlyKill{actor}}});
+}
+
 std::vector<DurableChange> ControlMachine::records() const {
   ControlEffects all;
   persist_counters(all);
@@ -370,6 +377,7 @@ std::vector<DurableChange> ControlMachine::records() const {
   }
   for (const auto& [id, group] : groups_) persist(group, all);
   for (const auto& [name, value] : pairs_) persist_pair(name.first, name.second, all);
+  for (const ActorId& id : killed_early_) persist_early_kill(id, all);
   return std::move(all.durable);
 }
 

@@ -139,6 +139,8 @@ class ControlMachine {
   void call(const Caller& caller, const QueryJobs& query, ControlEffects& out);
 
   NodeIndex number_of(const NodeId& node) const;
+  void remember_early_kill(const ActorId& actor, ControlEffects& out);
+  void forget_early_kill(ActorId actor, ControlEffects& out);
   void place(Actor& actor, ControlEffects& out);
   void send_to(NodeIndex node, Actor& actor, ControlEffects& out);
   void place_elsewhere(Actor& actor, ControlEffects& out);
@@ -169,6 +171,7 @@ class ControlMachine {
   void persist_pair(const std::string& space, const std::string& key, ControlEffects& out) const;
   void persist(const Actor& actor, ControlEffects& out) const;
   void persist(const Group& group, ControlEffects& out) const;
+  void persist_early_kill(const ActorId& actor, ControlEffects& out) const;
 
   const Settings settings_;
   const uint64_t seed_;

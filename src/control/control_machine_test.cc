@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
 namespace eagleray {
 namespace {
 
@@ -81,6 +83,44 @@ TEST(Control, an_id_is_given_once_and_its_owner_counts_its_handles) {
   group.group.bytes[0] = 1;
   EXPECT_TRUE(is_done(answer_to(control, ProcId{1}, CreateGroup{group})));
   EXPECT_FALSE(is_done(answer_to(control, ProcId{2}, CreateGroup{group})));
+}
+
+TEST(Control, an_early_kill_is_remembered_by_the_next_control) {
+  std::map<std::pair<size_t, std::string>, DurableRecord> kept;
+  const auto keep = [&](const ControlEffects& effects) {
+    for (const DurableChange& change : effects.durable) {
+      kept.erase({change.table, change.key});
+      if (change.record) kept.emplace(std::pair{change.table, change.key}, *change.record);
+    }
+  };
+  // The actor's state after its creation reached a control that has these records.
+  const auto created = [&](uint64_t number) {
+    std::vector<DurableRecord> records;
+    for (const auto& [key, record] : kept) records.push_back(record);
+    ControlMachine control(1);
+    ControlEffects effects;
+    EXPECT_TRUE(control.restore(records, effects).ok());
+    control.on_node_hello({}, effects);
+    const CreateActor create{spec_of(number, "").spec};
+    control.on_node(NodeIndex{1}, ClientAsks{ProcId{1}, RequestId{1}, create}, effects);
+    keep(effects);
+    const ControlAnswer says = answer_to(control, ProcId{1}, SubscribeActor{actor_id(number)});
+    return std::get<ActorUpdate>(says).status.state;
+  };
+  ControlMachine first(1);
+  ControlEffects effects;
+  ASSERT_TRUE(first.restore({}, effects).ok());
+  first.on_node_hello({}, effects);
+  for (const uint64_t number : {2u, 2u, 3u}) {
+    const KillActor kill{actor_id(number)};
+    first.on_node(NodeIndex{1}, ClientAsks{ProcId{2}, RequestId{1}, kill}, effects);
+  }
+  keep(effects);
+  const size_t records = kept.size();
+  EXPECT_EQ(created(2), ActorState::kDead);
+  EXPECT_EQ(kept.size(), records + 1);  // the kill's went, the actor's two came
+  EXPECT_NE(created(4), ActorState::kDead);
+  EXPECT_EQ(created(3), ActorState::kDead);
 }
 
 // What is created twice under one id: by its own process again, or by another one.

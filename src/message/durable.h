@@ -52,9 +52,14 @@ struct DurablePair {
   std::string space, key, value;
   EAGLERAY_FIELDS(DurablePair, space, key, value)
 };
+// Killed before its creation has come.
+struct DurableEarlyKill {
+  ActorId actor;
+  EAGLERAY_FIELDS(DurableEarlyKill, actor)
+};
 
 using DurableRecord = std::variant<DurableCounters, DurableNode, DurableJob, DurableActorSpec,
-                                   DurableActorLife, DurableGroup, DurablePair>;
+                                   DurableActorLife, DurableGroup, DurablePair, DurableEarlyKill>;
 
 // One record written or erased.
 struct DurableChange {
