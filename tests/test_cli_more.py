@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 import pytest
 from _support import PEER, alive, wait_for
+from click.testing import CliRunner
 from eagleray import _cli, _cli_look, _completion, _status_watch
 
 pytestmark = pytest.mark.skipif(PEER, reason="our command line")
@@ -331,11 +332,13 @@ def test_a_tool_that_never_ends_is_ended_and_what_it_has_started_too(tmp_path):
     wait_for(lambda: not alive(child))  # a process closes its pipes before it is gone
 
 
-def test_tools_that_are_missing_are_named(command, hanging, environment):
-    status, text = command("flamegraph", "hangs", "--memory")
-    if status == 0:
-        pytest.skip("memray is here")
-    assert status == 1 and ("pip install memray" in text or "memray" in text)
+@pytest.mark.parametrize("tool, options", [("memray", ["--memory"]), ("py-spy", [])])
+def test_tools_that_are_missing_are_named(tool, options, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    said = CliRunner().invoke(_cli_look.flamegraph, ["hangs", *options])
+    assert said.exit_code == 1
+    assert f"{tool} is not installed: pip install {tool}" in said.output
 
 
 def test_status_is_watched(command, environment):
