@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 import pytest
+from _commands import every_command, examples
 from _support import PEER, alive, wait_for
 from click.testing import CliRunner
 from eagleray import _cli, _cli_look, _completion, _status_watch
@@ -53,15 +54,6 @@ def command(environment):
 LIBRARIES = ("tune", "rllib")
 
 
-def every_command(group=_cli.cli, path=()):
-    context = click.Context(group)
-    for name in group.list_commands(context):
-        found = group.get_command(context, name)
-        yield (*path, name), found
-        if isinstance(found, click.Group):
-            yield from every_command(found, (*path, name))
-
-
 @pytest.mark.parametrize(
     ("path", "found"), [pytest.param(p, f, id=" ".join(p)) for p, f in every_command()]
 )
@@ -73,17 +65,6 @@ def test_every_command_teaches_by_example(path, found):
     for option in found.params:
         if isinstance(option, click.Option) and not option.hidden and path[0] not in LIBRARIES:
             assert option.help, option.name
-
-
-def examples():
-    """(command, its words) of every line of help that calls eagleray itself; comments, and what a pipe does with
-    it, cut off."""
-    for path, found in every_command():
-        text = found.get_help(click.Context(found, info_name=f"eagleray {' '.join(path)}"))
-        for line in text.split("\nOptions:")[0].splitlines():
-            called = re.match(r"    (?:python -m )?eagleray (.*)", line)
-            if called is not None:
-                yield path, re.split(r"\s{2,}| \| | && ", called[1])[0]
 
 
 def test_every_example_is_a_command_line_that_is_taken(tmp_path, monkeypatch):

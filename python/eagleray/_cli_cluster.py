@@ -63,7 +63,7 @@ def kill_actor(
     \b
     Examples:
       eagleray kill-actor --name counter --namespace mine
-      eagleray kill-actor --name counter --force --no-restart
+      eagleray kill-actor --name counter --namespace mine --force --no-restart
 
     \b
     Exit status 1: there is no such actor, or no cluster.

@@ -14,6 +14,8 @@ from typing import Any
 
 import click
 
+from ._processes import runs
+
 ANSWER_S = 30.0  # of py-spy or memray, for one process
 LEAVE_S = 5.0  # how long one that is told to end may take to let go of the process
 
@@ -130,6 +132,8 @@ def stack(
         done = _run(call, ANSWER_S)
         if done is None:
             failed = f"process {worker['pid']} could not be looked into within {ANSWER_S:.0f} s"
+        elif done.returncode != 0 and not runs(worker["pid"]) and str(worker["pid"]) not in wanted:
+            continue  # it has ended since it was found
         elif done.returncode != 0:
             failed = _why_not(worker["pid"], done.stderr)
         elif as_json:
