@@ -601,3 +601,29 @@ def test_what_an_async_constructor_raises_is_why_the_actor_died():
     actor = ray.remote(AsyncConstructor).remote(None)
     with pytest.raises(ray.exceptions.ActorDiedError, match="no value"):
         ray.get(actor.get.remote())
+
+
+class Marked:
+    limit = 7
+
+    def work(self):
+        return 1
+
+    work.mark = "of a decorator"
+
+
+def test_what_remote_makes_of_a_class_shows_the_class():
+    actor_class = ray.remote(num_cpus=0)(Marked)
+    assert "work" in dir(actor_class) and actor_class.work.mark == "of a decorator"
+    assert actor_class.limit == 7
+    assert actor_class.__ray_actor_class__ is Marked
+    assert type(actor_class).__name__ == "ActorClass(Marked)"
+    assert isinstance(actor_class, ray.actor.ActorClass)
+    with pytest.raises(AttributeError, match="missing"):
+        actor_class.missing  # noqa: B018
+
+    @ray.remote
+    def use(given):
+        return given.work.mark, ray.get(given.remote().work.remote())
+
+    assert ray.get(use.remote(actor_class)) == ("of a decorator", 1)

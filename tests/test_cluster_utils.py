@@ -66,6 +66,28 @@ for arguments, error in [
     assert printed.splitlines() == ["1.0 True"]
 
 
+def test_what_packages_ask_of_the_state():
+    printed, _ = run_program(
+        """
+import eagleray as ray
+from eagleray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
+from eagleray.experimental.state.api import list_nodes
+
+ray.init(num_cpus=2)
+group = ray.util.placement_group([{"CPU": 1}])
+ray.get(group.ready())
+state = ray._private.state.state
+[node] = [node.node_id for node in list_nodes()]
+print(state.placement_group_table(group.id)["bundles_to_node_id"] == {0: node})
+print(list(state.placement_group_table()) == [group.id.hex()])
+print(state.total_resources_per_node()[node]["CPU"])
+print(ray._private.state.available_resources_per_node()[node]["CPU"])
+print(RAY_JOB_CONFIG_JSON_ENV_VAR)
+"""
+    )
+    assert printed.splitlines() == ["True", "True", "2.0", "1.0", "RAY_JOB_CONFIG_JSON_ENV_VAR"]
+
+
 def test_how_full_memory_and_the_store_are():
     printed, _ = run_program(
         """

@@ -65,7 +65,28 @@ def _is_async(cls: type) -> bool:
 
 class ActorClass:
     """What `@ray.remote` makes of a class. `.remote(*args)` starts an instance in a process of its own
-    and gives an ActorHandle at once."""
+    and gives an ActorHandle at once.
+
+    As in Ray, it has the attributes of the class, and its type is named `ActorClass(<name>)`: programs look there for
+    what decorators have left on methods."""
+
+    def __new__(cls, of: type, options: dict[str, Any]) -> ActorClass:
+        return _blank(of.__name__)
+
+    def __reduce__(self) -> Any:
+        return _blank, (self._cls.__name__,), self.__dict__
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or "_cls" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(self._cls, name)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *dir(self._cls)})
+
+    @property
+    def __ray_actor_class__(self) -> type:
+        return self._cls
 
     def __init__(self, cls: type, options: dict[str, Any]) -> None:
         self._cls = cls
@@ -215,6 +236,11 @@ class ActorClass:
         made = ActorHandle(actor, meta)
         made.__dict__["_class"] = self._cls  # for bind(), in this process
         return made
+
+
+def _blank(name: str) -> ActorClass:
+    kind = type(f"ActorClass({name})", (ActorClass,), {"__module__": ActorClass.__module__})
+    return object.__new__(kind)
 
 
 def _groups(groups: Any) -> dict[str, int]:

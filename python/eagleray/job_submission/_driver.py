@@ -14,11 +14,11 @@ from ._table import DRIVER, SPACE
 
 
 class Submitted:
-    """What RAY_JOB_CONFIG_JSON says, with what the program itself asks for. ValueError when both set the same
+    """What RAY_JOB_CONFIG_JSON_ENV_VAR says, with what the program itself asks for. ValueError when both set the same
     field, or the same variable, to different values; RAY_OVERRIDE_JOB_RUNTIME_ENV=1 lets the program win."""
 
     def __init__(self, environment: Mapping[str, str], runtime_env: Any, job_config: Any) -> None:
-        given = json.loads(environment["RAY_JOB_CONFIG_JSON"])
+        given = json.loads(environment["RAY_JOB_CONFIG_JSON_ENV_VAR"])
         own = runtime_env or getattr(job_config, "runtime_env", None) or {}
         override = environment.get("RAY_OVERRIDE_JOB_RUNTIME_ENV") == "1"
         self.metadata = dict(given.get("metadata") or {})

@@ -25,7 +25,7 @@ STOP_WAIT_S = 3.0  # from SIGTERM to SIGKILL; RAY_JOB_STOP_WAIT_TIME_S
 END_WAIT_S = 2.0
 LOG_CHECK_S = 0.5  # so often is its size looked at
 TAIL_LINES, TAIL_CHARS = 10, 20_000  # of the log, in a failed job's message
-JOB_CONFIG = "RAY_JOB_CONFIG_JSON"
+JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 
 
 def actor_name(submission_id: str) -> str:

@@ -1,0 +1,1 @@
+"""`eagleray.util.state` by the name that it had in Ray before."""
