@@ -191,3 +191,17 @@ def test_trials_that_end_export_their_models(cluster, tmp_path):
         tune.TuneError, match="no format 'pickle', only checkpoint, model, onnx, h5"
     ):
         tune.run(Exports, export_formats=["pickle"], verbose=0)
+
+
+def test_the_trainable_that_examples_import_fails_until_it_is_restored(tmp_path):
+    from eagleray.tune.utils.mock_trainable import MyTrainableClass
+
+    config = {"width": 2, "height": 10, "mock_error": True}
+    first = MyTrainableClass(config)
+    assert first.train()["episode_reward_mean"] == pytest.approx(4.621, abs=0.001)
+    first.save(str(tmp_path))
+    with pytest.raises(RuntimeError, match="meant to fail after 1"):
+        first.train()
+    again = MyTrainableClass(config)
+    again.restore(str(tmp_path))
+    assert again.train()["episode_reward_mean"] == pytest.approx(7.616, abs=0.001)
