@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -34,6 +35,9 @@ PACKAGE_SECONDS_MAX = (
 TEST_SECONDS_MAX = 180  # of one test of theirs: then it has failed
 SAMPLE_SECONDS_MAX = 100  # of one sample: "no end"
 SAMPLE_CPUS = 2  # of a cluster that a sample starts, as far as it does not say otherwise
+TRIES_MAX = 3  # where Ray itself says that the machine was too busy for it to start
+_BUSY = "The current node timed out during startup"
+_ERROR = re.compile(r"[\w.]+(Error|Exception|NotFound)\b")
 _MARK = "EAGLERAY_THIRD_PARTY"  # names a run in the environments of all its processes
 
 
@@ -175,13 +179,16 @@ def fetch(repository: str, revision: str, keep: list[str], home: Path, git: str)
 
 def run_tests(package: Package, side: str, python: Path, source: Path, home: Path) -> Outcome:
     report = home / f"{side}.xml"
-    report.unlink(missing_ok=True)
     first = [str(python), *START[side], "start", "--head"] if package.head else []
     command = [str(python), *SIDES[side], "-m", "pytest", f"--junitxml={report}",
                f"--timeout={TEST_SECONDS_MAX}", "--continue-on-collection-errors", *package.tests]  # fmt: skip
     log = home / f"{side}.log"
     folder = source / package.folder
-    run_alone(command, side, folder, log, package.environment, PACKAGE_SECONDS_MAX, first)
+    for _ in range(TRIES_MAX):
+        report.unlink(missing_ok=True)
+        run_alone(command, side, folder, log, package.environment, PACKAGE_SECONDS_MAX, first)
+        if _BUSY not in log.read_text(errors="replace"):
+            break
     return read_report(report)
 
 
@@ -228,8 +235,6 @@ def run_sample(
 ) -> str:
     """In a folder of its own, which other programs' names do not shadow and what it writes does not stay in."""
     folder = home / f"{program.name}.{side}"
-    folder.mkdir()
-    shutil.copy(source, folder)
     command = [str(python), *SIDES[side], source.name, *group.arguments]
     first = [
         str(python),
@@ -240,10 +245,15 @@ def run_sample(
     ]
     more = program.environment | ({"RAY_ADDRESS": "auto"} if program.cpus else {})
     log = home / f"{program.name}.{side}.log"
-    status = run_alone(
-        command, side, folder, log, more, SAMPLE_SECONDS_MAX, first if program.cpus else []
-    )
-    shutil.rmtree(folder)
+    for _ in range(TRIES_MAX):
+        folder.mkdir()
+        shutil.copy(source, folder)
+        status = run_alone(
+            command, side, folder, log, more, SAMPLE_SECONDS_MAX, first if program.cpus else []
+        )
+        shutil.rmtree(folder)
+        if _BUSY not in log.read_text(errors="replace"):
+            break
     if status == 0:
         return "ends well"
     why = getattr(program, side)
@@ -253,8 +263,10 @@ def run_sample(
 
 
 def last_line(log: Path) -> str:
+    """That names an error, else the last of all."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return lines[-1][:120] if lines else ""
+    named = [line for line in lines if _ERROR.match(line)]
+    return (named or lines or [""])[-1][:120]
 
 
 def run_alone(
