@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import pickle
 from typing import Any
@@ -238,9 +239,13 @@ class ActorClass:
         return made
 
 
+@functools.lru_cache(maxsize=256)
+def _kind(name: str) -> type[ActorClass]:
+    return type(f"ActorClass({name})", (ActorClass,), {"__module__": ActorClass.__module__})
+
+
 def _blank(name: str) -> ActorClass:
-    kind = type(f"ActorClass({name})", (ActorClass,), {"__module__": ActorClass.__module__})
-    return object.__new__(kind)
+    return object.__new__(_kind(name))
 
 
 def _groups(groups: Any) -> dict[str, int]:
