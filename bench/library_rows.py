@@ -8,6 +8,7 @@ import tempfile
 import time
 
 PPO_STEPS, MINIBATCH, EPOCHS = 4200, 128, 30  # of an iteration with the defaults of 2021
+RECURRENT_EPOCHS = 5
 
 
 def _tune(ray):
@@ -106,6 +107,17 @@ def ppo_iteration(ray, n):
 
 def torch_learning(ray, n):
     """Seconds of processor (one thread) that the learner in PyTorch takes for such an iteration (ours and SB3's)."""
+    return _torch_learning(ray, n, "torch_learning", EPOCHS, PPO_STEPS // MINIBATCH)
+
+
+def recurrent_learning(ray, n):
+    """The same with an LSTM of 256 behind the net, sequences of 20 (ours and that of sb3-contrib, which learns from rows of
+    whole episodes)."""
+    steps = PPO_STEPS / MINIBATCH
+    return _torch_learning(ray, n, "recurrent_learning", RECURRENT_EPOCHS, steps, use_lstm=True)
+
+
+def _torch_learning(ray, n, name, epochs, steps, **model):
     if ray.__name__ == "ray":
         return {}
     import numpy as np
@@ -113,35 +125,41 @@ def torch_learning(ray, n):
 
     ppo = importlib.import_module(f"{ray.__name__}.rllib.algorithms.ppo")
     config = {"env": "CartPole-v1", "num_workers": 0, "rollout_fragment_length": PPO_STEPS}
-    more = {"train_batch_size": PPO_STEPS, "learner_backend": "torch"}
+    more = {"train_batch_size": PPO_STEPS, "learner_backend": "torch", "model": model}
     algorithm = ppo.PPO({**config, **more})
     batch, policy = algorithm.sample(PPO_STEPS), algorithm.get_policy()
     torch.set_num_threads(1)
-    epochs, generator = max(int(EPOCHS * n), 1), np.random.default_rng(0)
+    epochs, generator = max(int(epochs * n), 1), np.random.default_rng(0)
     policy.learn(batch, 1, MINIBATCH, generator)
     began = time.process_time()
     policy.learn(batch, epochs, MINIBATCH, generator)
-    steps = epochs * (PPO_STEPS // MINIBATCH)
-    return {"torch_learning_cpu_ms_a_minibatch": (time.process_time() - began) / steps * 1e3}
+    return _a_minibatch(name, began, epochs * steps)
+
+
+def _a_minibatch(name, began, steps):
+    return {f"{name}_cpu_ms_a_minibatch": (time.process_time() - began) / steps * 1e3}
 
 
 def sb3_model(epochs):
     """PPO of Stable-Baselines3 with the same sizes, on one environment."""
-    import torch
     from stable_baselines3 import PPO
+
+    return _sb3_model(PPO, "MlpPolicy", epochs)
+
+
+def _sb3_model(made, policy, epochs, **net):
+    import torch
     from stable_baselines3.common.env_util import make_vec_env
 
-    return PPO(
-        "MlpPolicy",
+    net |= {"net_arch": {"pi": [256, 256], "vf": [256, 256]}, "activation_fn": torch.nn.Tanh}
+    return made(
+        policy,
         make_vec_env("CartPole-v1", n_envs=1),
         n_steps=PPO_STEPS,
         batch_size=MINIBATCH,
         n_epochs=epochs,
         learning_rate=5e-5,
-        policy_kwargs={
-            "net_arch": {"pi": [256, 256], "vf": [256, 256]},
-            "activation_fn": torch.nn.Tanh,
-        },
+        policy_kwargs=net,
         device="cpu",
     )
 
@@ -157,17 +175,31 @@ def sb3_ppo_iteration(n):
 
 
 def sb3_torch_learning(n):
+    steps = -(-PPO_STEPS // MINIBATCH)  # the last has 104 rows only
+    return _sb3_learning(sb3_model(1), "torch_learning", max(int(EPOCHS * n), 1), steps)
+
+
+def sb3_recurrent_learning(n):
+    """Nothing where sb3-contrib is not installed. Its two nets of 256x256 stand behind one LSTM."""
+    try:
+        from sb3_contrib import RecurrentPPO
+    except ImportError:
+        return {}
+    one = {"lstm_hidden_size": 256, "shared_lstm": True, "enable_critic_lstm": False}
+    model = _sb3_model(RecurrentPPO, "MlpLstmPolicy", 1, **one)
+    epochs = max(int(RECURRENT_EPOCHS * n), 1)
+    return _sb3_learning(model, "recurrent_learning", epochs, PPO_STEPS / MINIBATCH)
+
+
+def _sb3_learning(model, name, epochs, steps):
     import torch
 
     torch.set_num_threads(1)
-    epochs = max(int(EPOCHS * n), 1)
-    model = sb3_model(1)
     model.learn(PPO_STEPS)
     model.n_epochs = epochs
     began = time.process_time()
     model.train()
-    steps = epochs * -(-PPO_STEPS // MINIBATCH)  # the last has 104 rows only
-    return {"torch_learning_cpu_ms_a_minibatch": (time.process_time() - began) / steps * 1e3}
+    return _a_minibatch(name, began, epochs * steps)
 
 
 def main_job(ray, n):
@@ -207,8 +239,17 @@ def _at(result, name):
     return result if isinstance(result, float | int) else 0.0
 
 
-ROWS = [trials, trials_reused, results, queued_trials, ppo_iteration, torch_learning, main_job]
-SB3_ROWS = [sb3_ppo_iteration, sb3_torch_learning]
+ROWS = [
+    trials,
+    trials_reused,
+    results,
+    queued_trials,
+    ppo_iteration,
+    torch_learning,
+    recurrent_learning,
+    main_job,
+]
+SB3_ROWS = [sb3_ppo_iteration, sb3_torch_learning, sb3_recurrent_learning]
 # name: bound, whether higher is better
 REACH = {
     "tune_20_trials_s": (0.6, False),
@@ -217,6 +258,7 @@ REACH = {
     "tune_10000_to_1000_trials": (1.2, False),
     "ppo_iteration_s": (1.5, False),
     "torch_learning_cpu_ms_a_minibatch": (2.6, False),  # what SB3 takes on the machine of BASELINES
+    "recurrent_learning_cpu_ms_a_minibatch": (32.0, False),  # sb3-contrib's
     "main_job_s": (600.0, False),
     "main_job_trials_solved": (1, True),
 }
