@@ -76,6 +76,9 @@ def test_what_can_never_run_is_told_so(cluster):
     ref = f.options(resources={"nope": 1}).remote(1)
     wait_for(lambda: "no node can ever run it" in ray.util.explain(ref).reason)
     ray.cancel(ref)
+    slip = f.options(resources={"cpus": 1}).remote(1)
+    wait_for(lambda: "is 'CPU' meant by 'cpus'?" in ray.util.explain(slip).reason)
+    ray.cancel(slip)
 
 
 def test_a_failure_and_its_attempts_are_told(cluster):

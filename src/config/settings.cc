@@ -4,6 +4,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "base/names.h"
+
 namespace eagleray {
 namespace {
 
@@ -159,19 +161,6 @@ std::string text_of(double value) {
   const auto end = whole ? std::to_chars(text, text + sizeof text, static_cast<int64_t>(value))
                          : std::to_chars(text, text + sizeof text, value);
   return std::string(text, end.ptr);
-}
-
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = std::exchange(row[0], i);
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t substituted = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, substituted}));
-    }
-  }
-  return row.back();
 }
 
 Error unknown(const std::string& name) {

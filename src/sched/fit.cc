@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/names.h"
 #include "sched/labels.h"
 
 namespace eagleray {
@@ -46,6 +47,26 @@ Choice choose_among(const std::vector<NodeView>& nodes, const ResourceMap& want,
     }
   }
   return best;
+}
+
+// The resource that `wanted`, which the node does not have, may be a slip of; empty: none is near.
+std::string nearest_resource(const NodeInfo& node, const std::string& wanted) {
+  const auto lower = [](std::string name) {
+    for (char& c : name) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+    return name;
+  };
+  std::vector<std::string> known = {"CPU", "GPU", "TPU", "memory"};
+  for (const auto& [name, amount] : node.total) known.push_back(name);
+  std::string nearest;
+  size_t least = lower(wanted).size() / 2 + 1;
+  for (const std::string& name : known) {
+    if (name == wanted) return "";
+    const size_t distance = edit_distance(lower(wanted), lower(name));
+    if (distance >= least || distance >= name.size()) continue;
+    least = distance;
+    nearest = name;
+  }
+  return nearest;
 }
 
 ResourceMap sum_of(const GroupSpec& group) {
@@ -93,12 +114,17 @@ std::string why_never(const NodeInfo& node, const ResourceMap& want, const Strat
     return "it wants labels " + wanted + " and the node has {" + to_string(node.labels) + "}";
   }
   ResourceMap has;
+  std::string slips;
   for (const auto& [name, amount] : want) {
     const auto found = node.total.find(name);
-    if (found != node.total.end()) has.insert(*found);
+    if (found != node.total.end()) {
+      has.insert(*found);
+    } else if (const std::string near = nearest_resource(node, name); !near.empty()) {
+      slips += "; is '" + near + "' meant by '" + name + "'?";
+    }
   }
   return "it wants {" + to_string(want) + "} and of these the node has {" + to_string(has) +
-         "} in total";
+         "} in total" + slips;
 }
 
 // ---- groups ----

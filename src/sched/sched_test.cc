@@ -129,6 +129,23 @@ TEST_F(FitTest, selectors_are_tried_in_their_order) {
             "it wants labels {zone: c} and the node has {zone: a}");
 }
 
+TEST_F(FitTest, a_resource_that_is_nowhere_is_told_the_nearest) {
+  info_[0].total["disk"] = 1;
+  info_[0].total["node:127.0.0.1"] = 1;
+  const auto says = [&](const char* name) {
+    const std::string why = why_never(info_[0], {{name, 1}}, strategy_);
+    const size_t at = why.find("; ");
+    return at == std::string::npos ? "" : why.substr(at + 2);
+  };
+  EXPECT_EQ(says("cpus"), "is 'CPU' meant by 'cpus'?");
+  EXPECT_EQ(says("gpu"), "is 'GPU' meant by 'gpu'?");
+  EXPECT_EQ(says("Memory"), "is 'memory' meant by 'Memory'?");
+  EXPECT_EQ(says("dsik"), "is 'disk' meant by 'dsik'?");
+  for (const char* other : {"GPU", "TPU", "licence", "a", "node:127.0.0.1"}) {
+    EXPECT_EQ(says(other), "");
+  }
+}
+
 TEST_F(FitTest, a_group_lies_on_one_node) {
   GroupSpec group;
   group.bundles = {cpus(1), cpus(2)};
