@@ -13,7 +13,7 @@ if PEER:
 else:
     import gymnasium
     from eagleray import tune
-    from eagleray.rllib.algorithms.ppo import PPO
+    from eagleray.rllib.algorithms.ppo import PPO, PPOConfig
     from eagleray.rllib.env import (
         ExternalEnv,
         ExternalMultiAgentEnv,
@@ -22,7 +22,7 @@ else:
         ParallelPettingZooEnv,
         PettingZooEnv,
     )
-    from gymnasium.spaces import Box, Discrete, MultiDiscrete, Tuple
+    from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete, Tuple
 
 SMALL = {
     "num_workers": 0,
@@ -643,6 +643,56 @@ class Grid(Gives):
     def step(self, action):
         assert self.action_space.contains(action), action
         return super().step(action)
+
+
+class Dials(gymnasium.Env):
+    """Each dial is best at its lower bound + 1."""
+
+    def __init__(self, config=None):
+        self.observation_space = Box(-1, 1, (2,), np.float32)
+        dials = Box(np.array([[-3, 0], [7, -1]]), np.array([[-1, 2], [9, 1]]), dtype=np.int16)
+        byte = Box(250, 255, (1,), np.uint8)
+        nested = (config or {}).get("nested")
+        self.action_space = Dict(a=dials, b=byte) if nested else dials
+
+    def reset(self, *, seed=None, options=None):
+        self.steps = 0
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        assert self.action_space.contains(action), action
+        dials = action["a"] if isinstance(action, dict) else action
+        self.steps += 1
+        off = np.abs(dials - np.array([[-2, 1], [8, 0]])).sum()
+        return np.zeros(2, np.float32), -float(off), self.steps >= 10, False, {}
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_box_of_integers_is_chosen_from(nested):
+    pytest.importorskip("torch")
+    config = PPOConfig().environment(Dials, env_config={"nested": nested})
+    config.env_runners(num_env_runners=0).debugging(seed=1)
+    config.training(train_batch_size=400, minibatch_size=100, lr=0.02, num_epochs=10, gamma=0.0)
+    config.training(model={"fcnet_hiddens": [8]}).reporting(metrics_num_episodes_for_smoothing=20)
+    algo = config.build_algo()
+    first = algo.train()["env_runners"]["episode_return_mean"]
+    for _ in range(7):
+        last = algo.train()["env_runners"]["episode_return_mean"]
+    assert last > first / 2
+    action = algo.compute_single_action(np.zeros(2, np.float32), explore=False)
+    assert algo.workers.local_worker().env.action_space.contains(action)
+
+
+def test_a_box_of_integers_needs_bounds():
+    pytest.importorskip("torch")
+
+    class Endless(Dials):
+        def __init__(self, config=None):
+            super().__init__()
+            self.action_space = Box(0, 1 << 40, (1,), np.int64)
+
+    with pytest.raises(ValueError, match="give it narrower bounds"):
+        PPOConfig().environment(Endless).env_runners(num_env_runners=0).build_algo()
 
 
 def test_multidiscrete_actions_have_the_space_s_form_and_start():

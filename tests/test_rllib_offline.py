@@ -118,6 +118,43 @@ def test_actions_are_normalised_unless_they_are(tmp_path):
     assert learned == pytest.approx([2 / 3, 3.0])
 
 
+def test_recorded_integers_are_counted_from_the_lower_bound(tmp_path):
+    pytest.importorskip("torch")
+    writer = JsonWriter(str(tmp_path))
+    batch = recorded()
+    batch["actions"] = np.full((5, 1), 3)
+    writer.write(batch)
+    algo = BC(settings(tmp_path, action_space=Box(-2, 4, (1,), np.int64)))
+    assert algo._with_returns(algo._reader.next())[0]["actions"][0, 0] == 5
+    algo.train()
+
+
+def test_the_environment_is_sampled_beside_files(tmp_path):
+    pytest.importorskip("torch")
+    writer = JsonWriter(str(tmp_path))
+    batch = recorded()
+    batch["obs"] = np.full((5, 3), 7.0, np.float32)
+    batch["actions"] = np.full((5, 1), 2.0, np.float32)
+    writer.write(batch)
+    shares = {"sampler": 0.5, str(tmp_path): 0.5}
+    spaces = {"observation_space": None, "action_space": None}
+    mixed = settings("unused", input=shares, env="Pendulum-v1", rollout_fragment_length=5, **spaces)
+    algo = MARWIL({**mixed, "train_batch_size": 100, "seed": 1})
+    read = [algo._reader.next() for _ in range(40)]
+    sampled = [each for each in read if getattr(each, "sampled", False)]
+    files = [each for each in read if not getattr(each, "sampled", False)]
+    assert len(sampled) > 10 and len(files) > 10
+    assert all((each["obs"] == 7.0).all() for each in files)
+    assert all((np.abs(each["obs"][:, :2]) <= 1).all() for each in sampled)
+    # Of the files from [-2, 2]; what was sampled is as the policy has it.
+    assert algo._with_returns(files[0])[0]["actions"][0, 0] == pytest.approx(1.0)
+    kept = np.concatenate([part["actions"] for part in algo._with_returns(sampled[0])])
+    assert kept == pytest.approx(sampled[0]["actions"])
+    assert algo.train()["timesteps_total"] >= 100
+    with pytest.raises(ValueError, match="needs an environment"):
+        MARWIL(settings("unused", input=shares))
+
+
 def test_a_buffer_shuffles():
     class Counting(InputReader):
         number = 0

@@ -24,28 +24,29 @@ __all__ = [
 ]
 
 
-def make_reader(config: Any) -> Any:
+def make_reader(config: Any, worker: Any = None) -> Any:
     """By config["input"]: a path (directory, file or pattern), a list of them, a dict of inputs with their shares,
-    a registered name, or a function of the configuration. What it gives has next() -> batch."""
+    a registered name, or a function of the configuration. What it gives has next() -> batch. worker: the rollout worker
+    that is "sampler" in such a dict."""
     source = config["input"]
     if source == "dataset":
         source = config["input_config"].get("paths") or config["input_config"].get("path")
-    made = _reader(source, config)
+    made = _reader(source, config, worker)
     buffered = int(config["shuffle_buffer_size"] or 0)
     return ShuffledInput(made, buffered, config["seed"]) if buffered else made
 
 
-def _reader(source: Any, config: Any) -> Any:
+def _reader(source: Any, config: Any, worker: Any) -> Any:
     if callable(source):
         return source(config)
     if isinstance(source, Mapping):
         return MixedReader(
-            {_reader(part, config): share for part, share in source.items()}, config["seed"]
+            {_reader(part, config, worker): share for part, share in source.items()}, config["seed"]
         )
     if source == "sampler":
-        raise NotImplementedError(
-            "config['input'] with 'sampler' among files: BC and MARWIL learn from recorded experience only"
-        )
+        if worker is None or config["env"] is None:
+            raise ValueError("'sampler' in config['input'] needs an environment: set config['env']")
+        return SamplerInput(worker)
     if isinstance(source, str):
         from eagleray.tune import registry
 
@@ -79,6 +80,19 @@ class IOContext:
     @property
     def output_config(self) -> Any:
         return self.config.get("output_config", {})
+
+
+class SamplerInput(InputReader):
+    """What a rollout worker samples. Batches of it have `sampled`: their actions are as the policy has them, not as the
+    environment takes them."""
+
+    def __init__(self, worker: Any) -> None:
+        self._worker = worker
+
+    def next(self) -> Any:
+        batch = self._worker.sample()
+        batch.sampled = True
+        return batch
 
 
 class ShuffledInput(InputReader):

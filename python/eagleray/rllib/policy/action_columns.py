@@ -112,7 +112,7 @@ def _row(space: Any, batch: Any, index: int) -> Any:
     if isinstance(space, spaces.Discrete):
         return int(value)
     if isinstance(space, spaces.MultiDiscrete):
-        return np.asarray(value).astype(space.dtype)
+        return np.asarray(value).astype(getattr(space, "action_dtype", space.dtype))
     if isinstance(space, spaces.MultiBinary):
         return np.asarray(value).reshape(space.shape).astype(space.dtype)
     return value

@@ -16,6 +16,7 @@ from ..utils.exploration.exploration import make_exploration
 from ..utils.lazy import lazily
 from ..utils.schedules import schedule_of
 from .action_columns import ActionColumns
+from .integer_boxes import as_choices
 from .policy import Policy
 from .sample_batch import SampleBatch
 from .torch_updates import Columns, make_updates
@@ -38,6 +39,8 @@ class TorchPolicy(Policy):
     framework = "torch"
 
     def __init__(self, observation_space: Any, action_space: Any, config: Any) -> None:
+        if not config["model"]["custom_action_dist"]:
+            action_space = as_choices(action_space)
         super().__init__(observation_space, action_space, config)
         _refuse_unheard(self)
         gpus = config["num_gpus"] or config["num_gpus_per_learner"]

@@ -10,6 +10,7 @@ from ...evaluation.postprocessing import compute_advantages
 from ...offline.estimators.estimator import make_estimators
 from ...offline.readers import make_reader
 from ...policy.actions import normalize_action
+from ...policy.integer_boxes import IntegerBox
 from ...policy.sample_batch import MultiAgentBatch, concat_samples
 from ..algorithm import Algorithm
 from ..algorithm_config import AlgorithmConfig
@@ -61,7 +62,7 @@ class MARWIL(Algorithm):
     def setup(self, config: Any) -> None:
         super().setup(config)
         config = self._algorithm_config
-        self._reader = make_reader(config)
+        self._reader = make_reader(config, self.workers.local_worker())
         self._estimators = make_estimators(
             config["off_policy_estimation_methods"], self.get_policy(), config["gamma"]
         )
@@ -94,10 +95,10 @@ class MARWIL(Algorithm):
 
     @property
     def _normalizes(self) -> bool:
-        """Whether the recorded actions are those of the environment, and the policy has them within [-1, 1]."""
+        """Whether the policy has actions within [-1, 1], whatever the environment's bounds are."""
         config = self._algorithm_config
         space: Any = self.get_policy().action_space
-        if config["actions_in_input_normalized"] or not config["normalize_actions"]:
+        if not config["normalize_actions"]:
             return False
         bounds = (getattr(space, "low", np.inf), getattr(space, "high", np.inf))
         return all(bool(np.all(np.isfinite(bound))) for bound in bounds)
@@ -106,9 +107,13 @@ class MARWIL(Algorithm):
         """Trajectories with discounted returns as advantages, and only the columns that learning needs."""
         config = self._algorithm_config
         out = []
+        of_env = not getattr(batch, "sampled", False) and not config["actions_in_input_normalized"]
+        space = self.get_policy().action_space
         for part in batch.split_by_episode():
-            if self._normalizes:
-                actions = normalize_action(part["actions"], self.get_policy().action_space)
+            if of_env and isinstance(space, IntegerBox):
+                part = type(part)({**part, "actions": part["actions"] - space.start})
+            elif of_env and self._normalizes:
+                actions = normalize_action(part["actions"], space)
                 part = type(part)({**part, "actions": actions})
             if config["beta"] != 0.0 and config["postprocess_inputs"]:
                 part = compute_advantages(
