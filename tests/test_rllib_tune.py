@@ -30,6 +30,13 @@ def cluster():
     ray.shutdown()
 
 
+def test_train_outside_of_tune_writes_no_files(results):
+    algo = PPO({**SMALL, "num_workers": 0})
+    algo.train()
+    algo.stop()
+    assert not list(results.iterdir())
+
+
 def test_the_program_this_is_for(cluster, tmp_path):
     """SCENARIO 4, smaller: three trials of four CPUs each on four CPUs, one after the other."""
     analysis = tune.run(
