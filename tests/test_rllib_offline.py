@@ -12,6 +12,7 @@ else:
     from eagleray.rllib.evaluation import SampleBatchBuilder
     from eagleray.rllib.offline import InputReader, JsonReader, JsonWriter, ShuffledInput
     from eagleray.rllib.offline.estimators import ImportanceSampling, WeightedImportanceSampling
+    from eagleray.rllib.offline.estimators.estimator import estimator_settings
     from eagleray.rllib.policy.sample_batch import SampleBatch, concat_samples
     from gymnasium.spaces import Box, Discrete
 
@@ -98,10 +99,87 @@ def test_both_spellings_of_estimators(files):
     assert set(old["off_policy_estimator"]) == {"is", "wis"}
     assert old["off_policy_estimator"]["is"] == pytest.approx(new["off_policy_estimator"]["is"])
     assert old["off_policy_estimator"]["wis"]["v_behavior"] == pytest.approx(2.46515)
-    with pytest.raises(NotImplementedError, match="dr.*is and wis"):
-        BC(settings(files, input_evaluation=["dr"]))
     with pytest.raises(ValueError, match="unknown off-policy estimator 'iss'"):
         BC(settings(files, input_evaluation=["iss"]))
+
+
+def walk(episodes, generator):
+    """Two steps each; the second state says what the first action was. Reward: state + action. Behaviour: 0.5."""
+    rows = []
+    for number in range(episodes):
+        first, second = generator.integers(0, 2, 2)
+        states = np.eye(3, dtype=np.float32)
+        rows.append((states[0], first, 0.0 + first, states[1 + first], False, number))
+        rows.append((states[1 + first], second, first + 2.0 * second, states[0], True, number))
+    obs, actions, rewards, following, ends, ids = map(np.array, zip(*rows, strict=True))
+    return SampleBatch(
+        obs=obs,
+        actions=actions,
+        rewards=rewards.astype(np.float32),
+        new_obs=following,
+        terminateds=ends,
+        eps_id=ids,
+        action_prob=np.full(len(ids), 0.5),
+    )
+
+
+@pytest.mark.parametrize("kind", ["dm", "dr"])
+def test_a_fitted_model_estimates_what_the_policy_would_earn(kind):
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(1)
+    policy = Fixed()  # 1 with probability 0.7
+    policy.observation_space = Box(0.0, 1.0, (3,), np.float32)
+    made, _ = estimator_settings({kind: {"type": kind}})[kind]
+    config = {"n_iters": 800, "lr": 0.01, "min_loss_threshold": 1e-6}
+    estimator = made(policy=policy, gamma=0.5, q_model_config=config)
+    batch = walk(200, np.random.default_rng(1))
+    assert estimator.train(batch)["loss"] > 0
+    estimates = estimator.estimate(batch)
+    # 0.7 of the first, then 0.5 * (0.7 + 2 * 0.7).
+    assert estimates["v_target"] == pytest.approx(0.7 + 0.5 * 2.1, rel=0.02)
+    discounted = batch["rewards"].reshape(-1, 2) @ np.array([1.0, 0.5])
+    assert estimates["v_behavior"] == pytest.approx(discounted.mean())
+
+
+def test_doubly_robust_corrects_a_model_that_knows_nothing():
+    pytest.importorskip("torch")
+
+    class Nothing:
+        def __init__(self, policy, gamma):
+            pass
+
+        def train(self, batch):
+            return [0.0]
+
+        def estimate_q(self, batch):
+            return np.zeros(batch.count)
+
+        estimate_v = estimate_q
+
+    made, _ = estimator_settings({"dr": {"type": "dr"}})["dr"]
+    batch = recorded()
+    robust = made(policy=Fixed(), gamma=0.9, q_model_config={"type": Nothing}).estimate(batch)
+    sampled = ImportanceSampling(Fixed(), 0.9).estimate(batch)
+    assert robust["v_target"] == pytest.approx(sampled["v_target"])
+
+
+def test_a_model_needs_the_next_observations(files):
+    pytest.importorskip("torch")
+    algo = BC(settings(files, off_policy_estimation_methods={"dm": {"type": "DirectMethod"}}))
+    with pytest.raises(ValueError, match="new_obs, which the experience has not"):
+        algo.train()
+
+
+def test_models_learn_with_the_algorithm(tmp_path):
+    pytest.importorskip("torch")
+    writer = JsonWriter(str(tmp_path))
+    writer.write(walk(10, np.random.default_rng(1)))
+    writer.close()
+    space = Box(0.0, 1.0, (3,), np.float32)
+    algo = BC(settings(tmp_path, observation_space=space, input_evaluation=["dm", "dr"]))
+    estimates = algo.train()["off_policy_estimator"]
+    assert set(estimates) == {"dm", "dr"}
+    assert all(np.isfinite(each["v_target"]) for each in estimates.values())
 
 
 def test_actions_are_normalised_unless_they_are(tmp_path):

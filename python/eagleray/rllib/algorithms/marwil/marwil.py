@@ -85,6 +85,8 @@ class MARWIL(Algorithm):
             steps += batch.count
         if self._estimators:
             recorded = concat_samples(read)
+            for estimator in self._estimators.values():
+                estimator.train(recorded)
             self._estimates = {
                 name: estimator.estimate(recorded) for name, estimator in self._estimators.items()
             }

@@ -95,13 +95,17 @@ class OffPolicyEstimator:
             new = new * (1 - share) + share / int(self.policy.action_space.n)
         return new
 
-    def _ratios(self, episode: SampleBatch) -> Any:
-        """p[t] of an episode."""
+    def _ratios_of_steps(self, episode: SampleBatch) -> Any:
+        """pi_target(a|s) / pi_behavior(a|s) of each step."""
         if SampleBatch.ACTION_PROB in episode:
             old = np.asarray(episode[SampleBatch.ACTION_PROB], np.float64)
         else:
             old = np.exp(np.asarray(episode[SampleBatch.ACTION_LOGP], np.float64))
-        return np.cumprod(self.compute_action_probs(episode) / old)
+        return self.compute_action_probs(episode) / old
+
+    def _ratios(self, episode: SampleBatch) -> Any:
+        """p[t] of an episode."""
+        return np.cumprod(self._ratios_of_steps(episode))
 
     def _weighed(self, episode: SampleBatch, ratios: Any) -> dict[str, float]:
         rewards = np.asarray(episode[SampleBatch.REWARDS], np.float64)
@@ -152,12 +156,17 @@ _BY_NAME: dict[str, Any] = {
     "ImportanceSampling": ImportanceSampling,
     "WeightedImportanceSampling": WeightedImportanceSampling,
 }
-_LATER = ("dm", "dr", "DirectMethod", "DoublyRobust", "simulation")
+_WITH_MODELS = {
+    "dm": "DirectMethod",
+    "dr": "DoublyRobust",
+    "DirectMethod": "DirectMethod",
+    "DoublyRobust": "DoublyRobust",
+}
 
 
 def estimator_settings(methods: Any) -> dict[str, tuple[Any, dict[str, Any]]]:
     """`off_policy_estimation_methods` ({name: {"type": ..., ...}}), or `input_evaluation` of Ray 1.x (["is", "wis"]):
-    the class and further arguments by name. NotImplementedError: those with a model of their own; ValueError: unknown."""
+    the class and further arguments by name. ValueError: unknown."""
     if isinstance(methods, list | tuple | set):
         methods = {name: {"type": name} for name in methods}
     found = {}
@@ -166,13 +175,14 @@ def estimator_settings(methods: Any) -> dict[str, tuple[Any, dict[str, Any]]]:
         kind = rest.pop("type", name)
         if kind == "simulation" or name == "simulation":
             continue  # evaluation in the environment is what evaluation_interval asks for
-        if kind in _LATER:
-            raise NotImplementedError(
-                f"the off-policy estimator {kind!r} is not implemented; there are is and wis"
-            )
-        made = _BY_NAME.get(kind, kind)
+        if kind in _WITH_MODELS:
+            from . import fitted_q  # needs PyTorch
+
+            made = getattr(fitted_q, _WITH_MODELS[kind])
+        else:
+            made = _BY_NAME.get(kind, kind)
         if not callable(made):
-            raise ValueError(f"unknown off-policy estimator {kind!r}; there are is and wis")
+            raise ValueError(f"unknown off-policy estimator {kind!r}; there are is, wis, dm and dr")
         found[name] = (made, rest)
     return found
 
