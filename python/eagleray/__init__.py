@@ -11,7 +11,6 @@ from ._api import (
     available_resources,
     cancel,
     cluster_resources,
-    extend_object_ref,
     get,
     get_actor,
     get_gpu_ids,
@@ -26,6 +25,7 @@ from ._api import (
     wait,
 )
 from ._core import ObjectRef
+from ._futures import extend_object_ref
 
 __version__ = "0.1.0"
 __commit__ = "dev"

@@ -11,10 +11,22 @@ from functools import cached_property
 from typing import Any
 
 from . import _core, _events, _history
-from ._environments.text import masked
-from ._history import Block, Condition, History, Row
-from ._options import RESOURCE_UNIT
+from ._history import Block, History, Row
 from ._state import client
+from ._state_conditions import Conditions
+from ._state_words import (
+    actor_in,
+    amounts,
+    env_text,
+    exit_type,
+    job_hex,
+    parent_hex,
+    readable_name,
+    reference_type,
+    sentence,
+    severity,
+    task_hex,
+)
 
 ASKED_MAX = 10_000  # rows that one process is asked for; of pending tasks there may be more
 _PHASES = {
@@ -24,21 +36,7 @@ _PHASES = {
     "": "NIL",
 }
 STATES = {0: "FINISHED"}  # of a row's error; any other: FAILED
-_NO_ACTOR = b"\xff" * 12
 Answers = tuple[list[dict[str, Any]], int]
-
-
-def readable_name(form: dict[str, Any], of_actor: bool) -> str:
-    """As a user reads it: the name option, or the function without its module."""
-    function: str = form.get("function", "")
-    if form.get("name"):
-        return str(form["name"])
-    return function if of_actor else function.rsplit(".", 1)[-1]
-
-
-def is_method(form: dict[str, Any]) -> bool:
-    """Functions have their module before their name."""
-    return "." not in form.get("function", "")
 
 
 class Lookout:
@@ -637,178 +635,3 @@ class Lookout:
         if dropped:
             warnings.warn(dropped, UserWarning, stacklevel=4)
         return total, rows
-
-
-class Conditions:
-    """Filters of tasks as the core's conditions on one block."""
-
-    def __init__(self, look: Lookout, block: Block) -> None:
-        self._look = look
-        self._block = block
-
-    def of(self, filters: list[tuple[str, str, Any]]) -> list[Condition] | None:
-        """None: no row of the block holds."""
-        conditions: list[Condition] = []
-        for key, predicate, value in filters:
-            made = getattr(self, f"_{key}", self._constant(key))(str(value).lower())
-            differs = predicate == "!="
-            if isinstance(made, bool):
-                if made == differs:
-                    return None
-                continue
-            column, values = made
-            conditions.append((column, differs, sorted(values)))
-        return conditions
-
-    @staticmethod
-    def _constant(key: str) -> Callable[[str], Any]:
-        same: dict[str, Any] = {"language": "python", "is_debugger_paused": "false"}
-        return lambda value: same.get(key, "none") == value
-
-    def _state(self, value: str) -> Any:
-        if value == "finished":
-            return _history.ERROR, [_history.NO_ERROR]
-        if value == "failed":
-            return _history.ERROR, [code for code in _history.ERROR_NAMES if code]
-        return False
-
-    def _error_type(self, value: str) -> Any:
-        codes = [c for c, name in _history.ERROR_NAMES.items() if str(name).lower() == value]
-        return (_history.ERROR, codes) if codes else False
-
-    def _job_id(self, value: str) -> bool:
-        return job_hex(self._block.job) == value
-
-    def _attempt_number(self, value: str) -> Any:
-        return (_history.ATTEMPT, [int(value)]) if value.isdigit() else False
-
-    def _type(self, value: str) -> Any:
-        if value == "normal_task":
-            return _history.ACTOR, [0]
-        if value == "actor_task":
-            return _history.ACTOR, list(self._block.names.actors)
-        return False
-
-    def _actor_id(self, value: str) -> Any:
-        names = self._block.names.actors
-        if value == "none":
-            return _history.ACTOR, [0]
-        return _history.ACTOR, [number for number, actor in names.items() if actor == value]
-
-    def _task_id(self, value: str) -> Any:
-        if len(value) != 48 or value[-8:] != job_hex(self._block.job):
-            return False
-        return _history.UNIQUE, [int.from_bytes(bytes.fromhex(value[:16]), "little")]
-
-    def _parent_task_id(self, value: str) -> Any:
-        if len(value) != 48 or value[-8:] != job_hex(self._block.job):
-            return False
-        parent = (
-            0 if value[:40] == "f" * 40 else int.from_bytes(bytes.fromhex(value[:16]), "little")
-        )
-        return _history.PARENT, [parent]
-
-    def _forms(self, shown: Callable[[dict[str, Any]], set[str]], value: str) -> Any:
-        forms = self._block.names.forms
-        return _history.FORM, [number for number, form in forms.items() if value in shown(form)]
-
-    def _name(self, value: str) -> Any:
-        return self._forms(self._shown, value)
-
-    def _func_or_class_name(self, value: str) -> Any:
-        return self._forms(lambda form: self._shown({**form, "name": ""}), value)
-
-    def _shown(self, form: dict[str, Any]) -> set[str]:
-        of_actor = is_method(form)
-        name = readable_name(form, of_actor).lower()
-        if not of_actor or form.get("name"):
-            return {name}
-        classes = {each.lower() for each in self._look.classes.values()}
-        return {name} | {f"{each}.{name}" for each in classes}
-
-    def _placement_group_id(self, value: str) -> Any:
-        return self._forms(lambda form: {form.get("group") or "none"}, value)
-
-    def _node_id(self, value: str) -> Any:
-        workers = [p for p in self._look.pids if self._look.node_of(p) == value]
-        return _history.WORKER, workers
-
-    def _worker_id(self, value: str) -> Any:
-        return _history.WORKER, [0 if value == "none" else self._look.proc_of(value)]
-
-    def _worker_pid(self, value: str) -> Any:
-        return _history.WORKER, [p for p, pid in self._look.pids.items() if str(pid) == value]
-
-
-# ---- ids and words ----
-
-
-def env_text(env: str) -> str:
-    """JSON of a runtime environment; before it stands how long it may take to be built."""
-    return env[env.find("{") :] if "{" in env else "{}"
-
-
-def job_hex(job: int) -> str:
-    return job.to_bytes(4, "little").hex()
-
-
-def task_hex(unique: int, actor_id: str | None, job: int) -> str:
-    tail = actor_id or (_NO_ACTOR + job.to_bytes(4, "little")).hex()
-    return unique.to_bytes(8, "little").hex() + tail
-
-
-def parent_hex(parent: int, job: str) -> str:
-    """Of a normal task; a driver's own task is all ones, as in Ray."""
-    head = "f" * 16 if not parent else parent.to_bytes(8, "little").hex()
-    return head + "f" * 24 + job
-
-
-def actor_in(task_id: str) -> str | None:
-    return None if task_id[16:40] == "f" * 24 else task_id[16:]
-
-
-def amounts(resources: dict[str, int]) -> dict[str, float]:
-    return {name: amount / RESOURCE_UNIT for name, amount in resources.items()}
-
-
-def exit_type(event: dict[str, Any]) -> str:
-    if event.get("memory"):
-        return "NODE_OUT_OF_MEMORY"
-    reason = event.get("reason", "")
-    if event["kind"] == "job_ended" or "exit" in reason and event.get("intended"):
-        return "INTENDED_USER_EXIT"
-    if event.get("intended"):
-        return "USER_ERROR" if "constructor failed" in reason else "INTENDED_SYSTEM_EXIT"
-    return "SYSTEM_ERROR"
-
-
-def reference_type(each: dict[str, Any]) -> str:
-    if each["actor_handle"]:
-        return "ACTOR_HANDLE"
-    if each["used"]:
-        return "USED_BY_PENDING_TASK"
-    if each["local"]:
-        return "LOCAL_REFERENCE"
-    if each["executing"]:
-        return "PINNED_IN_MEMORY"
-    return "CAPTURED_IN_OBJECT" if each["captured"] or each["borrowers"] else "UNKNOWN_STATUS"
-
-
-def severity(event: dict[str, Any]) -> str:
-    if event["kind"] == "warning":
-        return "WARNING"
-    bad = event["kind"].endswith(("_ended", "_failed")) and not event.get("intended")
-    return "ERROR" if bad and event["kind"] != "job_ended" else "INFO"
-
-
-def sentence(event: dict[str, Any]) -> str:
-    if event["kind"] == "warning":
-        return str(event["reason"])
-    what = event["kind"].replace("_", " ")
-    if what.startswith("environment"):
-        return masked(f"{what} {env_text(event['what'])}: {event.get('reason', '')}".strip(": "))
-    if "pid" not in event:
-        return f"{what} {event.get('what', '')}: {event.get('reason', '')}".strip(": ")
-    whose = f" {event['what']}" if event.get("what") else ""
-    reason = f": {event['reason']}" if event.get("reason") else ""
-    return f"{what.split()[0]}{whose} (process {event.get('pid', '?')}) {what.split()[1]}{reason}"

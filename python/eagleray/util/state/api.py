@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..._events import INTERNAL
-from ..._state_rows import Lookout, readable_name
+from ..._state_rows import Lookout
+from ..._state_words import readable_name
 from .common import (
     DEFAULT_LIMIT,
     DEFAULT_RPC_TIMEOUT,
