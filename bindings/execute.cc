@@ -377,6 +377,7 @@ bool run_one(ExecTask* task, nb::callable run_task, nb::callable error_of, nb::c
   } reset;
   const PushTask& push = task->push;
   const bool plain = push.num_returns == 1 && push.extra.empty();
+  nb::object wrapped;  // of a task that Python runs, and answers
   try {
     await_late_interrupt(task);
     enter_key(task, placed);
@@ -384,7 +385,7 @@ bool run_one(ExecTask* task, nb::callable run_task, nb::callable error_of, nb::c
     if (!function) throw nb::python_error();
     process_title().set(push.name.empty() ? function->title : "ray::" + push.name);
     if (!plain || PyUnicode_Check(function->callable)) {
-      nb::object wrapped = wrap_task(task);
+      wrapped = wrap_task(task);
       nb::cast<Task&>(wrapped).function = nb::borrow(function->callable);
       run_task(wrapped);
       return false;
@@ -400,7 +401,8 @@ bool run_one(ExecTask* task, nb::callable run_task, nb::callable error_of, nb::c
     if (!answered) throw nb::python_error();
     return false;
   } catch (nb::python_error& error) {
-    if (task->finished) throw;
+    // An interrupt that came after the answer: the task is no more.
+    if (wrapped.is_valid() && nb::cast<Task&>(wrapped).answered) throw;
     const bool exits = error.matches(PyExc_SystemExit);
     const bool crashes = exits && !push.actor_task;  // as in Ray, whatever the status: tried again
     answer_error(task, record_of(task, error, error_of), crashes, crashes);
@@ -513,6 +515,7 @@ void bind_task(nb::module_& m) {
           [](Task& t) { return nb::bytes(t.exec->push.extra.data(), t.exec->push.extra.size()); })
       .def_prop_ro("group", [](Task& t) { return t.exec->push.group; })
       .def_prop_ro("caller", [](Task& t) { return t.exec->caller.value; })
+      .def_ro("answered", &Task::answered)  // then nothing else may be asked of it
       .def_prop_ro("is_actor_task", [](Task& t) { return t.exec->push.actor_task; })
       .def("arguments", [](Task& t) {
         PyObject *args = nullptr, *kwargs = nullptr;

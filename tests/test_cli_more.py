@@ -233,22 +233,20 @@ ray.init(num_cpus=1)
 def hangs(secret):
     threading.Event().wait()
 
-ref = hangs.remote("what it was given")
-print("runs", flush=True)
-ray.get(ref)
+ray.get(hangs.remote("what it was given"))
 """
 
 
 @pytest.fixture
 def hanging(environment):
-    """A program whose task hangs; its worker's pid."""
+    """A program whose task hangs."""
     program = subprocess.Popen(
         [sys.executable, "-c", HANGS],
         env=environment,
         stdout=subprocess.PIPE,
         start_new_session=True,
     )
-    program.stdout.readline()
+    wait_for(lambda: any("hangs" in worker["what"] for worker in _cli_look.workers_of_user()))
     yield program
     program.send_signal(signal.SIGTERM)
     program.wait(60)
@@ -256,7 +254,8 @@ def hanging(environment):
 
 
 def test_a_task_that_hangs_can_be_looked_at(command, hanging, tmp_path):
-    status, text = wait_for(lambda: (shown := command("stack", "hangs"))[0] == 0 and shown)
+    status, text = command("stack", "hangs")
+    assert status == 0
     assert "======== hangs" in text and "hangs (<string>" in text.replace("<string>:9", "<string>")
     assert "what it was given" in command("stack", "hangs", "--locals")[1]
     (seen,) = json.loads(command("stack", "hangs", "--json")[1])

@@ -37,6 +37,7 @@ class Task:
     function: Any  # loaded function or bound method; a str for the built-in __ray_*__ methods
     function_name: str
     is_actor_task: bool
+    answered: bool
     num_returns: int  # -1: streaming, -2: dynamic
     attempt: int  # 0 at the first run
     extra: bytes  # pickled dict of rare options, b"" if none

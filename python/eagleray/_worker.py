@@ -268,6 +268,15 @@ def _raises(error: Exception) -> None:
     raise error
 
 
+def _fail(core: Any, task: Any, error: BaseException, options: dict[str, Any]) -> None:
+    record = error_of(core, task, error)
+    interrupted = isinstance(error, KeyboardInterrupt) and core.is_cancelled(task)
+    crashes = isinstance(error, SystemExit) and state.actor_spec is None
+    core.fail(task, record, crashes or _should_retry(options, error), cancelled=interrupted)
+    if isinstance(error, SystemExit) and state.actor_spec is not None:
+        _exit_now(core)
+
+
 def run_task(core: Any, task: Any) -> None:
     """A task that the core's loop does not run by itself."""
     options = _options_of(task)
@@ -289,12 +298,8 @@ def run_task(core: Any, task: Any) -> None:
         else:
             _finish(core, task, function(*args, **kwargs), options)
     except BaseException as error:
-        record = error_of(core, task, error)
-        interrupted = isinstance(error, KeyboardInterrupt) and core.is_cancelled(task)
-        crashes = isinstance(error, SystemExit) and state.actor_spec is None
-        core.fail(task, record, crashes or _should_retry(options, error), cancelled=interrupted)
-        if isinstance(error, SystemExit) and state.actor_spec is not None:
-            _exit_now(core)
+        if not task.answered:  # otherwise it is an interrupt that came too late
+            _fail(core, task, error, options)
     limit = options.get("max_calls")
     if limit:
         _calls[task.function] = _calls.get(task.function, 0) + 1
@@ -412,55 +417,62 @@ async def _give_item(core: Any, pool: Any, task: Any, item: Any, ahead: int) -> 
     return bool(given.result())
 
 
+async def _answer_coroutine(core: Any, waiting: Any, task: Any) -> None:
+    """Runs a call of an async actor to its end; `waiting`: the threads that wait for readers of generators."""
+    args, kwargs = task.arguments()
+    function = _callable_of(task)
+    ahead = _options_of(task).get("_generator_backpressure_num_objects") or -1
+    if inspect.isasyncgenfunction(function):
+        async for item in function(*args, **kwargs):
+            if not await _give_item(core, waiting, task, item, ahead):
+                break
+        _finish_coroutine(core, task, [])
+        return
+    result = function(*args, **kwargs)
+    if inspect.isawaitable(result) and not isinstance(result, ObjectRef):
+        result = await result
+    if task.num_returns == -1:
+        for item in result:
+            if not await _give_item(core, waiting, task, item, ahead):
+                break
+        _finish_coroutine(core, task, [])
+    else:
+        _finish_coroutine(core, task, _returns(task, result))
+
+
 def _run_async(core: Any, meta: dict[str, Any], loop: AbstractEventLoop) -> None:
     import asyncio
     from concurrent.futures import ThreadPoolExecutor
 
     pools = {"": meta["max_concurrency"], **meta["groups"]}
     limits = {group: asyncio.Semaphore(size) for group, size in pools.items()}
-    running: dict[Any, Any] = {}
-    cancelled: set[Any] = set()  # of those: told so, once
+    running: dict[Any, Any] = {}  # tasks, by what runs them
+    cancelled: set[Any] = set()  # of what runs them: it was told so, once
 
     waiting = ThreadPoolExecutor(sum(pools.values()), "eagleray-generators")
 
     async def run(task: Any) -> None:
-        options = _options_of(task)
-        limit = limits.get(task.group, limits[""])
-        async with limit:
-            try:
-                args, kwargs = task.arguments()
-                function = _callable_of(task)
-                ahead = options.get("_generator_backpressure_num_objects") or -1
-                if inspect.isasyncgenfunction(function):
-                    async for item in function(*args, **kwargs):
-                        if not await _give_item(core, waiting, task, item, ahead):
-                            break
-                    _finish_coroutine(core, task, [])
-                    return
-                result = function(*args, **kwargs)
-                if inspect.isawaitable(result) and not isinstance(result, ObjectRef):
-                    result = await result
-                if task.num_returns == -1:
-                    for item in result:
-                        if not await _give_item(core, waiting, task, item, ahead):
-                            break
-                    _finish_coroutine(core, task, [])
-                else:
-                    _finish_coroutine(core, task, _returns(task, result))
-            except asyncio.CancelledError as error:
-                _fail_cancelled(core, task, error)
-            except BaseException as error:
-                if core.is_cancelled(task) and isinstance(error, Exception):
-                    return _fail_cancelled(core, task, error)
-                leaves = isinstance(error, (SystemExit, exceptions.AsyncioActorExit))
-                if isinstance(error, exceptions.AsyncioActorExit):
-                    error = SystemExit(0)
-                core.fail(task, error_of(core, task, error), _should_retry(options, error))
-                if leaves:
-                    _exit_now(core)
-            finally:
-                running.pop(task.task_id, None)
-                cancelled.discard(task.task_id)
+        job = asyncio.current_task()
+        running[job] = task
+        try:
+            if core.is_cancelled(task):
+                raise asyncio.CancelledError
+            async with limits.get(task.group, limits[""]):
+                await _answer_coroutine(core, waiting, task)
+        except asyncio.CancelledError as error:
+            _fail_cancelled(core, task, error)
+        except BaseException as error:
+            if core.is_cancelled(task) and isinstance(error, Exception):
+                return _fail_cancelled(core, task, error)
+            leaves = isinstance(error, (SystemExit, exceptions.AsyncioActorExit))
+            if isinstance(error, exceptions.AsyncioActorExit):
+                error = SystemExit(0)
+            core.fail(task, error_of(core, task, error), _should_retry(_options_of(task), error))
+            if leaves:
+                _exit_now(core)
+        finally:  # it is answered: of `task` nothing may be asked any more
+            del running[job]
+            cancelled.discard(job)
 
     def take() -> None:
         core.clear_task_fd()
@@ -468,10 +480,10 @@ def _run_async(core: Any, meta: dict[str, Any], loop: AbstractEventLoop) -> None
             task = core.try_next_task()
             if task is None:
                 break
-            running[task.task_id] = (task, loop.create_task(run(task)))
-        for task, job in list(running.values()):
-            if core.is_cancelled(task) and task.task_id not in cancelled:
-                cancelled.add(task.task_id)
+            loop.create_task(run(task))
+        for job, task in running.items():
+            if job not in cancelled and core.is_cancelled(task):
+                cancelled.add(job)
                 job.cancel()
         if core.exiting():
             loop.stop()
