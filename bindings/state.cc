@@ -5,7 +5,7 @@
 #include <tuple>
 
 #include "common.h"
-#include "message/task_row.h"
+#include "message/task_rows.h"
 
 // Behind nanobind.h.
 #include <nanobind/stl/tuple.h>
@@ -14,44 +14,25 @@ namespace eagleray::python {
 namespace {
 
 // A block of the history as it was read: from the database, or from a file that is being written.
-struct Block {
-  std::string header;  // of TaskFileHeader's form
-  const char* rows = nullptr;
-  size_t count = 0;
-  const TaskFileHeader& head() const {
-    return *reinterpret_cast<const TaskFileHeader*>(header.data());
-  }
-  TaskRow row(size_t at) const {
-    TaskRow row;
-    std::memcpy(&row, rows + at * sizeof row, sizeof row);
-    return row;
-  }
-};
-
-Block block_of(nb::bytes bytes) {
-  Block block;
-  block.header.assign(bytes.c_str(), std::min(bytes.size(), sizeof(TaskFileHeader)));
-  if (block.header.size() < sizeof(TaskFileHeader) || block.head().magic != kTaskFileMagic ||
-      block.head().row_bytes != sizeof(TaskRow)) {
+TaskRows rows_of(const nb::bytes& bytes) {
+  TaskRows rows({bytes.c_str(), bytes.size()});
+  if (!rows.valid()) {
     throw nb::value_error("this is no block of a history that this version reads");
   }
-  const size_t room = (bytes.size() - sizeof(TaskFileHeader)) / sizeof(TaskRow);
-  block.rows = bytes.c_str() + sizeof(TaskFileHeader);
-  block.count = std::min<size_t>(room, block.head().count.load(std::memory_order_relaxed));
-  return block;
+  return rows;
 }
 
 nb::dict header_of(nb::bytes bytes) {
-  const Block block = block_of(bytes);
+  const TaskRows block = rows_of(bytes);
   nb::dict dict;
-  dict["proc"] = block.head().proc;
-  dict["job"] = block.head().job;
-  dict["pid"] = block.head().pid;
-  dict["sequence"] = block.head().sequence.load(std::memory_order_relaxed);
-  dict["taken"] = block.head().state.load(std::memory_order_relaxed) == TaskFileState::kTaken;
-  dict["wall_us"] = block.head().wall_us;
-  dict["lost"] = block.head().lost;
-  dict["rows"] = block.count;
+  dict["proc"] = block.header().proc;
+  dict["job"] = block.header().job;
+  dict["pid"] = block.header().pid;
+  dict["sequence"] = block.header().sequence.load(std::memory_order_relaxed);
+  dict["taken"] = block.header().state.load(std::memory_order_relaxed) == TaskFileState::kTaken;
+  dict["wall_us"] = block.header().wall_us;
+  dict["lost"] = block.header().lost;
+  dict["rows"] = block.count();
   return dict;
 }
 
@@ -103,23 +84,23 @@ nb::tuple scan(nb::bytes bytes,
     Condition& condition = conditions.emplace_back(Condition{column, differs, values});
     std::sort(condition.values.begin(), condition.values.end());
   }
-  const Block block = block_of(bytes);
+  const TaskRows block = rows_of(bytes);
   size_t found = 0;
   nb::list rows;
-  for (size_t at = block.count; at-- > 0;) {
-    const TaskRow row = block.row(at);
+  for (uint32_t at = block.count(); at-- > 0;) {
+    const TaskRow row = block.at(at);
     if (!holds(row, conditions)) continue;
-    if (found++ < limit) rows.append(tuple_of(row, block.head().wall_us));
+    if (found++ < limit) rows.append(tuple_of(row, block.header().wall_us));
   }
   return nb::make_tuple(found, rows);
 }
 
 // Of each form, whether it is an actor's, and each kind of end: how many.
 nb::list tally(nb::bytes bytes) {
-  const Block block = block_of(bytes);
+  const TaskRows block = rows_of(bytes);
   std::map<std::tuple<uint32_t, bool, uint8_t>, uint64_t> counts;
-  for (size_t at = 0; at < block.count; ++at) {
-    const TaskRow row = block.row(at);
+  for (uint32_t at = 0; at < block.count(); ++at) {
+    const TaskRow row = block.at(at);
     ++counts[{row.form, row.actor != 0, row.error}];
   }
   nb::list list;
@@ -317,6 +298,7 @@ void bind_state(nb::module_& m, nb::class_<Client>& client) {
   client
       .def("ask_state", &ask_state, nb::arg("about"), nb::arg("limit"), nb::arg("timeout"),
            nb::arg("only") = 0)
+      .def("keep_history", [](Client& self, bool wanted) { self.core->keep_history(wanted); })
       .def("answer_holders", &answer_holders)
       .def("all_actors", &all_actors)
       .def("all_jobs", &all_jobs);

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from . import _core
 
-_HEADER_BYTES = 64
+_HEADER_BYTES = 96
 # Columns of the core's conditions.
 UNIQUE, WORKER, PARENT, FORM, ACTOR, ATTEMPT, ERROR = range(7)
 Condition = tuple[int, bool, list[int]]

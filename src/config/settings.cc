@@ -118,9 +118,8 @@ const SettingRow kRows[] = {
     {"sessions_bytes_max", &Settings::sessions_bytes_max, 0, 1e15, "bytes",
      "All of them together; likewise.", ""},
     {"history_bytes_max", &Settings::history_bytes_max, 0, 1e15, "bytes",
-     "What is remembered of tasks that have ended, 72 bytes each; the oldest are dropped, and "
-     "lists "
-     "say so. 0: nothing is remembered.",
+     "What is remembered of tasks that have ended, some 32 bytes each; the oldest are dropped, "
+     "and lists say so. 0: nothing is remembered.",
      ""},
     {"dead_actors_max", &Settings::dead_actors_max, 1, 1e6, "actors",
      "Dead actors that control remembers, to say how they ended; the oldest are forgotten.",

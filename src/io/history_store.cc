@@ -10,7 +10,9 @@ namespace {
 
 constexpr int kBusyMs = 5'000;  // a reader has the file that long at most
 
-class Statement {
+}  // namespace
+
+class HistoryStore::Statement {
  public:
   Statement(sqlite3* database, const char* sql) {
     if (::sqlite3_prepare_v2(database, sql, -1, &statement_, nullptr) != SQLITE_OK) {
@@ -26,13 +28,15 @@ class Statement {
   }
   bool row() { return ::sqlite3_step(statement_) == SQLITE_ROW; }
   bool done() { return statement_ && ::sqlite3_step(statement_) == SQLITE_DONE; }
+  void reset() { ::sqlite3_reset(statement_); }
   int64_t number(int at) { return ::sqlite3_column_int64(statement_, at); }
 
  private:
   sqlite3_stmt* statement_ = nullptr;
 };
 
-}  // namespace
+HistoryStore::HistoryStore(sqlite3* database, uint64_t bytes_max)
+    : database_(database), bytes_max_(bytes_max) {}
 
 Result<std::unique_ptr<HistoryStore>> HistoryStore::open(const std::string& path,
                                                          uint64_t bytes_max) {
@@ -52,7 +56,10 @@ Result<std::unique_ptr<HistoryStore>> HistoryStore::open(const std::string& path
   return store;
 }
 
-HistoryStore::~HistoryStore() { ::sqlite3_close(database_); }
+HistoryStore::~HistoryStore() {
+  put_block_.reset();
+  ::sqlite3_close(database_);
+}
 
 Error HistoryStore::failed() const {
   const int code = ::sqlite3_errcode(database_);
@@ -65,10 +72,11 @@ Result<Ok> HistoryStore::run(const char* sql) {
   return Ok{};
 }
 
-// A rollback journal and large pages: a new block is written once, without check sums.
+// A rollback journal and large pages: a new block is written once, without check sums. The journal
+// keeps its pages: new ones cost more than what is written to them.
 Result<Ok> HistoryStore::prepare() {
   const Result<Ok> made = run(
-      "PRAGMA page_size=65536; PRAGMA journal_mode=TRUNCATE; PRAGMA synchronous=OFF;"
+      "PRAGMA page_size=32768; PRAGMA journal_mode=PERSIST; PRAGMA synchronous=OFF;"
       "CREATE TABLE IF NOT EXISTS blocks (id INTEGER PRIMARY KEY, proc INTEGER, sequence INTEGER,"
       " rows INTEGER, last_us INTEGER, data BLOB, UNIQUE (proc, sequence));"
       "CREATE TABLE IF NOT EXISTS names (proc INTEGER PRIMARY KEY, text BLOB);"
@@ -82,15 +90,21 @@ Result<Ok> HistoryStore::prepare() {
 }
 
 Result<Ok> HistoryStore::put(const Block& block) {
-  Statement insert(database_,
-                   "INSERT OR IGNORE INTO blocks (proc, sequence, rows, last_us, data)"
-                   " VALUES (?, ?, ?, ?, ?)");
+  if (!put_block_) {
+    put_block_ = std::make_unique<Statement>(
+        database_,
+        "INSERT OR IGNORE INTO blocks (proc, sequence, rows, last_us, data)"
+        " VALUES (?, ?, ?, ?, ?)");
+  }
+  Statement& insert = *put_block_;
   insert.bind(1, static_cast<int64_t>(block.proc));
   insert.bind(2, static_cast<int64_t>(block.sequence));
   insert.bind(3, block.rows);
   insert.bind(4, block.last_us);
   insert.bind(5, block.bytes);
-  if (!insert.done()) return kept_or_undone(failed());
+  const bool inserted = insert.done();
+  insert.reset();
+  if (!inserted) return kept_or_undone(failed());
   if (::sqlite3_changes(database_) > 0) bytes_ += block.bytes.size();
   return Ok{};
 }

@@ -43,8 +43,8 @@ class HistoryStore {
   uint64_t bytes() const { return bytes_; }
 
  private:
-  HistoryStore(sqlite3* database, uint64_t bytes_max)
-      : database_(database), bytes_max_(bytes_max) {}
+  HistoryStore(sqlite3* database, uint64_t bytes_max);
+  class Statement;
   Result<Ok> run(const char* sql);
   Result<Ok> prepare();
   Result<Ok> drop_oldest();
@@ -52,6 +52,7 @@ class HistoryStore {
   Error failed() const;
 
   sqlite3* database_;
+  std::unique_ptr<Statement> put_block_;
   const uint64_t bytes_max_;
   uint64_t bytes_ = 0;         // of all blocks
   uint64_t bytes_before_ = 0;  // at begin()

@@ -1,10 +1,8 @@
-// What is remembered of an attempt of a task that has ended: one row of fixed size, in the file of
-// the process that submitted it (shell/task_history.h), later in a block of the history's database
-// (io/history_store.h). Names stand once, beside the rows: docs/design/history.md.
+// What is remembered of an attempt of a task that has ended. Its form on disk: task_rows.h. Names
+// stand once, beside the rows: docs/design/history.md.
 #pragma once
 
 #include <algorithm>
-#include <atomic>
 #include <cstdint>
 
 #include "base/failure.h"
@@ -56,30 +54,5 @@ struct TaskRow {
   uint8_t reserved = 0;
 };
 static_assert(sizeof(TaskRow) == 72, "its form is on disk");
-
-inline constexpr uint64_t kTaskFileMagic = 0x31'53'49'48'52'4c'47'45;  // "EGLRHIS1"
-
-// Of a file, who may do what with it next.
-enum class TaskFileState : uint32_t {
-  kOpen = 0,   // its process writes rows; also when that process has died
-  kFull = 1,   // control reads it
-  kTaken = 2,  // what it holds is in the database: its process may begin it again
-};
-
-struct TaskFileHeader {
-  uint64_t magic = kTaskFileMagic;
-  uint32_t row_bytes = sizeof(TaskRow);
-  uint32_t job = 0;
-  uint64_t proc = 0;
-  std::atomic<uint64_t> sequence{
-      0};               // of what a process's files hold, from 1; a new one before new rows
-  int64_t wall_us = 0;  // to be added to the rows' times: then they are Unix times
-  uint64_t lost = 0;    // rows before this file that found no room on the disk
-  uint32_t pid = 0;
-  std::atomic<uint32_t> count{0};  // of rows behind this header; the last thing that is written
-  std::atomic<TaskFileState> state{TaskFileState::kOpen};
-  uint32_t reserved = 0;
-};
-static_assert(sizeof(TaskFileHeader) == 64, "its form is on disk");
 
 }  // namespace eagleray

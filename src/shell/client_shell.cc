@@ -194,6 +194,13 @@ void ClientShell::apply() {
   }
 }
 
+void ClientShell::keep_history(bool wanted) {
+  std::lock_guard lock(mutex_);
+  Settings settings = settings_;
+  if (!wanted) settings.history_bytes_max = 0;
+  machine_.use(settings);
+}
+
 void ClientShell::carry_out() {
   Effects& effects = effects_;
   for (const TaskRow& row : effects.history) history_.append(row, machine_);

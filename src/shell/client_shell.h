@@ -108,6 +108,7 @@ class ClientShell {
   // not answered at the deadline.
   std::vector<StateIs> ask_state(StateAbout about, uint32_t limit, ProcId only, Instant deadline,
                                  uint32_t& missing);
+  void keep_history(bool wanted);  // of tasks from here on: to measure what it costs
   // Called (on whatever thread drives) when another process asks what the language knows; the
   // answer is sent by answer_holders(), from any thread.
   void set_holders_hook(std::function<void(RequestId question)> hook);

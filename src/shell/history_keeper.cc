@@ -13,29 +13,32 @@
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <set>
+#include <span>
 #include <utility>
 
 #include "io/log.h"
-#include "message/task_row.h"
+#include "message/task_rows.h"
 
 namespace eagleray {
 namespace {
 
-constexpr int kNiceness = 19;  // work comes before its record
-constexpr int kGatherMs = 25;  // at 600,000 tasks/s four files fill meanwhile, 1 MiB to go round in
-constexpr int kAgainMs = 20;   // a closed file is locked for a moment longer
+constexpr int kNiceness = 19;       // work comes before its record
+constexpr int kGatherMs = 250;      // a commit costs as much as the rows of three files
+constexpr size_t kGatherFiles = 6;  // ... or so many: 1.5 MiB to go round in
+constexpr int kAgainMs = 20;        // a closed file is locked for a moment longer
 constexpr int kTriesMax = 50;
 constexpr size_t kFilesPerCommit = 64;
 constexpr uint64_t kFileBytesMax = 16u << 20;  // far more than any process of ours writes
 
 // In `buffer`, which only grows, so that no memory is new from the second file on.
-std::string_view read_file(int fd, std::string& buffer) {
+std::span<char> read_file(int fd, std::string& buffer) {
   const Result<uint64_t> bytes = size_of(fd);
   if (!bytes.ok() || bytes.value() > kFileBytesMax) return {};
   if (buffer.size() < bytes.value()) buffer.resize(bytes.value());
   const ssize_t got = ::pread(fd, buffer.data(), bytes.value(), 0);
-  return std::string_view(buffer).substr(0, got < 0 ? 0 : static_cast<size_t>(got));
+  return std::span(buffer).first(got < 0 ? 0 : static_cast<size_t>(got));
 }
 
 TaskFileState state_of(int fd) {
@@ -88,14 +91,22 @@ void HistoryKeeper::run() {
     collect();
     pollfd fds[2] = {{watch_.get(), POLLIN, 0}, {bell_.get(), POLLIN, 0}};
     ::poll(fds, 2, wanted_.empty() ? -1 : kAgainMs);
-    if ((fds[0].revents & POLLIN) != 0) gather();
-    if (hear()) look_at_all();
+    if ((fds[0].revents & POLLIN) != 0 && gather()) look_at_all();
   }
 }
 
-void HistoryKeeper::gather() const {
-  pollfd bell{bell_.get(), POLLIN, 0};
-  ::poll(&bell, 1, kGatherMs);
+// True: more was closed than the kernel could tell.
+bool HistoryKeeper::gather() {
+  const int64_t until_us = monotonic_now().us + kGatherMs * 1'000;
+  bool too_many = hear();
+  while (!ending_ && wanted_.size() < kGatherFiles) {
+    const int64_t left_us = until_us - monotonic_now().us;
+    if (left_us <= 0) break;
+    pollfd fds[2] = {{watch_.get(), POLLIN, 0}, {bell_.get(), POLLIN, 0}};
+    ::poll(fds, 2, static_cast<int>(left_us / 1'000) + 1);
+    too_many |= hear();
+  }
+  return too_many;
 }
 
 void HistoryKeeper::look_at_all() {
@@ -126,29 +137,32 @@ bool HistoryKeeper::hear() {
   }
 }
 
-HistoryKeeper::Found HistoryKeeper::read(const std::string& name, Taken& taken) {
-  const std::string path = directory_ + "/" + name;
-  Fd file(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
-  if (!file.valid()) return Found::kNothing;  // it was taken
-  const bool in_use = ::flock(file.get(), LOCK_EX | LOCK_NB) != 0;
-  const TaskFileState state = state_of(file.get());
-  if (in_use && state != TaskFileState::kFull) return Found::kLater;
+// Of `taken`, the name and, if there is something to take, the file.
+HistoryKeeper::Found HistoryKeeper::look(const std::string& name, Taken& taken) {
   taken.name = name;
-  if (in_use) taken.in_use = std::move(file);
-  if (state == TaskFileState::kTaken) return Found::kNoRows;
-  const std::string_view bytes = read_file(in_use ? taken.in_use.get() : file.get(), buffer_);
-  if (bytes.size() < sizeof(TaskFileHeader)) return Found::kNoRows;
-  const auto* header = reinterpret_cast<const TaskFileHeader*>(bytes.data());
-  const uint32_t rows = header->count.load(std::memory_order_acquire);
-  const uint64_t used = sizeof(TaskFileHeader) + rows * uint64_t{sizeof(TaskRow)};
-  if (header->magic != kTaskFileMagic || header->row_bytes != sizeof(TaskRow) ||
-      used > bytes.size() || rows == 0) {
-    return Found::kNoRows;
+  const auto known = open_.find(name);
+  if (known != open_.end()) {
+    taken.file = std::move(known->second);
+    open_.erase(known);
+  } else {
+    taken.file = Fd(::open((directory_ + "/" + name).c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+    if (!taken.file.valid()) return Found::kNothing;  // it was taken
   }
-  TaskRow last;
-  std::memcpy(&last, bytes.data() + used - sizeof last, sizeof last);
-  block_ = {header->proc, header->sequence.load(std::memory_order_relaxed), rows,
-            last.submitted_us + header->wall_us, bytes.substr(0, used)};
+  taken.in_use = ::flock(taken.file.get(), LOCK_EX | LOCK_NB) != 0;
+  const TaskFileState state = state_of(taken.file.get());
+  if (!taken.in_use) return state == TaskFileState::kTaken ? Found::kNoRows : read(taken);
+  if (state == TaskFileState::kFull) return read(taken);
+  open_.insert_or_assign(name, std::move(taken.file));
+  return Found::kLater;
+}
+
+HistoryKeeper::Found HistoryKeeper::read(Taken& taken) {
+  const std::string_view bytes = TaskRows::close_up(read_file(taken.file.get(), buffer_));
+  if (bytes.empty()) return Found::kNoRows;
+  const TaskRows rows(bytes);
+  const TaskFileHeader& header = rows.header();
+  block_ = {header.proc, header.sequence.load(std::memory_order_relaxed), rows.count(),
+            rows.at(rows.count() - 1).submitted_us + header.wall_us, bytes};
   return Found::kRows;
 }
 
@@ -160,21 +174,23 @@ std::vector<HistoryStore::Names> HistoryKeeper::names_of(const std::vector<Taken
     const std::string path = directory_ + "/" + prefix + ".names";
     Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
     if (!file.valid()) continue;
-    const std::string_view text = read_file(file.get(), buffer_);
+    const std::span<char> text = read_file(file.get(), buffer_);
     if (std::exchange(names_kept_[prefix], text.size()) == text.size()) continue;
-    names.push_back({std::strtoull(prefix.c_str(), nullptr, 16), std::string(text)});
+    names.push_back(
+        {std::strtoull(prefix.c_str(), nullptr, 16), std::string(text.data(), text.size())});
   }
   return names;
 }
 
 // The names go with the last file of their process.
-void HistoryKeeper::give_back(const std::vector<Taken>& taken) {
+void HistoryKeeper::give_back(std::vector<Taken>& taken) {
   constexpr TaskFileState kAgain = TaskFileState::kTaken;
   std::set<std::string> ended;
-  for (const Taken& each : taken) {
-    if (each.in_use.valid()) {
+  for (Taken& each : taken) {
+    if (each.in_use) {
       [[maybe_unused]] const ssize_t written =
-          ::pwrite(each.in_use.get(), &kAgain, sizeof kAgain, offsetof(TaskFileHeader, state));
+          ::pwrite(each.file.get(), &kAgain, sizeof kAgain, offsetof(TaskFileHeader, state));
+      open_.insert_or_assign(each.name, std::move(each.file));
       continue;
     }
     ::unlink((directory_ + "/" + each.name).c_str());
@@ -195,19 +211,23 @@ void HistoryKeeper::give_back(const std::vector<Taken>& taken) {
 }
 
 Result<Ok> HistoryKeeper::keep(std::vector<Taken>& taken) {
-  Result<Ok> good = store_->begin();
+  Result<Ok> good = Ok{};
+  bool begun = false;
   for (auto it = wanted_.begin();
        good.ok() && it != wanted_.end() && taken.size() < kFilesPerCommit;) {
     Taken file;
-    const Found found = read(it->first, file);
-    if (found == Found::kLater && --it->second > 0) {
-      ++it;
-      continue;
+    const Found found = look(it->first, file);
+    if (found == Found::kRows) {
+      if (!std::exchange(begun, true)) good = store_->begin();
+      if (good.ok()) good = store_->put(block_);
     }
-    if (found == Found::kRows) good = store_->put(block_);
+    // What was closed is locked for a moment longer: then it looks as if it were in use.
+    const bool again =
+        (found == Found::kLater || (found == Found::kRows && file.in_use)) && --it->second > 0;
     if (found == Found::kRows || found == Found::kNoRows) taken.push_back(std::move(file));
-    it = wanted_.erase(it);
+    it = again ? std::next(it) : wanted_.erase(it);
   }
+  if (!begun) return good;
   for (const HistoryStore::Names& names : names_of(taken)) {
     if (good.ok()) good = store_->put(names);
   }
@@ -222,6 +242,9 @@ void HistoryKeeper::collect() {
       names_kept_.clear();
       wanted_.clear();
       missed_ = true;
+      for (Taken& each : taken) {
+        if (each.in_use) open_.insert_or_assign(each.name, std::move(each.file));
+      }
       log_line(LogLevel::kWarning, kept.error().message + "; what has ended stays in its files");
       return;
     }

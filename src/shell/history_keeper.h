@@ -28,16 +28,18 @@ class HistoryKeeper {
   void look_at_all();
   struct Taken {
     std::string name;
-    Fd in_use;  // valid: its process lives, and may use it again
+    Fd file;
+    bool in_use = false;  // its process lives, and may use it again
   };
   enum class Found : uint8_t { kNothing, kLater, kRows, kNoRows };
-  bool hear();          // of files that are full or were closed
-  void gather() const;  // lets more of them come
-  void collect();       // what can be of wanted_
-  Found read(const std::string& name, Taken& taken);
+  bool hear();     // of files that are full or were closed
+  bool gather();   // lets more of them come
+  void collect();  // what can be of wanted_
+  Found look(const std::string& name, Taken& taken);
+  Found read(Taken& taken);
   Result<Ok> keep(std::vector<Taken>& taken);
   std::vector<HistoryStore::Names> names_of(const std::vector<Taken>& taken);
-  void give_back(const std::vector<Taken>& taken);
+  void give_back(std::vector<Taken>& taken);
 
   const std::string directory_;
   const uint64_t bytes_max_;
@@ -46,6 +48,8 @@ class HistoryKeeper {
   std::atomic<bool> ending_{false};
   // Names of files, and how often they are still to be tried.
   std::map<std::string, int> wanted_;
+  // What processes have in use, by name: to close one would look like a process's death.
+  std::map<std::string, Fd> open_;
   bool missed_ = false;  // after an error: some that are to be taken are not wanted_
   std::string buffer_;   // a file's bytes, and of these
   HistoryStore::Block block_;

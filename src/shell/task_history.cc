@@ -18,7 +18,7 @@ namespace eagleray {
 namespace {
 
 constexpr uint64_t kFirstFileBytes = 16u << 10;  // most processes submit few tasks
-constexpr uint64_t kFileBytes = 256u << 10;
+constexpr uint64_t kFileBytes = TaskRowWriter::kFileBytesMax;
 constexpr size_t kFullMax = 64;  // that wait for the keeper, mapped: 16 MiB
 constexpr mode_t kMode = 0600;
 constexpr uint32_t kSkipRows = 4'096;          // where there was no room
@@ -58,8 +58,7 @@ void TaskHistory::begin(std::string directory, ProcId proc, uint32_t pid) {
 void TaskHistory::end() {
   file_ = File();
   full_.clear();
-  rows_ = nullptr;
-  count_ = capacity_ = 0;
+  writer_.end();
   directory_.clear();
   names_.reset();
 }
@@ -93,10 +92,13 @@ bool TaskHistory::make_file() {
   if (full_.size() >= kFullMax) full_.pop_front();  // the keeper is late: it stays on the disk
   const uint64_t number = files_++;
   const uint64_t bytes = number == 0 ? kFirstFileBytes : kFileBytes;
-  Fd file(::open(path(number).c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, kMode));
+  // It has its name when it is locked: the keeper takes what nobody has locked.
+  const std::string name = path(number), unnamed = name + ".new";
+  Fd file(::open(unnamed.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, kMode));
   if (!file.valid()) return false;
-  if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0 || !take_room(file.get(), bytes)) {
-    ::unlink(path(number).c_str());
+  if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0 || !take_room(file.get(), bytes) ||
+      ::rename(unnamed.c_str(), name.c_str()) != 0) {
+    ::unlink(unnamed.c_str());
     return false;
   }
   Result<Mapping> memory = Mapping::map(file.get(), bytes, Mapping::Access::kReadWrite);
@@ -118,7 +120,7 @@ bool TaskHistory::next_file(JobId job) {
     return false;
   }
   hand_over();
-  count_ = capacity_ = 0;
+  writer_.end();
   if (!use_again() && !make_file()) {
     skip_ = kSkipRows;
     ++lost_;
@@ -131,9 +133,7 @@ bool TaskHistory::next_file(JobId job) {
   header().job = job.value;
   header().wall_us = wall_minus_monotonic_us();
   header().lost = std::exchange(lost_, 0);
-  rows_ = reinterpret_cast<TaskRow*>(file_.memory.data() + sizeof(TaskFileHeader));
-  capacity_ =
-      static_cast<uint32_t>((file_.memory.size() - sizeof(TaskFileHeader)) / sizeof(TaskRow));
+  writer_.begin(file_.memory.data(), file_.memory.size());
   return true;
 }
 

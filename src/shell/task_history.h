@@ -1,9 +1,9 @@
 // TaskHistory: what a process remembers of the tasks that it has submitted, in files of the session
 // that outlive it, however it ends. Part of ClientShell, under its lock. A row is a copy into
 // mapped memory; names are written once. What costs is memory that was never touched before: so a
-// file of 3,640 rows, when it is full and control's HistoryKeeper has read it, is used again.
+// file of some 8,000 rows, when it is full and control's HistoryKeeper has read it, is used again.
 //
-// A file is PROC-NUMBER.tasks: a TaskFileHeader and rows. As long as the process has it mapped, it
+// A file is PROC-NUMBER.tasks (message/task_rows.h). As long as the process has it mapped, it
 // is locked (flock); the keeper takes what is full, and removes what nobody has locked. PROC.names
 // has a JSON line for each number that rows mention, and for what errors say.
 #pragma once
@@ -15,7 +15,7 @@
 #include "base/resources.h"
 #include "client/client_machine.h"
 #include "io/fd.h"
-#include "message/task_row.h"
+#include "message/task_rows.h"
 
 namespace eagleray {
 
@@ -25,9 +25,9 @@ class TaskHistory {
   void begin(std::string directory, ProcId proc, uint32_t pid);
   void append(const TaskRow& row, const ClientMachine& machine) {
     if (row.form > forms_named_ || row.actor > actors_named_) name(row, machine);
-    if (count_ == capacity_ && !next_file(machine.job())) return;
-    rows_[count_] = row;
-    header().count.store(++count_, std::memory_order_release);
+    if (writer_.put(row)) [[likely]]
+      return;
+    if (next_file(machine.job())) writer_.put(row);
   }
   void note_error(const Effects::ErrorText& error);  // behind its row
   void end();                                        // nothing is written any more
@@ -53,9 +53,7 @@ class TaskHistory {
   File file_;
   std::deque<File> full_;  // the oldest first
   Fd names_;
-  TaskRow* rows_ = nullptr;
-  uint32_t count_ = 0;
-  uint32_t capacity_ = 0;
+  TaskRowWriter writer_;    // into file_
   uint64_t files_ = 0;      // made
   uint64_t sequences_ = 0;  // begun
   uint64_t lost_ = 0;

@@ -4,12 +4,18 @@
 #include <poll.h>
 #include <sqlite3.h>
 #include <stdlib.h>
+#include <sys/inotify.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <optional>
+#include <span>
+#include <utility>
+#include <vector>
 
 #include "shell/history_keeper.h"
 
@@ -18,8 +24,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr uint32_t kFirstRows = 226;  // of a process's first file
-constexpr uint32_t kRows = 3'640;     // of the others
+constexpr uint32_t kFirstRows = 505;  // of a process's first file
+constexpr uint32_t kRows = 8'185;     // of the others
 
 class TaskHistoryTest : public ::testing::Test {
  protected:
@@ -39,7 +45,7 @@ class TaskHistoryTest : public ::testing::Test {
   void append(TaskHistory& history, uint32_t rows) {
     for (uint32_t i = 0; i < rows; ++i) {
       TaskRow row;
-      row.unique = ++unique_;
+      row.unique = ++unique_ << 24 | 7;
       row.form = 1;
       history.append(row, machine_);
     }
@@ -96,6 +102,107 @@ TEST(Packing, KeepsWhatFitsAndRoundsWhatDoesNot) {
   EXPECT_EQ(pack(INT64_MAX), UINT32_MAX);
 }
 
+// What `rows` are after they were written and read, and the bytes that a block of them has.
+std::pair<std::vector<TaskRow>, size_t> written(const std::vector<TaskRow>& rows) {
+  std::vector<uint64_t> memory(TaskRowWriter::kFileBytesMax / sizeof(uint64_t));
+  const std::span<char> bytes(reinterpret_cast<char*>(memory.data()), TaskRowWriter::kFileBytesMax);
+  new (memory.data()) TaskFileHeader;
+  TaskRowWriter writer;
+  writer.begin(bytes.data(), bytes.size());
+  for (const TaskRow& row : rows) EXPECT_TRUE(writer.put(row));
+  const std::string_view block = TaskRows::close_up(bytes);
+  const TaskRows read(block);
+  std::pair<std::vector<TaskRow>, size_t> result{{}, block.size()};
+  for (uint32_t at = 0; at < read.count(); ++at) result.first.push_back(read.at(at));
+  return result;
+}
+
+bool same(const TaskRow& a, const TaskRow& b) { return std::memcmp(&a, &b, sizeof a) == 0; }
+
+TaskRow row_numbered(uint64_t number) {
+  TaskRow row;
+  row.unique = number << 24 | 0xABCDEF;
+  row.submitted_us = 5'000'000'000'000 + static_cast<int64_t>(number);
+  row.worker = 3ull << 32 | 8;
+  row.parent = 0xFEDCBA9876543210;
+  row.form = 2;
+  row.actor = 3;
+  row.waited = 0xFFFFFFFF;
+  row.queued = 0xFFFFFFFE;
+  row.sent = 0xFFFFFFFD;
+  row.ran = 0xFFFFFFFC;
+  row.answered = UINT16_MAX;
+  row.argument_bytes = UINT16_MAX;
+  row.result_bytes = UINT16_MAX;
+  row.attempt = 9;
+  row.error = 17;
+  return row;
+}
+
+TEST(TaskRows, AreReadAsTheyWereWritten) {
+  std::vector<TaskRow> rows;
+  for (const uint64_t number : {1'000u, 1'002u, 1'001u, 3u}) rows.push_back(row_numbered(number));
+  for (int i = 0; i < 2; ++i) {
+    TaskRow row = row_numbered(5);
+    rows.push_back(((row.worker = 1), row));
+    rows.push_back(((row.parent = 1), row));
+    rows.push_back(((row.form = 1), row));
+    rows.push_back(((row.actor = 0), row));
+    rows.push_back(((row.attempt = 0), row));
+    rows.push_back(((row.error = 0), row));
+  }
+  const auto [read, bytes] = written(rows);
+  ASSERT_EQ(read.size(), rows.size());
+  for (size_t i = 0; i < rows.size(); ++i) EXPECT_TRUE(same(read[i], rows[i])) << i;
+  // What the last six share with those before them may have been forgotten meanwhile.
+  EXPECT_GE(bytes, 96 + 32 * rows.size() + 32 * 7);
+  EXPECT_LE(bytes, 96 + 32 * rows.size() + 32 * 13);
+}
+
+TEST(TaskRows, WhatFitsIntoNoShortRowIsKeptWhole) {
+  std::vector<TaskRow> rows{row_numbered(1'000)};
+  TaskRow row = rows[0];
+  rows.push_back(((row.unique ^= 1), row));
+  row = rows[0];
+  rows.push_back(((row.unique += 1ull << 56), row));
+  row = rows[0];
+  rows.push_back(((row.submitted_us -= int64_t{1} << 32), row));
+  row = rows[0];
+  rows.push_back(((row.answered += 1), row));
+  row = rows[0];
+  rows.push_back(((row.argument_bytes += 1), row));
+  row = rows[0];
+  rows.push_back(((row.result_bytes += 1), row));
+  const auto [read, bytes] = written(rows);
+  ASSERT_EQ(read.size(), rows.size());
+  for (size_t i = 0; i < rows.size(); ++i) EXPECT_TRUE(same(read[i], rows[i])) << i;
+  EXPECT_EQ(bytes, 96 + 32 + 32 + 6 * (32 + 72));  // each of them within 120 bytes
+}
+
+TEST(TaskRows, ThoseOfALikeTakeThirtyTwoBytesEach) {
+  std::vector<TaskRow> rows;
+  for (uint64_t i = 0; i < 1'000; ++i) {
+    rows.push_back(row_numbered(i));
+    rows.back().worker += i % 8;
+  }
+  EXPECT_LE(written(rows).second, 96 + 32 * 1'000 + 32 * 16);
+}
+
+TEST(TaskRows, NonsenseHasNoRowsOrRowsWithoutValues) {
+  EXPECT_FALSE(TaskRows("").valid());
+  EXPECT_FALSE(TaskRows(std::string(200, 'x')).valid());
+  TaskFileHeader header;
+  header.count = 1'000;
+  header.shared_bytes = 8;
+  std::string bytes(reinterpret_cast<const char*>(&header), sizeof header);
+  EXPECT_EQ(TaskRows(bytes).count(), 0u);
+  bytes.append(sizeof(ShortTaskRow) * 2, '\xFF');
+  const TaskRows rows(bytes);
+  ASSERT_EQ(rows.count(), 2u);
+  EXPECT_EQ(rows.at(1).worker, 0u);
+  EXPECT_TRUE(TaskRows::close_up(std::span(bytes)).empty());
+}
+
 TEST_F(TaskHistoryTest, WritesNothingBeforeTheFirstRow) {
   TaskHistory history;
   history.begin(directory_, ProcId{7}, 42);
@@ -130,7 +237,7 @@ TEST_F(TaskHistoryTest, FullFilesAreUsedAgainOnceTheyAreTaken) {
   TaskHistory history;
   history.begin(directory_, ProcId{7}, 42);
   append(history, kFirstRows);
-  for (uint32_t i = 1; i <= 20; ++i) {
+  for (uint32_t i = 1; i <= 6; ++i) {
     append(history, 1);  // the first row of this file: the one before is the keeper's
     EXPECT_TRUE(wait_for([&] { return kept() == kFirstRows + (i - 1) * kRows; }));
     append(history, kRows - 1);
@@ -138,6 +245,23 @@ TEST_F(TaskHistoryTest, FullFilesAreUsedAgainOnceTheyAreTaken) {
   EXPECT_EQ(files(".tasks"), 2u);
   history.end();
   EXPECT_TRUE(wait_for([&] { return kept() == unique_ && files(".tasks") == 0; }));
+}
+
+// To open or close a file that it watches must not wake the keeper for ever.
+TEST_F(TaskHistoryTest, TheKeeperSleepsBesideAProcessThatWritesNothing) {
+  const auto keeper = HistoryKeeper::start(directory_, 1u << 30);
+  TaskHistory history;
+  history.begin(directory_, ProcId{7}, 42);
+  append(history, kFirstRows + kRows + 1);
+  ASSERT_TRUE(wait_for([&] { return kept() == kFirstRows + kRows; }));
+  const Fd watch(::inotify_init1(IN_NONBLOCK));
+  ASSERT_GE(::inotify_add_watch(watch.get(), directory_.c_str(), IN_OPEN), 0);
+  EXPECT_TRUE(wait_for([&] {
+    std::array<char, 4'096> heard{};
+    pollfd still{watch.get(), POLLIN, 0};
+    while (::read(watch.get(), heard.data(), heard.size()) > 0) continue;
+    return ::poll(&still, 1, 200) == 0;
+  }));
 }
 
 TEST_F(TaskHistoryTest, WithoutAKeeperMemoryIsBoundedAndNothingIsLost) {
