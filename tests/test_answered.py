@@ -119,6 +119,7 @@ def test_a_coroutine_that_is_cancelled_before_its_turn_is_answered():
     """Behind as many as may run at once, and before its first step."""
 
     async def cancels():
+        await asyncio.sleep(0)  # the one behind it waits for its turn
         core.cancel(queued)
         await asyncio.sleep(0)
         return 1

@@ -446,6 +446,9 @@ def test_users_of_a_machine_are_not_in_each_other_s_way(tmp_path, monkeypatch):
     assert _node.temp_root(None) == str(tmp_path / f"eagleray-{me + 1}")
     with pytest.raises(PermissionError, match="belongs to another user"):
         _node.make_session_dir(str(tmp_path / "eagleray"))
+    os.mkdir(tmp_path / f"eagleray-{me + 1}")
+    os.rename(tmp_path / "eagleray", tmp_path / "gone")
+    assert _node.temp_root(None) == str(tmp_path / f"eagleray-{me + 1}")
 
 
 @ray.remote(num_returns="streaming", max_retries=0)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from _support import run_program, start_program, wait_for
+from eagleray._environments import container
 
 pytestmark = pytest.mark.only_eagleray
 
@@ -156,6 +157,13 @@ def test_containers(tmp_path: Path) -> None:
     )
     assert lines == ["('an/image:1', 'a secret')", "('other', None)", "2"]
     assert not os.listdir(made)
+
+
+def test_a_removal_that_was_cut_off_is_forgotten(tmp_path: Path) -> None:
+    (tmp_path / "last").mkdir()
+    (tmp_path / "last" / "eagleray-1").touch()
+    container.remove_those_of(str(tmp_path))
+    assert not os.listdir(tmp_path / "last")
 
 
 STARTS_A_CONTAINER = """

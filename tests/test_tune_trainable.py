@@ -129,6 +129,7 @@ def test_a_function_goes_on_from_what_it_reported(results, tmp_path):
     again.restore(trainable.reported_checkpoint)
     result = again.train()
     assert (result["step"], result["training_iteration"]) == (3, 3)
+    assert not list(tmp_path.glob(".reported_*"))  # moved, not copied
 
 
 def test_registered_names_reach_the_processes_of_the_job():

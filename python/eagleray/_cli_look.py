@@ -16,7 +16,7 @@ import click
 
 from ._processes import runs
 
-ANSWER_S = 30.0  # of py-spy or memray, for one process
+ANSWER_S = 60.0  # of py-spy or memray, for one process
 LEAVE_S = 5.0  # how long one that is told to end may take to let go of the process
 
 

@@ -130,6 +130,7 @@ class Vigil:
         """The exit status, when the node has ended: 1 when it died."""
         status = self._node.process.wait()
         self._node.remove_address()
+        _old_sessions.remove_part(self._node.session_dir, _old_sessions.SCRATCH)
         return 0 if self._asked or status == 0 else 1
 
 

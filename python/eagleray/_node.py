@@ -26,15 +26,18 @@ TEMP_ROOT = "/tmp/eagleray"
 
 
 def temp_root(temp_dir: str | None) -> str:
-    """Where sessions are. Who is not the first user of eagleray on the machine has a directory with his number."""
+    """Where sessions are. Who is not the first user of eagleray on the machine has a directory with his number, and
+    keeps it when the first one's has gone."""
     given = temp_dir or os.environ.get("EAGLERAY_TMPDIR")
     if given:
         return given
+    own = f"{TEMP_ROOT}-{os.geteuid()}"
+    if os.path.lexists(own):
+        return own
     try:
-        others = os.lstat(TEMP_ROOT).st_uid != os.geteuid()
+        return TEMP_ROOT if os.lstat(TEMP_ROOT).st_uid == os.geteuid() else own
     except FileNotFoundError:
-        others = False
-    return f"{TEMP_ROOT}-{os.geteuid()}" if others else TEMP_ROOT
+        return TEMP_ROOT
 
 
 def make_root(temp_dir: str | None) -> str:

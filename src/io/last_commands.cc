@@ -32,7 +32,7 @@ std::vector<std::string> words_in(const std::string& path) {
   return words;
 }
 
-void run(const std::vector<std::string>& words, Duration patience) {
+void run(const std::vector<std::string>& words, Instant until) {
   std::vector<char*> argv;
   for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
@@ -50,7 +50,6 @@ void run(const std::vector<std::string>& words, Duration patience) {
       ::posix_spawn(&pid, argv[0], &actions, &attributes, argv.data(), environ) == 0;
   ::posix_spawnattr_destroy(&attributes);
   ::posix_spawn_file_actions_destroy(&actions);
-  const Instant until = monotonic_now() + patience;
   while (started && ::waitpid(pid, nullptr, WNOHANG) == 0) {
     if (monotonic_now() >= until) ::kill(pid, SIGKILL);
     ::poll(nullptr, 0, 5);
@@ -60,13 +59,15 @@ void run(const std::vector<std::string>& words, Duration patience) {
 }  // namespace
 
 void run_last_commands(const std::string& directory, Duration patience) {
+  const Instant until = monotonic_now() + patience;
   DIR* entries = ::opendir(directory.c_str());
   if (!entries) return;
   while (const dirent* entry = ::readdir(entries)) {
     if (entry->d_name[0] == '.') continue;
     const std::string path = directory + "/" + entry->d_name;
     const std::vector<std::string> words = words_in(path);
-    if (!words.empty()) run(words, patience);
+    if (!words.empty()) run(words, until);
+    if (monotonic_now() >= until) break;
     ::unlink(path.c_str());
   }
   ::closedir(entries);

@@ -8,7 +8,8 @@
 namespace eagleray {
 
 // Runs the command in each file of `directory`, its words ended by zero bytes, one after another,
-// and removes the files. What takes longer than `patience` is killed. No directory, no commands.
+// and removes the files. What runs when `patience` is over is killed, and what is left not run; its
+// file stays. No directory, no commands.
 // The caller has no children that it wants to reap itself.
 void run_last_commands(const std::string& directory, Duration patience);
 

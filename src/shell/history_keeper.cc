@@ -49,6 +49,7 @@ TaskFileState state_of(int fd) {
 }
 
 bool is_tasks(std::string_view name) { return name.ends_with(".tasks"); }
+bool is_begun(std::string_view name) { return name.ends_with(".tasks.new"); }
 
 }  // namespace
 
@@ -201,7 +202,8 @@ void HistoryKeeper::give_back(std::vector<Taken>& taken) {
   if (!directory) return;
   while (const dirent* entry = ::readdir(directory)) {
     const std::string name = entry->d_name;
-    if (is_tasks(name)) ended.erase(name.substr(0, name.find('-')));
+    // Also one that has no name of its own yet: its process lives.
+    if (is_tasks(name) || is_begun(name)) ended.erase(name.substr(0, name.find('-')));
   }
   ::closedir(directory);
   for (const std::string& prefix : ended) {
@@ -242,9 +244,8 @@ void HistoryKeeper::collect() {
       names_kept_.clear();
       wanted_.clear();
       missed_ = true;
-      for (Taken& each : taken) {
-        if (each.in_use) open_.insert_or_assign(each.name, std::move(each.file));
-      }
+      // To close them would be heard, and tried again at once, as long as the disk is full.
+      for (Taken& each : taken) open_.insert_or_assign(each.name, std::move(each.file));
       log_line(LogLevel::kWarning, kept.error().message + "; what has ended stays in its files");
       return;
     }

@@ -83,7 +83,7 @@ class TaskHistoryTest : public ::testing::Test {
     return count;
   }
   bool wait_for(const std::function<bool()>& done) const {
-    for (int i = 0; i < 5'000 && !done(); ++i) ::poll(nullptr, 0, 2);
+    for (int i = 0; i < 30'000 && !done(); ++i) ::poll(nullptr, 0, 2);
     return done();
   }
 

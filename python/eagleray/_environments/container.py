@@ -33,8 +33,9 @@ def command(env: dict[str, Any], session: str, core: str, roots: list[str]) -> l
         raise SetupFailed(
             "runtime_env['image_uri'] and ['container'] need podman or docker, and neither is on the node's path"
         )
-    name = f"eagleray-{os.getpid()}"
-    path = os.path.join(session, f"{name}.sock")
+    # Of this session alone: numbers of processes come again.
+    name = f"eagleray-{os.path.basename(os.path.dirname(session))}-{os.getpid()}"
+    path = os.path.join(session, f"{os.getpid()}.sock")
     run = [driver, "run", "--rm", "--name", name, "--network=host", "--pid=host", "--ipc=host"]
     if os.path.basename(driver) == "podman":
         run += ["--cgroup-manager=cgroupfs"]
@@ -100,12 +101,12 @@ def remove_those_of(ended: str) -> None:
 
 
 def _remove(removal: str) -> None:
-    """Runs the command in the file, and forgets it. Another process may be doing so, too."""
+    """Runs the command in the file, and forgets it if it ends. Another process may be doing so, too."""
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         with open(removal) as file:
             words = file.read().split("\0")[:-1]
-        subprocess.run(words, capture_output=True, timeout=_REMOVE_S)
-    with contextlib.suppress(FileNotFoundError):
+        if words:  # empty: its process was killed before it had started anything
+            subprocess.run(words, capture_output=True, timeout=_REMOVE_S)
         os.unlink(removal)
 
 

@@ -37,11 +37,14 @@ class Checkpoint:
     path: the directory. Two checkpoints of the same path are equal. Nothing but from_dict() owns its directory.
     """
 
+    _owned: _Owned | None = None  # also of those that an earlier version has pickled
+
     def __init__(self, path: str | os.PathLike[str], filesystem: Any = None) -> None:
         self.path = os.fspath(path)
         self.filesystem = filesystem
-        self._owned: _Owned | None = path._owned if isinstance(path, Checkpoint) else None
         self.made_for_report = False  # its files may be moved, nobody else knows them
+        if isinstance(path, Checkpoint):
+            self._owned, self.made_for_report = path._owned, path.made_for_report
 
     @property
     def checkpoint(self) -> Checkpoint:

@@ -13,6 +13,7 @@ from gymnasium import spaces
 
 from ..models.catalog import flat_spaces
 from ..models.preprocessors import parts_of
+from .integer_boxes import IntegerBox
 
 __all__ = ["ActionColumns"]
 
@@ -73,6 +74,17 @@ class ActionColumns:
             return np.asarray(action)
         return np.concatenate([np.ravel(part) for part in _leaves(self.space, action)]).astype(
             np.float32
+        )
+
+    def chosen(self, rows: Any) -> Any:
+        """Rows of the environment's own actions as what was chosen: integers of a Box count from its lower bound."""
+        if not any(isinstance(leaf, IntegerBox) for leaf in self.leaves):
+            return rows
+        return self.join(
+            [
+                values - leaf.start if isinstance(leaf, IntegerBox) else values
+                for leaf, values in zip(self.leaves, self.split(rows), strict=True)
+            ]
         )
 
     def one_hot(self, rows: Any) -> Any:

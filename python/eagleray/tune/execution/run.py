@@ -183,7 +183,7 @@ def claimed(path: Path) -> Iterator[None]:
         claims.enter_context(_locked(path, path))
         if is_new:
             # Directories and files of trials lie near it on the disk: in a place that takes them quickly.
-            aside = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+            aside = path.with_name(f".{secrets.token_hex(4)}")
             make_directory(str(aside))
             claims.enter_context(_locked(aside, path))
             try:

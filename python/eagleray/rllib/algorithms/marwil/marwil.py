@@ -10,7 +10,6 @@ from ...evaluation.postprocessing import compute_advantages
 from ...offline.estimators.estimator import make_estimators
 from ...offline.readers import make_reader
 from ...policy.actions import normalize_action
-from ...policy.integer_boxes import IntegerBox
 from ...policy.sample_batch import MultiAgentBatch, concat_samples
 from ..algorithm import Algorithm
 from ..algorithm_config import AlgorithmConfig
@@ -81,10 +80,11 @@ class MARWIL(Algorithm):
             batch = self._reader.next()
             if isinstance(batch, MultiAgentBatch):
                 raise NotImplementedError("experience of several agents cannot be learned from yet")
-            read.append(batch)
+            read.append(self._as_chosen(batch))
             steps += batch.count
-        if self._estimators:
-            recorded = concat_samples(read)
+        files = [batch for batch in read if not getattr(batch, "sampled", False)]
+        if self._estimators and files:
+            recorded = concat_samples(files)
             for estimator in self._estimators.values():
                 estimator.train(recorded)
             self._estimates = {
@@ -94,6 +94,17 @@ class MARWIL(Algorithm):
         self._counters["num_env_steps_sampled"] += batch.count
         self._counters["num_agent_steps_sampled"] += batch.count
         return self.learn(batch, 1, None)
+
+    def _is_of_env(self, batch: Any) -> bool:
+        """Whether its actions are as the environment takes them, not as the policy gives them."""
+        normalized = self._algorithm_config["actions_in_input_normalized"]
+        return not getattr(batch, "sampled", False) and not normalized
+
+    def _as_chosen(self, batch: Any) -> Any:
+        if not self._is_of_env(batch):
+            return batch
+        chosen = self.get_policy().columns.chosen(batch["actions"])
+        return type(batch)({**batch, "actions": chosen})  # the reader may give it again
 
     @property
     def _normalizes(self) -> bool:
@@ -109,12 +120,10 @@ class MARWIL(Algorithm):
         """Trajectories with discounted returns as advantages, and only the columns that learning needs."""
         config = self._algorithm_config
         out = []
-        of_env = not getattr(batch, "sampled", False) and not config["actions_in_input_normalized"]
+        normalizes = self._is_of_env(batch) and self._normalizes
         space = self.get_policy().action_space
         for part in batch.split_by_episode():
-            if of_env and isinstance(space, IntegerBox):
-                part = type(part)({**part, "actions": part["actions"] - space.start})
-            elif of_env and self._normalizes:
+            if normalizes:
                 actions = normalize_action(part["actions"], space)
                 part = type(part)({**part, "actions": actions})
             if config["beta"] != 0.0 and config["postprocess_inputs"]:
