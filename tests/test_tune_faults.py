@@ -407,7 +407,7 @@ def test_a_trainable_that_never_reports_ends_with_the_time(monkeypatch, caplog):
 
     for trainable in (Hangs, hangs):
         analysis = tune.run(
-            trainable, num_samples=2, time_budget_s=1, resources_per_trial={"cpu": 2}, verbose=0
+            trainable, num_samples=2, time_budget_s=4, resources_per_trial={"cpu": 2}, verbose=0
         )
         assert {trial.status for trial in analysis.trials} == {"TERMINATED"}
         assert [trial.reported for trial in analysis.trials] == [0] * len(analysis.trials)
