@@ -100,7 +100,7 @@ def test_recorded_steps_clip_and_anneal(clip):
     alike(learned(PPO, None, **settings), recorded)
 
 
-def test_a_step_of_the_user_s_own_is_recorded_for_each_batch():
+def with_a_loss_of_its_own():
     class Own(PPOTorchPolicy):
         def loss(self, model, dist_class, train_batch):
             return super().loss(model, dist_class, train_batch) * 2.0
@@ -110,8 +110,12 @@ def test_a_step_of_the_user_s_own_is_recorded_for_each_batch():
         def get_default_policy_class(cls, config):
             return Own
 
+    return OwnPPO
+
+
+def test_a_step_of_the_user_s_own_is_recorded_for_each_batch():
     recorder = Repeats()
-    learned(OwnPPO, lambda policy: RecordedUpdates(policy, recorder))
+    learned(with_a_loss_of_its_own(), lambda policy: RecordedUpdates(policy, recorder))
     assert (recorder.warmed, recorder.recorded) == (3, 3)
 
 
@@ -283,17 +287,8 @@ def test_a_memory_of_the_user_s_own_is_recorded_for_each_batch():
 
 
 def test_what_serves_one_batch_only_is_not_recorded_for_a_few_steps():
-    class Own(PPOTorchPolicy):
-        def loss(self, model, dist_class, train_batch):
-            return super().loss(model, dist_class, train_batch) * 2.0
-
-    class OwnPPO(PPO):
-        @classmethod
-        def get_default_policy_class(cls, config):
-            return Own
-
     recorder = Repeats()
-    algorithm = OwnPPO(config=PPO_SMALL)
+    algorithm = with_a_loss_of_its_own()(config=PPO_SMALL)
     policy, batch = algorithm.get_policy(), algorithm.sample(200)
     policy._updates = RecordedUpdates(policy, recorder)
     for epochs in (3, 3, 4):

@@ -184,12 +184,18 @@ def run_tests(package: Package, side: str, python: Path, source: Path, home: Pat
                f"--timeout={TEST_SECONDS_MAX}", "--continue-on-collection-errors", *package.tests]  # fmt: skip
     log = home / f"{side}.log"
     folder = source / package.folder
-    for _ in range(TRIES_MAX):
+    for _ in tries(log):
         report.unlink(missing_ok=True)
         run_alone(command, side, folder, log, package.environment, PACKAGE_SECONDS_MAX, first)
-        if _BUSY not in log.read_text(errors="replace"):
-            break
     return read_report(report)
+
+
+def tries(log: Path) -> Iterator[None]:
+    """Once, and again while the log says that Ray itself did not start."""
+    for _ in range(TRIES_MAX):
+        yield
+        if _BUSY not in log.read_text(errors="replace"):
+            return
 
 
 def read_report(report: Path) -> Outcome:
@@ -245,15 +251,13 @@ def run_sample(
     ]
     more = program.environment | ({"RAY_ADDRESS": "auto"} if program.cpus else {})
     log = home / f"{program.name}.{side}.log"
-    for _ in range(TRIES_MAX):
+    for _ in tries(log):
         folder.mkdir()
         shutil.copy(source, folder)
         status = run_alone(
             command, side, folder, log, more, SAMPLE_SECONDS_MAX, first if program.cpus else []
         )
         shutil.rmtree(folder)
-        if _BUSY not in log.read_text(errors="replace"):
-            break
     if status == 0:
         return "ends well"
     why = getattr(program, side)

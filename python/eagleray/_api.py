@@ -192,7 +192,7 @@ def init(
 
 def _submitted_job(runtime_env: Any, job_config: Any) -> Any:
     """If this program is a job's: what its submission says (job_submission/_driver.py)."""
-    if "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:
+    if _init_arguments.JOB_CONFIG_VARIABLE not in os.environ:
         return None
     from .job_submission import _driver
 

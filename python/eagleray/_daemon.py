@@ -168,8 +168,8 @@ def _send(sent: signal.Signals, *pids: int) -> None:
 def _ends(pid: int, patience_s: float) -> bool:
     """Whether it does so within this time."""
     deadline = time.monotonic() + patience_s
-    while ran := runs(pid):
+    while runs(pid):
         if time.monotonic() > deadline:
-            break
+            return False
         time.sleep(0.01)
-    return not ran
+    return True

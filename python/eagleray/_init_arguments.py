@@ -5,6 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+JOB_CONFIG_VARIABLE = (
+    "RAY_JOB_CONFIG_JSON_ENV_VAR"  # of a job's program: what was submitted with it
+)
+
 _UNDERSCORE_ACTS = {
     "_memory",
     "_temp_dir",

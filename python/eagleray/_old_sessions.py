@@ -12,6 +12,7 @@ import shutil
 import threading
 from collections.abc import Mapping
 
+from ._files import write_whole
 from ._processes import runs
 
 SCRATCH = "scratch"  # the part of a session for files that end with it; of a driver: the beginning of names beside it
@@ -86,12 +87,8 @@ def _size(ended: str) -> int:
     except (OSError, ValueError):
         pass
     total = _bytes_in(ended)
-    try:
-        with open(f"{path}.{os.getpid()}", "w") as file:
-            file.write(str(total))
-        os.replace(file.name, path)
-    except OSError:
-        pass  # a full disk: the next one looks again
+    with contextlib.suppress(OSError):  # a full disk: the next one looks again
+        write_whole(path, str(total))
     return total
 
 

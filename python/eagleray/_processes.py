@@ -25,8 +25,13 @@ def runs(pid: int | str) -> bool:
 
 def children_of(pid: int) -> list[int]:
     """The processes that `pid` has started or adopted and that run."""
+    return [each for each, parent in parents().items() if parent == pid]
+
+
+def parents() -> dict[int, int]:
+    """Of each process of this machine that runs, its parent."""
     names = filter(str.isdigit, os.listdir("/proc"))
-    return [int(name) for name in names if stat_of(name)[1:2] == [str(pid)]]
+    return {int(name): int(fields[1]) for name in names if (fields := stat_of(name))}
 
 
 def name_of(pid: int | str) -> int:

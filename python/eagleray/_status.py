@@ -8,7 +8,7 @@ from typing import Any
 
 from . import _api, _node
 from ._options import RESOURCE_UNIT
-from ._processes import stat_of
+from ._processes import parents
 from ._state import client
 
 _BYTES = {"memory", "object_store_memory"}
@@ -79,11 +79,8 @@ def _descendants(root: int) -> list[dict[str, Any]]:
 
 def descendants(root: int) -> list[int]:
     """`root` and all processes below it, zombies left out."""
-    parents: dict[int, int] = {}
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        if fields := stat_of(name):
-            parents[int(name)] = int(fields[1])
-    return [pid for pid in sorted(parents) if _is_below(pid, root, parents)]
+    parent_of = parents()
+    return [pid for pid in sorted(parent_of) if _is_below(pid, root, parent_of)]
 
 
 def _is_below(pid: int, root: int, parents: dict[int, int]) -> bool:

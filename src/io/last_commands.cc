@@ -4,16 +4,15 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <string>
 #include <vector>
 
+#include "base/words.h"
 #include "io/fd.h"
-
-extern char** environ;
+#include "io/process.h"
 
 namespace eagleray {
 namespace {
@@ -25,33 +24,13 @@ std::vector<std::string> words_in(const std::string& path) {
   std::string text(kCommandBytesMax, '\0');
   const ssize_t n = file.valid() ? ::read(file.get(), text.data(), text.size()) : 0;
   text.resize(n > 0 ? static_cast<size_t>(n) : 0);
-  std::vector<std::string> words;
-  for (size_t at = 0, end; (end = text.find('\0', at)) != std::string::npos; at = end + 1) {
-    words.push_back(text.substr(at, end - at));
-  }
-  return words;
+  return words_of(text);
 }
 
 void run(const std::vector<std::string>& words, Instant until) {
-  std::vector<char*> argv;
-  for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
-  argv.push_back(nullptr);
-  posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attributes;
-  sigset_t none;
-  sigemptyset(&none);
-  ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawnattr_init(&attributes);
-  ::posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-  ::posix_spawnattr_setsigmask(&attributes, &none);
-  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-  pid_t pid = 0;
-  const bool started =
-      ::posix_spawn(&pid, argv[0], &actions, &attributes, argv.data(), environ) == 0;
-  ::posix_spawnattr_destroy(&attributes);
-  ::posix_spawn_file_actions_destroy(&actions);
-  while (started && ::waitpid(pid, nullptr, WNOHANG) == 0) {
-    if (monotonic_now() >= until) ::kill(pid, SIGKILL);
+  const Result<pid_t> pid = spawn(words, {});
+  while (pid.ok() && ::waitpid(pid.value(), nullptr, WNOHANG) == 0) {
+    if (monotonic_now() >= until) ::kill(pid.value(), SIGKILL);
     ::poll(nullptr, 0, 5);
   }
 }

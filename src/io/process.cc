@@ -72,8 +72,8 @@ Result<pid_t> spawn(const std::vector<std::string>& arguments,
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
   // dup2 onto itself keeps close-on-exec, so go by way of a descriptor that cannot be 3.
-  Fd copy(::fcntl(handed, F_DUPFD_CLOEXEC, 10));
-  ::posix_spawn_file_actions_adddup2(&actions, copy.get(), 3);
+  Fd copy(handed >= 0 ? ::fcntl(handed, F_DUPFD_CLOEXEC, 10) : -1);
+  if (handed >= 0) ::posix_spawn_file_actions_adddup2(&actions, copy.get(), 3);
   posix_spawnattr_t attributes;
   ::posix_spawnattr_init(&attributes);
   sigset_t none, defaults;

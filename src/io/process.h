@@ -11,10 +11,11 @@
 
 namespace eagleray {
 
-// Starts `arguments[0]` (an absolute path) with `handed` as its descriptor 3 and nothing else open
-// beyond stdio. `environment` entries ("NAME=value") are added to this process's own.
+// Starts `arguments[0]` (an absolute path) with `handed`, if it is one, as its descriptor 3 and
+// nothing else open beyond stdio. `environment` entries ("NAME=value") are added to this process's
+// own.
 Result<pid_t> spawn(const std::vector<std::string>& arguments,
-                    const std::vector<std::string>& environment, int handed);
+                    const std::vector<std::string>& environment, int handed = -1);
 
 Result<Fd> open_pidfd(pid_t pid);
 void become_subreaper();

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "base/words.h"
 #include "io/log.h"
 #include "io/process.h"
 
@@ -15,15 +16,6 @@ namespace eagleray {
 namespace {
 
 constexpr size_t kShownBytesMax = 16u << 10;  // of what a builder has printed, its end
-
-std::vector<std::string> parts_of(std::string_view text) {
-  std::vector<std::string> parts;
-  for (size_t end; (end = text.find('\0')) != std::string_view::npos;) {
-    parts.emplace_back(text.substr(0, end));
-    text.remove_prefix(end + 1);
-  }
-  return parts;
-}
 
 // The end of a file, from the beginning of a line on; nothing where there is none.
 std::string tail_of(const std::string& path) {
@@ -103,8 +95,8 @@ void Environments::on_frame(EnvironmentId id, Frame&& frame) {
   if (!environment || frame.bytes.empty()) return;
   const std::string_view rest = std::string_view(frame.bytes).substr(1);
   switch (frame.bytes[0]) {
-    case 'A': environment->arguments = parts_of(rest); break;
-    case 'V': environment->variables = parts_of(rest); break;
+    case 'A': environment->arguments = words_of(rest); break;
+    case 'V': environment->variables = words_of(rest); break;
     case 'F': fail(*environment, std::string(rest)); break;
     case 'R':
       environment->setup = rest;

@@ -174,17 +174,22 @@ def _pip(
     python = python_of(directory)
     version = spec.get("pip_version", "")
     has_pip = importlib.util.find_spec("pip") is not None  # seen from the virtual environment, too
-    if version or not has_pip:
-        if uv:
-            run([uv, "pip", "install", "--python", python, f"pip{version}"], environment)
-        elif has_pip:
-            run([python, "-m", "pip", "install", f"pip{version}"], environment)
-        elif importlib.util.find_spec("ensurepip") is not None:
-            run([python, "-m", "ensurepip"], environment)
-            if version:
-                run([python, "-m", "pip", "install", f"pip{version}"], environment)
-        else:
-            raise SetupFailed(
-                "runtime_env['pip'] needs uv, pip or ensurepip, and the node's Python has none of them"
-            )
-    return [python, "-m", "pip", "--disable-pip-version-check"]
+    pip, wanted = [python, "-m", "pip"], f"pip{version}"
+    if has_pip and not version:
+        pass
+    elif uv:
+        run([uv, "pip", "install", "--python", python, wanted], environment)
+    else:
+        if not has_pip:
+            _ensure_pip(python, environment)
+        if version:
+            run([*pip, "install", wanted], environment)
+    return [*pip, "--disable-pip-version-check"]
+
+
+def _ensure_pip(python: str, environment: dict[str, str]) -> None:
+    if importlib.util.find_spec("ensurepip") is None:
+        raise SetupFailed(
+            "runtime_env['pip'] needs uv, pip or ensurepip, and the node's Python has none of them"
+        )
+    run([python, "-m", "ensurepip"], environment)

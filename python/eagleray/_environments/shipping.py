@@ -10,11 +10,11 @@ import json
 import logging
 import os
 import tempfile
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from .._files import write_whole
 from .._processes import runs
 from ..exceptions import RuntimeEnvSetupError
 from . import fields, packages
@@ -267,8 +267,5 @@ class _Signature:
         return name if was == signature else None
 
     def write(self, signature: str, name: str) -> None:
-        aside = f"{self._path}.{threading.get_native_id()}"
         os.makedirs(os.path.dirname(self._path), exist_ok=True)
-        with open(aside, "w") as file:
-            file.write(f"{signature} {name}")
-        os.replace(aside, self._path)
+        write_whole(self._path, f"{signature} {name}", 0o666)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._ids import JobID
+from .._init_arguments import JOB_CONFIG_VARIABLE
 from ..job_config import JobConfig
 from ._table import DRIVER, SPACE
 
@@ -18,7 +19,7 @@ class Submitted:
     field, or the same variable, to different values; RAY_OVERRIDE_JOB_RUNTIME_ENV=1 lets the program win."""
 
     def __init__(self, environment: Mapping[str, str], runtime_env: Any, job_config: Any) -> None:
-        given = json.loads(environment["RAY_JOB_CONFIG_JSON_ENV_VAR"])
+        given = json.loads(environment[JOB_CONFIG_VARIABLE])
         own = runtime_env or getattr(job_config, "runtime_env", None) or {}
         override = environment.get("RAY_OVERRIDE_JOB_RUNTIME_ENV") == "1"
         self.metadata = dict(given.get("metadata") or {})

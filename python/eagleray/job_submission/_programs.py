@@ -6,11 +6,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import threading
 from collections.abc import Callable
 from typing import Any
 
 from .. import _events
+from .._files import write_whole
 from .._ids import JobID
 
 FILE = "programs.json"  # in a head's folder `jobs`: the programs of the heads before it
@@ -78,10 +78,7 @@ def earlier(session_dir: str, node_ip: str) -> list[dict[str, Any]]:
         return []
     found = [*earlier(before, node_ip), *_ended(before, node_ip)][-EARLIER_MAX:]
     with contextlib.suppress(OSError):  # no room: it is found again the next time
-        aside = f"{path}.{threading.get_native_id()}"
-        with open(aside, "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            json.dump(found, file)
-        os.replace(aside, path)
+        write_whole(path, json.dumps(found))
     return found
 
 

@@ -15,6 +15,7 @@ import time
 import traceback
 from typing import Any
 
+from .._init_arguments import JOB_CONFIG_VARIABLE
 from .._state import client, state
 from . import _log
 from ._table import JobTable, log_path
@@ -25,7 +26,6 @@ STOP_WAIT_S = 3.0  # from SIGTERM to SIGKILL; RAY_JOB_STOP_WAIT_TIME_S
 END_WAIT_S = 2.0
 LOG_CHECK_S = 0.5  # so often is its size looked at
 TAIL_LINES, TAIL_CHARS = 10, 20_000  # of the log, in a failed job's message
-JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 
 
 def actor_name(submission_id: str) -> str:
@@ -117,7 +117,7 @@ class JobSupervisor:
             "PYTHONUNBUFFERED": "1",
             "RAY_ADDRESS": "auto",
             "EAGLERAY_TMPDIR": os.path.dirname(self._session),
-            JOB_CONFIG: json.dumps(
+            JOB_CONFIG_VARIABLE: json.dumps(
                 {"runtime_env": dict(state.runtime_env), "metadata": self._metadata}
             ),
         }

@@ -6,13 +6,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, unquote
 
+from .._files import write_whole
 from ._programs import FILE, head_before
 from ._types import DriverInfo, JobErrorType, JobInfo, JobStatus
 
@@ -104,10 +104,7 @@ class JobTable:
         if not self._core.kv_put(SPACE, key, text.encode(), overwrite) and not overwrite:
             return False
         os.makedirs(self._folder, mode=0o700, exist_ok=True)
-        path = self._file(submission_id)
-        with open(f"{path}.{threading.get_native_id()}", "w", opener=_private) as file:
-            file.write(text)
-        os.replace(file.name, path)
+        write_whole(self._file(submission_id), text)
         return True
 
     def _file(self, submission_id: str) -> str:
@@ -143,7 +140,3 @@ class JobTable:
             )
         with contextlib.suppress(OSError):
             os.link(log_path(before, submission_id), log_path(self.session_dir, submission_id))
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

@@ -16,6 +16,7 @@ from typing import Any
 
 import eagleray as ray
 
+from .._files import write_whole
 from .._processes import runs
 from .._state import client
 from ._metrics_recorder import Tags
@@ -40,10 +41,7 @@ class MetricsServer:
         self._http = _listen(self, port or _last_port(self._file))
         self._address = f"{HOST}:{self._http.server_address[1]}"
         threading.Thread(target=self._http.serve_forever, daemon=True).start()
-        temporary = f"{self._file}.{os.getpid()}"
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump({"address": self._address, "pid": os.getpid()}, file)
-        os.replace(temporary, self._file)
+        write_whole(self._file, json.dumps({"address": self._address, "pid": os.getpid()}))
 
     def address(self) -> str:
         """HOST:PORT"""

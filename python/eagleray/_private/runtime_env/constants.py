@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-RAY_JOB_CONFIG_JSON_ENV_VAR = (
-    "RAY_JOB_CONFIG_JSON_ENV_VAR"  # of a job's program: what was submitted with it
-)
+from ..._init_arguments import JOB_CONFIG_VARIABLE as RAY_JOB_CONFIG_JSON_ENV_VAR
 
 __all__ = ["RAY_JOB_CONFIG_JSON_ENV_VAR"]

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from ...models.torch.misc import activation
 from ...policy.sample_batch import SampleBatch, convert_ma_batch_to_sample_batch
 from .estimator import OffPolicyEstimator
 
 __all__ = ["DirectMethod", "DoublyRobust", "FQETorchModel"]
 
 HIDDENS = (32, 32, 32)
-ACTIVATIONS = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh, "linear": torch.nn.Identity}
 
 
 class FQETorchModel:
@@ -51,11 +51,11 @@ class FQETorchModel:
         self.optimizer = torch.optim.Adam(self.q_model.parameters(), lr)
 
     def _net(self, config: dict[str, Any]) -> Any:
-        activation = ACTIVATIONS[config.get("fcnet_activation", "relu")]
+        between = activation(config.get("fcnet_activation", "relu")) or torch.nn.Identity
         width = int(np.prod(self.policy.observation_space.shape, dtype=int))
         layers: list[Any] = []
         for hidden in config.get("fcnet_hiddens", HIDDENS):
-            layers += [torch.nn.Linear(width, hidden), activation()]
+            layers += [torch.nn.Linear(width, hidden), between()]
             width = hidden
         return torch.nn.Sequential(*layers, torch.nn.Linear(width, self._actions))
 
