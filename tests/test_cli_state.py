@@ -47,15 +47,15 @@ def bad():
 
 
 def test_list_in_all_formats(program):
-    kept = f.remote(1)
+    kept = f.options(name="listed").remote(1)
     ray.get(kept)
-    status, out, err = eagleray("list", "tasks", "--format", "json", "--filter", "NAME=f")
+    status, out, err = eagleray("list", "tasks", "--format", "json", "--filter", "NAME=listed")
     assert (status, err) == (0, "")
     row = json.loads(out)[0]
-    assert row["name"] == "f" and row["state"] == "FINISHED" and "events" not in row
-    status, out, _ = eagleray("list", "tasks", "--filter", "name=f")
+    assert row["name"] == "listed" and row["state"] == "FINISHED" and "events" not in row
+    status, out, _ = eagleray("list", "tasks", "--filter", "name=listed")
     assert status == 0 and "TASK_ID" in out and kept.task_id().hex() in out and "Total: 1" in out
-    status, out, _ = eagleray("list", "tasks", "--filter", "name=f", "--detail")
+    status, out, _ = eagleray("list", "tasks", "--filter", "name=listed", "--detail")
     assert status == 0 and out.startswith("---\n-   task_id: ") and "PENDING_ARGS_AVAIL" in out
     yaml = pytest.importorskip("yaml")
     assert yaml.safe_load(out)[0]["worker_pid"] == row["worker_pid"]
@@ -64,7 +64,7 @@ def test_list_in_all_formats(program):
 def test_get_summary_and_explain(program):
     with pytest.raises(ValueError):
         ray.get(bad.remote())
-    _, out, _ = eagleray("list", "tasks", "--filter", "state=FAILED", "--format", "json")
+    _, out, _ = eagleray("list", "tasks", "--filter", "name=bad", "--format", "json")
     task = json.loads(out)[0]["task_id"]
     status, out, _ = eagleray("get", "tasks", task, "--format", "json")
     assert status == 0 and "no such luck" in json.loads(out)[0]["error_message"]

@@ -4,6 +4,7 @@ tables below."""
 import json
 import os
 import signal
+import sys
 
 import pytest
 from _support import PEER, ray, run_program, start_program, wait_for
@@ -224,90 +225,6 @@ def test_objects_are_as_ray_lists_them(scene):
     assert [(row.pid, row.owner_pid) for row in large] == [(os.getpid(), os.getpid())]
 
 
-def test_a_borrower_is_named(scene):
-    @ray.remote(num_cpus=0)
-    class Keeper:
-        def keep(self, refs):
-            self.refs = refs
-            return os.getpid()
-
-    keeper = Keeper.remote()
-    mine = ray.put("mine")
-    pid = ray.get(keeper.keep.remote([mine]))
-
-    def rows():
-        return {row.pid: row for row in state.get_objects(mine.hex())}
-
-    wait_for(lambda: pid in rows() and pid in rows()[os.getpid()].borrower_pids)
-    assert rows()[pid].owner_pid == os.getpid()
-    ray.kill(keeper)
-
-
-def test_workers_and_how_they_ended(scene):
-    @ray.remote(max_retries=0)
-    def dies():
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    with pytest.raises(ray.exceptions.WorkerCrashedError):
-        ray.get(dies.remote())
-    task = state.list_tasks(filters=[("name", "=", "dies")], detail=True)[0]
-    assert (task.state, task.error_type) == ("FAILED", "WORKER_DIED")
-    worker = state.list_workers(filters=[("pid", "=", task.worker_pid)], detail=True)[0]
-    assert (worker.is_alive, worker.exit_type) == (False, "SYSTEM_ERROR")
-    assert worker.start_time_ms <= worker.end_time_ms
-    drivers = state.list_workers(filters=[("worker_type", "=", "DRIVER")])
-    assert [d.pid for d in drivers] == [os.getpid()]
-    events = state.list_cluster_events(filters=[("severity", "=", "ERROR")], limit=1000)
-    assert any(str(task.worker_pid) in event.message for event in events)
-
-
-def test_each_attempt_is_listed(scene, tmp_path):
-    @ray.remote(max_retries=2, retry_exceptions=True)
-    def third_time(path):
-        with open(path, "a") as file:
-            file.write("x")
-        if os.path.getsize(path) < 3:
-            raise OSError("not yet")
-        return "done"
-
-    ref = third_time.remote(str(tmp_path / "tries"))
-    assert ray.get(ref) == "done"
-    attempts = state.get_task(ref)
-    assert [(t.attempt_number, t.state) for t in attempts] == [
-        (0, "FAILED"),
-        (1, "FAILED"),
-        (2, "FINISHED"),
-    ]
-    assert "not yet" in attempts[0].error_message
-
-
-def test_failures_by_their_cause(scene):
-    @ray.remote
-    def takes(x):
-        return x
-
-    with pytest.raises(ValueError):
-        ray.get(takes.remote(bad.remote()))
-    failed = state.list_tasks(filters=[("name", "=", "takes")])[0]
-    assert failed.error_type == "DEPENDENCY_RESOLUTION_FAILED" and failed.worker_pid is None
-    ray.cancel(scene.waits)
-    with pytest.raises(ray.exceptions.TaskCancelledError):
-        ray.get(scene.waits)
-    assert state.get_task(scene.waits).error_type == "TASK_CANCELLED"
-
-
-def test_children_know_their_parent(scene):
-    @ray.remote
-    def parent():
-        return ray.get(f.options(name="child").remote(1))
-
-    ref = parent.remote()
-    ray.get(ref)
-    child = state.list_tasks(filters=[("name", "=", "child")])[0]
-    assert child.parent_task_id == ref.task_id().hex()
-    assert state.list_tasks(filters=[("parent_task_id", "=", child.parent_task_id)]) == [child]
-
-
 def test_logs(scene):
     node = ray.get_runtime_context().get_node_id()
     name = f"worker-{scene.actor_pid}.out"
@@ -370,30 +287,39 @@ def test_sites_are_recorded_on_request():
 
 
 HISTORY = """
-    import os, sys
+    import sys, warnings
     import eagleray as ray
-    ray.init(num_cpus=2, _system_config={"history_bytes_max": int(sys.argv[1])})
+    from _support import wait_for
+    from eagleray.util import state
+    bytes_max, made, some_are_dropped = map(int, sys.argv[1:])
+    ray.init(num_cpus=2, _system_config={"history_bytes_max": bytes_max})
     @ray.remote
     def f(x): return x
-    for _ in range(int(sys.argv[2]) // 5000):
+    for _ in range(made // 5000):
         ray.get([f.remote(i) for i in range(5000)])
-    import warnings
-    from eagleray.util import state
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always")
-        found = state.summarize_tasks()["cluster"]["total_tasks"]
+    def look():
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            found = state.summarize_tasks()["cluster"]["total_tasks"]
+        return said or not some_are_dropped, found, said
+    _, found, said = wait_for(lambda: (seen := look())[0] and seen)
     print(found, *[w.message for w in said])
-    print(len(state.list_tasks(limit=10**6)) if found < 50000 else "")
+    print("" if said else len(state.list_tasks(limit=10**6)))
 """
 
 
+def run_history(bytes_max, made, some_are_dropped):
+    paths = os.pathsep.join(sys.path)  # the program waits as tests do
+    return run_program(HISTORY, bytes_max, made, some_are_dropped, PYTHONPATH=paths)
+
+
 def test_nothing_is_forgotten_within_the_limit():
-    out, _ = run_program(HISTORY, 1 << 30, 30_000)
+    out, _ = run_history(1 << 30, 30_000, 0)
     assert out.splitlines() == ["30000", "30000"]
 
 
 def test_the_oldest_are_dropped_beyond_the_limit_and_it_is_said():
-    out, _ = run_program(HISTORY, 1 << 20, 60_000)
+    out, _ = run_history(1 << 20, 60_000, 1)
     found, *said = out.splitlines()[0].split(maxsplit=1)
     assert 60_000 > int(found) > (1 << 20) // 72
     assert "were dropped: the history is kept within history_bytes_max" in said[0]
@@ -401,7 +327,7 @@ def test_the_oldest_are_dropped_beyond_the_limit_and_it_is_said():
 
 
 def test_no_history_with_a_limit_of_0():
-    out, _ = run_program(HISTORY, 0, 5_000)
+    out, _ = run_history(0, 5_000, 0)
     assert out.split() == ["0", "0"]
 
 
@@ -485,24 +411,6 @@ def test_what_made_a_forgotten_actor_stays_listed():
         """
     )
     assert out.splitlines()[-1] == "Counter({'Short.__init__': 3, 'Short.m': 3})"
-
-
-def test_environments_that_were_built_and_that_were_not(scene):
-    env = {"env_vars": {"COLOUR": "blue"}, "pip": ["no-such-package-of-anybody==1"]}
-
-    @ray.remote(runtime_env=env, max_retries=0)
-    def never_runs():
-        pass
-
-    ref = never_runs.remote()
-    with pytest.raises(ray.exceptions.RuntimeEnvSetupError):
-        ray.get(ref)
-    assert state.get_task(ref).error_type == "RUNTIME_ENV_SETUP_FAILED"
-    assert ref.task_id().hex() in {
-        t.task_id for t in state.list_tasks(filters=[("state", "=", "FAILED")])
-    }
-    row = next(r for r in state.list_runtime_envs(detail=True) if "pip" in r.runtime_env)
-    assert (row.success, row.error is None) == (False, False) and row.creation_time_ms > 0
 
 
 def test_options_are_rays():

@@ -1,0 +1,123 @@
+"""What the state API says of tasks that fail, are tried again or start others, of workers that end, and of borrowers."""
+
+import os
+import signal
+
+import pytest
+from _support import PEER, ray, wait_for, waits_for
+from eagleray.util import state
+
+pytestmark = pytest.mark.skipif(PEER, reason="needs Ray's dashboard")
+
+
+@ray.remote(max_retries=0)
+def bad():
+    raise ValueError("no such luck")
+
+
+def test_a_borrower_is_named(cluster):
+    @ray.remote(num_cpus=0)
+    class Keeper:
+        def keep(self, refs):
+            self.refs = refs
+            return os.getpid()
+
+    keeper = Keeper.remote()
+    mine = ray.put("mine")
+    pid = ray.get(keeper.keep.remote([mine]))
+
+    def rows():
+        return {row.pid: row for row in state.get_objects(mine.hex())}
+
+    wait_for(lambda: pid in rows() and pid in rows()[os.getpid()].borrower_pids)
+    assert rows()[pid].owner_pid == os.getpid()
+    ray.kill(keeper)
+
+
+def test_workers_and_how_they_ended(cluster):
+    @ray.remote(max_retries=0)
+    def dies():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with pytest.raises(ray.exceptions.WorkerCrashedError):
+        ray.get(dies.remote())
+    task = state.list_tasks(filters=[("name", "=", "dies")], detail=True)[0]
+    assert (task.state, task.error_type) == ("FAILED", "WORKER_DIED")
+    worker = state.list_workers(filters=[("pid", "=", task.worker_pid)], detail=True)[0]
+    assert (worker.is_alive, worker.exit_type) == (False, "SYSTEM_ERROR")
+    assert worker.start_time_ms <= worker.end_time_ms
+    drivers = state.list_workers(filters=[("worker_type", "=", "DRIVER")])
+    assert [d.pid for d in drivers] == [os.getpid()]
+    events = state.list_cluster_events(filters=[("severity", "=", "ERROR")], limit=1000)
+    assert any(str(task.worker_pid) in event.message for event in events)
+
+
+def test_each_attempt_is_listed(cluster, tmp_path):
+    @ray.remote(max_retries=2, retry_exceptions=True)
+    def third_time(path):
+        with open(path, "a") as file:
+            file.write("x")
+        if os.path.getsize(path) < 3:
+            raise OSError("not yet")
+        return "done"
+
+    ref = third_time.remote(str(tmp_path / "tries"))
+    assert ray.get(ref) == "done"
+    attempts = state.get_task(ref)
+    assert [(t.attempt_number, t.state) for t in attempts] == [
+        (0, "FAILED"),
+        (1, "FAILED"),
+        (2, "FINISHED"),
+    ]
+    assert "not yet" in attempts[0].error_message
+
+
+def test_failures_by_their_cause(cluster, tmp_path):
+    @ray.remote
+    def takes(x):
+        return x
+
+    with pytest.raises(ValueError):
+        ray.get(takes.remote(bad.remote()))
+    failed = state.list_tasks(filters=[("name", "=", "takes")])[0]
+    assert failed.error_type == "DEPENDENCY_RESOLUTION_FAILED" and failed.worker_pid is None
+    waits = takes.remote(waits_for(tmp_path / "go", num_cpus=1).remote())
+    ray.cancel(waits)
+    with pytest.raises(ray.exceptions.TaskCancelledError):
+        ray.get(waits)
+    assert state.get_task(waits).error_type == "TASK_CANCELLED"
+    (tmp_path / "go").touch()
+
+
+def test_children_know_their_parent(cluster):
+    @ray.remote
+    def child():
+        return 1
+
+    @ray.remote
+    def parent():
+        return ray.get(child.remote())
+
+    ref = parent.remote()
+    ray.get(ref)
+    row = state.list_tasks(filters=[("name", "=", "child")])[0]
+    assert row.parent_task_id == ref.task_id().hex()
+    assert state.list_tasks(filters=[("parent_task_id", "=", row.parent_task_id)]) == [row]
+
+
+def test_environments_that_were_built_and_that_were_not(cluster):
+    env = {"env_vars": {"COLOUR": "blue"}, "pip": ["no-such-package-of-anybody==1"]}
+
+    @ray.remote(runtime_env=env, max_retries=0)
+    def never_runs():
+        pass
+
+    ref = never_runs.remote()
+    with pytest.raises(ray.exceptions.RuntimeEnvSetupError):
+        ray.get(ref)
+    assert state.get_task(ref).error_type == "RUNTIME_ENV_SETUP_FAILED"
+    assert ref.task_id().hex() in {
+        t.task_id for t in state.list_tasks(filters=[("state", "=", "FAILED")])
+    }
+    row = next(r for r in state.list_runtime_envs(detail=True) if "pip" in r.runtime_env)
+    assert (row.success, row.error is None) == (False, False) and row.creation_time_ms > 0
