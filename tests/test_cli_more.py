@@ -370,7 +370,7 @@ def test_what_a_terminal_shows():
                 "state": "PENDING",
                 "bundles": {0: {}},
                 "strategy": "PACK",
-                "stats": {"scheduling_state": "INFEASIBLE"},
+                "stats": {"scheduling_state": "INFEASIBLE", "why": "no node can ever hold it"},
             }
         ],
         "processes": [
@@ -380,8 +380,8 @@ def test_what_a_terminal_shows():
     }
     console.print(_status_watch.drawn(facts))
     text = console.export_text()
-    for part in ("75%", "1.00GiB", "no node has one", "never", "actor A", "3.00MiB", "1 idle"):
-        assert part in text or part == "never" and "no node can ever hold it" in text, part
+    for part in ("75%", "1.00GiB", "no node has one", "ever hold", "actor A", "3.00MiB", "1 idle"):
+        assert part in text, part
     assert "node:127" not in text
 
 

@@ -4,7 +4,7 @@ import pytest
 from _support import PEER, ray, wait_for
 
 if not PEER:
-    from eagleray import _memory
+    from eagleray import _memory, _status
     from eagleray._state_rows import Lookout
 
 pytestmark = pytest.mark.skipif(PEER, reason="Ray has no such function")
@@ -79,6 +79,18 @@ def test_what_can_never_run_is_told_so(cluster):
     slip = f.options(resources={"cpus": 1}).remote(1)
     wait_for(lambda: "is 'CPU' meant by 'cpus'?" in ray.util.explain(slip).reason)
     ray.cancel(slip)
+
+
+def test_a_group_that_can_never_be_is_told_so(cluster):
+    group = ray.util.placement_group([{"cpus": 1}])
+    ready = group.ready()
+    says = f"placement group {group.id.hex()}: it wants {{cpus: 1}}"
+    made = wait_for(lambda: says in (e := ray.util.explain(ready)).reason and e)
+    assert "is 'CPU' meant by 'cpus'?" in made.reason
+    told = _status.text_of(_status.facts())
+    of_group = told[told.index("no node can ever hold it: it wants {cpus: 1}") :]
+    assert "is 'CPU' meant by 'cpus'?" in of_group.splitlines()[0]
+    ray.util.remove_placement_group(group)
 
 
 def test_a_failure_and_its_attempts_are_told(cluster):

@@ -122,8 +122,8 @@ def text_of(facts: dict[str, Any], verbose: bool = False) -> str:
         if group["state"] == "PENDING":
             bundles = list(group["bundles"].values())
             lines.append(f" {bundles} ({group['strategy']}): 1 placement group")
-            if group["stats"]["scheduling_state"] == "INFEASIBLE":
-                lines.append("   no node can ever hold it")
+            if "why" in group["stats"]:
+                lines.append(f"   {group['stats']['why']}")
     if lines[-1] == "Pending Demands:":
         lines.append(" (no resource demands)")
     if verbose:

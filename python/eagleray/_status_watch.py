@@ -83,8 +83,7 @@ def _waiting(facts: dict[str, Any]) -> Any:
     for group in facts["placement_groups"]:
         if group["state"] == "PENDING":
             bundles = f"{len(group['bundles'])} bundles, {group['strategy']}"
-            never = group["stats"]["scheduling_state"] == "INFEASIBLE"
-            why = "no node can ever hold it" if never else "no node has room for it now"
+            why = group["stats"].get("why", "no node has room for it now")
             table.add_row("1", "placement group", bundles, why)
     if not table.row_count:
         table.add_row("nothing")

@@ -98,8 +98,13 @@ GroupStatus ControlMachine::status_of(const Group& group) const {
   GroupStatus status;
   status.spec = group.spec;
   status.state = group.state;
-  if (group.state == GroupState::kPending && choose(views(), group.spec).fit == Fit::kNever) {
-    status.state = GroupState::kInfeasible;
+  if (group.state == GroupState::kPending) {
+    const std::vector<NodeView> nodes = views(group.spec.owner);
+    if (choose(nodes, group.spec).fit == Fit::kNever) {
+      status.state = GroupState::kInfeasible;
+      status.why_never =
+          nodes.empty() ? "there is no node" : why_never(*nodes.front().info, group.spec);
+    }
   }
   const auto node = nodes_.find(group.node);
   const bool placed = group.state != GroupState::kPending && node != nodes_.end();
@@ -111,8 +116,8 @@ void ControlMachine::on(NodeIndex from, const GroupAwaited& awaited, ControlEffe
   const Group* group = living_group(awaited.group);
   if (!group) {
     out.list.push_back({from, ReleaseBundles{awaited.group}});
-  } else if (status_of(*group).state == GroupState::kInfeasible) {
-    out.list.push_back({from, GroupHopeless{awaited.group}});
+  } else if (GroupStatus status = status_of(*group); status.state == GroupState::kInfeasible) {
+    out.list.push_back({from, GroupHopeless{awaited.group, std::move(status.why_never)}});
   }
 }
 

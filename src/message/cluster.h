@@ -158,7 +158,8 @@ struct ReleaseBundles {  // ends leases and actors inside, then gives the resour
 
 struct GroupHopeless {  // no node can ever hold it
   PlacementGroupId group;
-  EAGLERAY_FIELDS(GroupHopeless, group)
+  std::string why;
+  EAGLERAY_FIELDS(GroupHopeless, group, why)
 };
 // Control cannot write, for people; empty: it can again. What it then refuses (kDiskFull) has not
 // been applied.

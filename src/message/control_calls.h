@@ -124,7 +124,8 @@ struct GroupStatus {
   GroupSpec spec;
   GroupState state = GroupState::kPending;
   std::vector<NodeId> nodes;  // per bundle, zero while pending
-  EAGLERAY_FIELDS(GroupStatus, spec, state, nodes)
+  std::string why_never;      // kInfeasible, in half a sentence
+  EAGLERAY_FIELDS(GroupStatus, spec, state, nodes, why_never)
 };
 struct GroupList {
   std::vector<GroupStatus> groups;

@@ -91,7 +91,9 @@ void NodeMachine::on_control(const ControlToNode& message, Instant now, NodeEffe
     release(*gone, out);
     schedule(now, out);
   } else if (const auto* hopeless = std::get_if<GroupHopeless>(&message)) {
-    if (awaited_groups().contains(hopeless->group)) hopeless_groups_.insert(hopeless->group);
+    if (awaited_groups().contains(hopeless->group)) {
+      hopeless_groups_.insert_or_assign(hopeless->group, hopeless->why);
+    }
   } else if (const auto* refused = std::get_if<JobRefused>(&message)) {
     control_.on_job_refused(refused->request);
     const auto request = job_requests_.find(refused->request);

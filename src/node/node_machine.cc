@@ -384,8 +384,10 @@ std::string NodeMachine::explain(const ResourceMap& want, const Strategy& strate
   const Fit here = fit_here(want, strategy);
   hopeless = here == Fit::kNever;
   const bool in_group = strategy.kind == StrategyKind::kGroup && admits(info_, strategy);
-  if (in_group && hopeless_groups_.contains(strategy.group)) {
-    return "no node can ever hold its placement group " + strategy.group.hex();
+  const auto hopeless_group = hopeless_groups_.find(strategy.group);
+  if (in_group && hopeless_group != hopeless_groups_.end()) {
+    return "no node can ever hold its placement group " + strategy.group.hex() + ": " +
+           hopeless_group->second;
   }
   if (in_group && hopeless) {
     return "no bundle of its placement group can ever hold it: it wants {" + to_string(want) + "}";

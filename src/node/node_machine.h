@@ -385,7 +385,8 @@ class NodeMachine {
   std::deque<Demand> demands_;  // served in turn
   std::deque<PendingActor> pending_actors_;
   Bundles bundles_;
-  std::set<PlacementGroupId> hopeless_groups_;  // awaited, and no node can ever hold them
+  // Awaited, and no node can ever hold them: why.
+  std::map<PlacementGroupId, std::string> hopeless_groups_;
   std::map<SegmentId, SegmentRow> segments_;
   uint64_t store_used_ = 0;
   bool store_short_ = false;  // as clients know

@@ -69,10 +69,34 @@ std::string nearest_resource(const NodeInfo& node, const std::string& wanted) {
   return nearest;
 }
 
+// `node` does not cover `want`.
+std::string what_is_missing(const NodeInfo& node, const ResourceMap& want) {
+  ResourceMap has;
+  std::string slips;
+  for (const auto& [name, amount] : want) {
+    const auto found = node.total.find(name);
+    if (found != node.total.end()) {
+      has.insert(*found);
+    } else if (const std::string near = nearest_resource(node, name); !near.empty()) {
+      slips += "; is '" + near + "' meant by '" + name + "'?";
+    }
+  }
+  return "it wants {" + to_string(want) + "} and of these the node has {" + to_string(has) +
+         "} in total" + slips;
+}
+
+std::string which_labels(const NodeInfo& node, const std::string& wanted) {
+  return "it wants labels " + wanted + " and the node has {" + to_string(node.labels) + "}";
+}
+
 ResourceMap sum_of(const GroupSpec& group) {
   ResourceMap sum;
   for (const ResourceMap& bundle : group.bundles) add(sum, bundle);
   return sum;
+}
+
+bool wants_several_nodes(const GroupSpec& group) {
+  return group.strategy == GroupStrategy::kStrictSpread && group.bundles.size() > 1;
 }
 
 }  // namespace
@@ -106,37 +130,37 @@ bool is_refused(const Strategy& strategy, Fit fit) {
 }
 
 std::string why_never(const NodeInfo& node, const ResourceMap& want, const Strategy& strategy) {
-  if (covers(node.total, want)) {
-    std::string wanted = to_string(strategy.labels);
-    for (const LabelSelector& selector : strategy.selectors) {
-      wanted += (wanted.empty() ? "{" : " or {") + to_string(selector) + "}";
-    }
-    return "it wants labels " + wanted + " and the node has {" + to_string(node.labels) + "}";
+  if (!covers(node.total, want)) return what_is_missing(node, want);
+  std::string wanted = to_string(strategy.labels);
+  for (const LabelSelector& selector : strategy.selectors) {
+    wanted += (wanted.empty() ? "{" : " or {") + to_string(selector) + "}";
   }
-  ResourceMap has;
-  std::string slips;
-  for (const auto& [name, amount] : want) {
-    const auto found = node.total.find(name);
-    if (found != node.total.end()) {
-      has.insert(*found);
-    } else if (const std::string near = nearest_resource(node, name); !near.empty()) {
-      slips += "; is '" + near + "' meant by '" + name + "'?";
-    }
-  }
-  return "it wants {" + to_string(want) + "} and of these the node has {" + to_string(has) +
-         "} in total" + slips;
+  return which_labels(node, wanted);
 }
 
 // ---- groups ----
 
 Fit fit(const NodeView& node, const GroupSpec& group) {
-  if (group.strategy == GroupStrategy::kStrictSpread && group.bundles.size() > 1) {
-    return Fit::kNever;
-  }
+  if (wants_several_nodes(group)) return Fit::kNever;
   const bool admitted =
       std::all_of(group.selectors.begin(), group.selectors.end(),
                   [&](const LabelSelector& each) { return matches(each, node.info->labels); });
   return admitted ? fit(node, sum_of(group)) : Fit::kNever;
+}
+
+std::string why_never(const NodeInfo& node, const GroupSpec& group) {
+  if (wants_several_nodes(group)) {
+    return "STRICT_SPREAD wants " + std::to_string(group.bundles.size()) +
+           " nodes, and a group lies on one";
+  }
+  const ResourceMap sum = sum_of(group);
+  if (!covers(node.total, sum)) return what_is_missing(node, sum);
+  std::string wanted;
+  for (const LabelSelector& selector : group.selectors) {
+    if (matches(selector, node.labels)) continue;
+    wanted += (wanted.empty() ? "{" : " and {") + to_string(selector) + "}";
+  }
+  return which_labels(node, wanted);
 }
 
 Choice choose(const std::vector<NodeView>& nodes, const GroupSpec& group) {

@@ -43,6 +43,7 @@ std::string why_never(const NodeInfo& node, const ResourceMap& want, const Strat
 
 // A group lies on one node with all of its bundles.
 Fit fit(const NodeView& node, const GroupSpec& group);
+std::string why_never(const NodeInfo& node, const GroupSpec& group);
 Choice choose(const std::vector<NodeView>& nodes, const GroupSpec& group);
 
 }  // namespace eagleray

@@ -154,12 +154,18 @@ TEST_F(FitTest, a_group_lies_on_one_node) {
   expect(Fit::kLater, 2, choose(nodes(), group));
   group.strategy = GroupStrategy::kStrictSpread;
   expect(Fit::kNever, 0, choose(nodes(), group));
+  EXPECT_EQ(why_never(info_[0], group), "STRICT_SPREAD wants 2 nodes, and a group lies on one");
   group.bundles.resize(1);
   expect(Fit::kNow, 1, choose(nodes(), group));
   group.target = info_[1].node;
   expect(Fit::kNow, 2, choose(nodes(), group));
   group.selectors = {{{"zone", "c"}}};
   expect(Fit::kNever, 0, choose(nodes(), group));
+  EXPECT_EQ(why_never(info_[0], group), "it wants labels {zone: c} and the node has {zone: a}");
+  group.bundles = {{{"cpus", kResourceUnit}}};
+  EXPECT_EQ(
+      why_never(info_[0], group),
+      "it wants {cpus: 1} and of these the node has {nothing} in total; is 'CPU' meant by 'cpus'?");
 }
 
 TEST(Devices, whole_ones_and_shares) {

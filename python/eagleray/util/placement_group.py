@@ -182,7 +182,8 @@ def get_placement_group(placement_group_name: str) -> PlacementGroup:
 
 
 def placement_group_table(placement_group: PlacementGroup | None = None) -> dict[str, Any]:
-    """Facts about one group, or about all by id."""
+    """Facts about one group, or about all by id. In `stats` of one that no node can ever hold stands `why`, which
+    Ray has not."""
     rows = client().group_table(placement_group.id.hex() if placement_group else "", "")
     table = {row["group"]: _row(row) for row in rows}
     if placement_group is None:
@@ -193,6 +194,9 @@ def placement_group_table(placement_group: PlacementGroup | None = None) -> dict
 def _row(row: dict[str, Any]) -> dict[str, Any]:
     state = row["state"]
     placed = any(c != "0" for c in "".join(row["nodes"]))
+    stats = {"scheduling_state": {"CREATED": "FINISHED", "PENDING": "QUEUED"}.get(state, state)}
+    if state == "INFEASIBLE":
+        stats["why"] = f"no node can ever hold it: {row['why_never']}"
     return {
         "placement_group_id": row["group"],
         "name": row["name"],
@@ -200,9 +204,7 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
         "bundles_to_node_id": {i: n if placed else "" for i, n in enumerate(row["nodes"])},
         "strategy": row["strategy"],
         "state": "PENDING" if state == "INFEASIBLE" else state,
-        "stats": {
-            "scheduling_state": {"CREATED": "FINISHED", "PENDING": "QUEUED"}.get(state, state)
-        },
+        "stats": stats,
     }
 
 
