@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 
+import eagleray
 import pytest
 from _support import alive, wait_for
 
@@ -46,14 +47,28 @@ def test_help_teaches(command, name):
     assert f"eagleray {name[0] if name else 'start'}" in text.split("Options:")[0]
 
 
+def test_version(command):
+    assert command("--version") == (0, f"eagleray, version {eagleray.__version__}\n")
+
+
 def test_a_cluster_from_start_to_stop(command, tmp_path):
     assert command("status")[0] == 1
     status, text = command(
         *("start", "--head", "--num-cpus", "3", "--resources", '{"disk": 2}', "--port", "6399"),
         *("--labels", "zone=a", "--object-store-memory", str(100 << 20), "--disable-usage-stats"),
-        *("--node-ip-address", "127.0.0.1", "-v", "--include-dashboard", "false"),
+        *("--node-ip-address", "127.0.0.1", "-v", "--include-dashboard", "true"),
+        *(
+            "--object-manager-port",
+            "8076",
+            "--min-worker-port",
+            "1",
+            "--ray-client-server-port",
+            "1",
+        ),
+        *("--dashboard-agent-listen-port", "1"),
     )
     assert status == 0 and "ray.init(address='auto')" in text
+    assert "there is no dashboard yet" in text and "job submit" in text
     status, text = command("start", "--head")
     assert status == 1 and "runs already" in text
     status, text = command("status")
@@ -151,11 +166,10 @@ def test_status_shows_what_is_used_and_what_waits(command, environment):
         (["start", "--head", "--system-config", '{"none_such": 1}'], 1, "none_such"),
         (["start", "--head", "--node-ip-address", "here"], 1, "address"),
         (["start", "--address", "10.0.0.1:6379"], 1, "several machines"),
-        (["start", "--head", "--dashboard-agent-listen-port", "1"], 1, "is not implemented"),
+        (["start", "--head", "--proxy-server-url", "x"], 1, "is not implemented"),
         (["start", "--head", "--dashboard-port", "99999"], 2, "65535"),
-        (["start", "--head", "--include-dashboard", "true"], 1, "the dashboard"),
         (["start", "--head", "--enable-resource-isolation"], 1, "resource isolation"),
-        (["start", "--head", "--min-worker-port", "1"], 1, "several machines"),
+        (["start", "--head", "--node-name", "x"], 1, "several machines"),
         (["run", "/no/such/file.py"], 2, "does not exist"),
         (["none-such"], 2, "No such command"),
     ],

@@ -53,7 +53,8 @@ def test_plugins(tmp_path: Path) -> None:
             try:
                 ray.get(see.options(runtime_env={"my_plugin": wrong}).remote())
             except Exception as error:
-                print(type(error).__name__, str(error).splitlines()[0])
+                said = getattr(error, "error_message", str(error))
+                print(type(error).__name__, said.splitlines()[0])
         """,
         tmp_path / "made",
         EAGLERAY_CACHE_DIR=str(tmp_path / "cache"),

@@ -582,6 +582,7 @@ def test_an_id_is_taken_once(client):
             ValueError,
             "existing",
         ),
+        ({"entrypoint": "true", "runtime_env": {"env_vars": {"A": 1}}}, TypeError, "the value 1"),
     ],
 )
 def test_bad_requests(client, arguments, error, says):
@@ -589,8 +590,9 @@ def test_bad_requests(client, arguments, error, says):
         client.submit_job(**arguments)
 
 
-def test_bad_environments_fail_the_job(client):
-    job = client.submit_job(entrypoint="true", runtime_env={"env_vars": {"A": 1}})
+def test_bad_environments_of_other_clients_fail_the_job(client):
+    wanted = {"entrypoint": "true", "runtime_env": {"env_vars": {"A": 1}}}
+    job = client._request("POST", "/api/jobs/", json.dumps(wanted).encode())["submission_id"]
     info = ended(client, job)
     assert info.status == "FAILED" and "the value 1 is of type" in info.message
 

@@ -168,6 +168,33 @@ def test_a_subclass_of_actor_pool_finds_the_attributes_of_rays():
     assert pool.look() == (1, [], [], 2, 2, 0) and pool.returned is actor
 
 
+def test_a_pool_s_map_submits_at_once_and_drops_what_was_left():
+    @ray.remote
+    class Worker:
+        def __init__(self):
+            self.calls = []
+
+        def call(self, value):
+            self.calls.append(value)
+            if value == "fails":
+                raise ValueError(value)
+            return value
+
+        def called(self):
+            return self.calls
+
+    worker = Worker.remote()
+    pool = ray.util.ActorPool([worker])
+    for value in ("left", "fails"):
+        pool.submit(lambda a, v: a.call.remote(v), value)
+    results = pool.map(lambda a, v: a.call.remote(v), [1, 2])
+    wait_for(lambda: 1 in ray.get(worker.called.remote()))
+    assert list(results) == [1, 2]
+    results = pool.map_unordered(lambda a, v: a.call.remote(v), [3])
+    wait_for(lambda: 3 in ray.get(worker.called.remote()))
+    assert list(results) == [3] and not pool.has_next()
+
+
 def test_queue():
     from importlib import import_module
 
@@ -181,6 +208,8 @@ def test_queue():
     assert [queue.get(), queue.get()] == [1, 2]
     with pytest.raises(queue_module.Empty):
         queue.get(timeout=0.01)
+    with pytest.raises(TypeError, match="num_items"):
+        queue.get_nowait_batch("1")
     queue.shutdown(force=True)
 
 

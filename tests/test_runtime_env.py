@@ -106,6 +106,12 @@ def test_a_working_dir_is_shipped_without_what_is_ignored(cluster: None, tmp_pat
     assert seen(env, "mod_in_dir:value") == [1]
 
 
+def test_an_actor_s_directory_that_is_not_there_is_no_name_that_is_taken(cluster: None) -> None:
+    with pytest.raises(ValueError, match="/no/such is not a valid path") as caught:
+        ray.remote(type("A", (), {})).options(runtime_env={"working_dir": "/no/such"}).remote()
+    assert not isinstance(caught.value, ray.exceptions.ActorAlreadyExistsError)
+
+
 def test_tasks_write_into_a_copy(cluster: None, tmp_path: Path) -> None:
     make_tree(tmp_path, {"a.txt": "a"})
 

@@ -30,7 +30,7 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
             try:
                 ray.get(ray.remote(lambda: 1).options(runtime_env=env).remote())
             except ray.exceptions.RuntimeEnvSetupError as error:
-                print(str(error).splitlines()[0])
+                print(error.error_message.splitlines()[0])
         """,
         PATH=str(tmp_path / "bin"),
         CONDA_EXE="",

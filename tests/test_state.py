@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from _support import PEER, ray, run_program, start_program, wait_for
+from eagleray.job_submission import JobStatus, JobType
 from eagleray.util import state
 from eagleray.util.state.common import SCHEMAS, ListApiOptions, StateResource
 from eagleray.util.state.exception import RayStateApiException
@@ -225,6 +226,18 @@ def test_objects_are_as_ray_lists_them(scene):
     assert [(row.pid, row.owner_pid) for row in large] == [(os.getpid(), os.getpid())]
 
 
+def test_filters_and_limits_are_taken_as_written(scene):
+    assert {t.name for t in state.list_tasks(filters=[("NAME", "=", "bad")])} == {"bad"}
+    assert len(state.list_tasks(limit="2")) == 2
+
+
+def test_a_job_s_state_and_driver_are_those_of_the_job_api(scene):
+    (job,) = state.list_jobs()
+    assert job.status is JobStatus.RUNNING and not job.status.is_terminal()
+    assert job.type is JobType.DRIVER and job.driver_info.pid == str(os.getpid())
+    assert json.loads(json.dumps(job.asdict()))["driver_info"]["id"] == job.job_id
+
+
 def test_logs(scene):
     node = ray.get_runtime_context().get_node_id()
     name = f"worker-{scene.actor_pid}.out"
@@ -237,6 +250,9 @@ def test_logs(scene):
     ):
         assert "".join(state.get_log(node_id=node, **wanted)) == "said by A\n"
     assert "".join(state.get_log(filename=name, node_id=node, tail=0)) == ""
+    assert list(state.get_log(pid=scene.actor_pid, suffix="err")) == []  # it has said nothing there
+    with pytest.raises(RayStateApiException, match="no log"):
+        list(state.get_log(pid=1))
     with pytest.raises(RayStateApiException, match="no log"):
         list(state.get_log(filename="../address.json", node_id=node))
     with pytest.raises(RayStateApiException, match="no node"):
@@ -248,6 +264,8 @@ def test_what_cannot_be_asked(scene):
         state.list_tasks(filters=[("nokey", "=", "x")])
     with pytest.raises(ValueError, match="Unsupported filter predicate >"):
         state.list_tasks(filters=[("state", ">", "x")])
+    with pytest.raises(ValueError, match="limit must be 0 or more"):
+        state.list_tasks(limit=-1)
     with pytest.raises(ValueError, match="Can't get cluster_events by id"):
         state.StateApiClient().get(StateResource.CLUSTER_EVENTS, "x")
 

@@ -210,6 +210,7 @@ class ActorClass:
             "groups": groups,
             "traced": state.tracing,
         }
+        env = runtime_env_json(options.get("runtime_env"))
         held, placement = _options.resources_of_actor(options)
         place = _options.place_of(options, self._cls.__name__, placement, placement is not held)
         try:
@@ -224,7 +225,7 @@ class ActorClass:
                 resources=held,
                 placement_resources=placement,
                 strategy=place,
-                runtime_env=runtime_env_json(options.get("runtime_env")),
+                runtime_env=env,
                 max_restarts=options.get("max_restarts") or 0,
                 max_pending_calls=meta["max_pending_calls"],
                 ordered=ordered,

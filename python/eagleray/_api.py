@@ -134,10 +134,7 @@ def init(
     arguments = {k: v for k, v in locals().items() if k != "kwargs"}
     _init_arguments.check(arguments, kwargs)
     if _init_arguments.wants_dashboard(arguments):
-        logger.warning(
-            "init(): there is no dashboard yet, and nothing listens for one; `eagleray status --watch` shows the "
-            "cluster in a terminal"
-        )
+        logger.warning(f"init(): {_init_arguments.NO_DASHBOARD}")
     with state.lock:
         if is_initialized():
             if ignore_reinit_error:

@@ -16,11 +16,9 @@ from . import _completion
 
 # Options of `ray start` that cannot act yet, by the feature that they belong to.
 _LATER = {
-    "clusters of several machines": "--object-manager-port --node-manager-port --min-worker-port "
-    "--max-worker-port --worker-port-list --ray-client-server-port --autoscaling-config --node-name "
-    "--redis-username --redis-password --redis-shard-ports --no-monitor",
-    "the dashboard": "--dashboard-agent-listen-port --dashboard-agent-grpc-port --proxy-server-url",
-    "runtime environments beyond env_vars and working_dir": "--runtime-env-agent-port",
+    "clusters of several machines": "--autoscaling-config --node-name --redis-username --redis-password "
+    "--redis-shard-ports --no-monitor",
+    "the dashboard": "--proxy-server-url",
     "spilling to disk": "--plasma-directory --object-spilling-directory --enable-object-reconstruction",
     "resource isolation": "--enable-resource-isolation --system-reserved-cpu --system-reserved-memory "
     "--cgroup-path",
@@ -32,7 +30,13 @@ _LATER_FLAGS = {
     "--enable-resource-isolation",
     "--ray-debugger-external",
 }
-# Options of `ray start` whose wish is granted whatever they say.
+# Options of `ray start` whose wish is granted whatever they say: nothing listens on these ports.
+_PORTS = (
+    "--object-manager-port --node-manager-port --min-worker-port --max-worker-port --worker-port-list "
+    "--ray-client-server-port --dashboard-agent-listen-port --dashboard-agent-grpc-port "
+    "--runtime-env-agent-port"
+)
+# Likewise.
 _NO_MATTER = (
     ("--disable-usage-stats",),
     ("--no-redirect-output",),
@@ -51,14 +55,6 @@ def _refuse(feature: str) -> Callable[..., Any]:
     return callback
 
 
-def _only_without_dashboard(_context: Any, _parameter: Any, wanted: bool | None) -> bool | None:
-    if wanted:
-        raise click.ClickException(
-            "--include-dashboard is not implemented yet in eagleray (part of: the dashboard)"
-        )
-    return wanted
-
-
 def _rest_of_ray(command: Any) -> Any:
     """Accepts the options of `ray start` that have no help here."""
     for feature, listed in _LATER.items():
@@ -74,7 +70,7 @@ def _rest_of_ray(command: Any) -> Any:
             )(command)
     for names in _NO_MATTER:
         command = click.option(*names, is_flag=True, hidden=True, expose_value=False)(command)
-    for name in ("--log-style", "--log-color", "--include-log-monitor"):
+    for name in ("--log-style", "--log-color", "--include-log-monitor", *_PORTS.split()):
         command = click.option(name, hidden=True, expose_value=False)(command)
     return command
 
@@ -194,8 +190,24 @@ def _installed_libraries() -> list[str]:
     return [name for name in _LIBRARIES if os.path.exists(os.path.join(here, name, "cli.py"))]
 
 
+def _print_version(context: click.Context, _parameter: Any, wanted: bool) -> None:
+    if wanted:
+        from . import __version__
+
+        click.echo(f"eagleray, version {__version__}")
+        context.exit()
+
+
 @click.group(cls=_WithLibraries, context_settings={"help_option_names": ["-h", "--help"]})
 @_completion.options
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Print the version.",
+)
 def cli() -> None:
     """eagleray: tasks, actors and objects across processes, with Ray's API.
 
@@ -261,7 +273,7 @@ def cli() -> None:
     type=click.IntRange(0, 65535),
     help="Of the end point for jobs (the first free one from 8265 on).",
 )
-@click.option("--include-dashboard", type=bool, hidden=True, callback=_only_without_dashboard)
+@click.option("--include-dashboard", type=bool, hidden=True)
 @click.option(
     "--metrics-export-port",
     type=click.IntRange(0, 65535),
@@ -288,7 +300,7 @@ def start(head: bool, address: str | None, block: bool, as_json: bool, **options
     Exit status 1: one of yours runs already, or it cannot start. Options of `ray start` that are not
     listed here are accepted; those that cannot act yet say so by name.
     """
-    from . import _daemon
+    from . import _daemon, _init_arguments
 
     if address:
         raise click.ClickException(
@@ -297,7 +309,10 @@ def start(head: bool, address: str | None, block: bool, as_json: bool, **options
     if not head:
         raise click.UsageError("give --head to start a cluster on this machine")
     labels = {**(options.pop("labels_file") or {}), **(options.pop("labels") or {})}
-    options["jobs"] = options.pop("include_dashboard") is not False
+    dashboard = options.pop("include_dashboard")
+    options["jobs"] = dashboard is not False
+    if dashboard:
+        click.echo(f"eagleray: {_init_arguments.NO_DASHBOARD}", err=True)
     try:
         node = _daemon.start_head(labels=labels, **options)
     except (OSError, RuntimeError, TypeError, ValueError) as error:

@@ -79,6 +79,12 @@ def check(arguments: dict[str, Any], underscored: dict[str, Any]) -> None:
             raise ValueError('"" is not a valid namespace. Pass None to not specify a namespace.')
 
 
+NO_DASHBOARD = (
+    "there is no dashboard yet, and nothing listens for one; `eagleray status --watch` shows the cluster in a "
+    "terminal"
+)
+
+
 def wants_dashboard(arguments: dict[str, Any]) -> bool:
     """Whether init() is asked for one, which there is not yet: a program computes the same without."""
     return (

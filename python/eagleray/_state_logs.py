@@ -81,6 +81,7 @@ def _pid_of(look: Lookout, wanted: Wanted) -> int | None:
 
 
 def _path_of(look: Lookout, wanted: Wanted) -> str:
+    """A worker that has printed nothing has no file yet."""
     from .util.state.exception import RayStateApiException
 
     if wanted.suffix not in ("out", "err"):
@@ -96,12 +97,13 @@ def _path_of(look: Lookout, wanted: Wanted) -> str:
                 "No process is known for it: it has not run yet, or there is no such actor or task."
             )
         name = f"worker-{pid}.{wanted.suffix}"
+        if pid in look.pids.values():
+            return os.path.join(_directory(look), name)
     directory = os.path.realpath(_directory(look))
     path = os.path.realpath(os.path.join(directory, name))
     if not path.startswith(directory + os.sep) or not os.path.isfile(path):
         raise RayStateApiException(
-            f"There is no log {name}: `eagleray logs cluster` lists what there is. A worker that printed "
-            "nothing has none."
+            f"There is no log {name}: `eagleray logs cluster` lists what there is."
         )
     return path
 
@@ -125,13 +127,25 @@ def _start_of_tail(file: Any, lines: int, begin: int) -> int:
     return begin
 
 
+def _wait(look: Lookout, interval: float | None) -> None:
+    from .util.state.exception import RayStateApiException
+
+    if not look.is_there():
+        raise RayStateApiException("The cluster has ended.")
+    time.sleep(interval or _INTERVAL_S)
+
+
 def chunks(
     look: Lookout, wanted: Wanted, tail: int, follow: bool, interval: float | None, plain: bool
 ) -> Iterator[bytes]:
     from .job_submission import _log
-    from .util.state.exception import RayStateApiException
 
-    with open(_path_of(look, wanted), "rb") as file:
+    path = _path_of(look, wanted)
+    while not os.path.exists(path):
+        if not follow:
+            return
+        _wait(look, interval)
+    with open(path, "rb") as file:
         begin = _log.begin_of(file.fileno())  # of a job's log: what is before has been dropped
         file.seek(begin if tail < 0 else _start_of_tail(file, tail, begin))
         while True:
@@ -140,7 +154,5 @@ def chunks(
                 yield _ANSI.sub(b"", chunk) if plain else chunk
             elif not follow:
                 return
-            elif not look.is_there():
-                raise RayStateApiException("The cluster has ended.")
             else:
-                time.sleep(interval or _INTERVAL_S)
+                _wait(look, interval)

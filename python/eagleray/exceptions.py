@@ -317,7 +317,15 @@ class AsyncioActorExit(RayError):
 
 
 class RuntimeEnvSetupError(RayError):
-    """The runtime environment could not be set up."""
+    """The runtime environment could not be set up. error_message: what the tool said."""
+
+    def __init__(self, error_message: str | None = None) -> None:
+        self.error_message = error_message
+
+    def __str__(self) -> str:
+        return "\n".join(
+            filter(None, ["Failed to set up runtime environment.", self.error_message])
+        )
 
 
 class TaskPlacementGroupRemoved(RayError):

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 from urllib.parse import quote, urlsplit
 
 from .. import _node, _token
+from .._environments import fields
 from ..exceptions import AuthenticationError
 from ..widgets._html import Rows
 from . import _packages
@@ -110,6 +111,7 @@ class JobSubmissionClient:
                 f"Invalid type {type(hook)} for `worker_process_setup_hook`: a job takes the name of a function, "
                 "`module.function`."
             )
+        fields.check(env)
         request = JobRequest(
             entrypoint=entrypoint,
             submission_id=submission_id or job_id,

@@ -26,27 +26,28 @@ class ActorPool:
         self._pending_submits: list[tuple[Callable[..., Any], Any]] = []
 
     def map(self, fn: Callable[[Any, Any], Any], values: Iterable[Any]) -> Iterator[Any]:
-        """Results in the order of `values`."""
-        self._discard_results()
+        """Results in the order of `values`. Calls are submitted now; results that nobody took before are
+        waited for and dropped."""
+        self._drop_results()
         for value in values:
             self.submit(fn, value)
-        while self.has_next():
-            yield self.get_next()
+        return self._results(self.get_next)
 
     def map_unordered(self, fn: Callable[[Any, Any], Any], values: Iterable[Any]) -> Iterator[Any]:
-        """Results as they come."""
-        self._discard_results()
+        """As map(), with results as they come."""
+        self._drop_results()
         for value in values:
             self.submit(fn, value)
-        while self.has_next():
-            yield self.get_next_unordered()
+        return self._results(self.get_next_unordered)
 
-    def _discard_results(self) -> None:
+    def _results(self, take: Callable[[], Any]) -> Iterator[Any]:
         while self.has_next():
-            try:
-                self.get_next_unordered(timeout=0)
-            except TimeoutError:
-                break
+            yield take()
+
+    def _drop_results(self) -> None:
+        while self.has_next():
+            ready, _ = ray.wait(list(self._future_to_actor), num_returns=1)
+            self._finish(ready[0])
 
     def submit(self, fn: Callable[[Any, Any], Any], value: Any) -> None:
         """Starts fn(actor, value) on a free actor, or when one becomes free."""

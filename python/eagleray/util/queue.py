@@ -135,7 +135,9 @@ class Queue:
 
     def get_nowait_batch(self, num_items: int) -> list[Any]:
         """Takes exactly num_items or none: Empty."""
-        if not isinstance(num_items, int) or num_items < 0:
+        if not isinstance(num_items, int):
+            raise TypeError("Argument 'num_items' must be an int")
+        if num_items < 0:
             raise ValueError("'num_items' must be a non-negative integer")
         result: list[Any] = ray.get(self.actor.get_nowait_batch.remote(num_items))
         return result

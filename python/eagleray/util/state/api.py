@@ -157,8 +157,9 @@ def _tell_missing(look: Lookout, raises: bool) -> None:
 
 
 def _checked(resource: StateResource, filters: list[Filter]) -> list[Filter]:
-    """RayStateApiException: a key that no row has, or that cannot be looked for."""
+    """With the keys in small letters. RayStateApiException: a key that no row has, or that cannot be looked for."""
     possible = SCHEMAS[resource].filterable_columns()
+    filters = [(key.lower(), predicate, value) for key, predicate, value in filters]
     for key, _, _ in filters:
         if key not in possible:
             raise RayStateApiException(

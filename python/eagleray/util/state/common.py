@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from enum import Enum, unique
 from typing import Any
 
 from ... import _planned
+from ...job_submission._types import DriverInfo, JobStatus, JobType
 
 DEFAULT_RPC_TIMEOUT = 30
 DEFAULT_LIMIT = 100
@@ -43,7 +44,8 @@ class SummaryResource(Enum):
 @dataclass
 class ListApiOptions:
     """`limit`: rows that are returned. `timeout`: seconds for all processes to answer. `detail`: all columns.
-    `filters`: (key, "=" or "!=", value), all of which must hold. `exclude_driver`: kept for Ray's sake."""
+    `filters`: (key, "=" or "!=", value), all of which must hold; keys in small or capital letters.
+    `exclude_driver`: kept for Ray's sake. ValueError for what cannot be meant."""
 
     limit: int = DEFAULT_LIMIT
     timeout: float = DEFAULT_RPC_TIMEOUT
@@ -52,9 +54,12 @@ class ListApiOptions:
     exclude_driver: bool = True
 
     def __post_init__(self) -> None:
+        self.limit = int(self.limit)
+        if self.limit < 0:
+            raise ValueError(f"limit must be 0 or more, not {self.limit}")
         self.filters = list(self.filters or [])
         for each in self.filters:
-            if len(each) != 3:
+            if isinstance(each, str) or len(each) != 3:
                 raise ValueError(f"a filter is (key, predicate, value), not {each!r}")
             if each[1] not in ("=", "!="):
                 raise ValueError(
@@ -232,11 +237,11 @@ class JobState(StateSchema):
     job_id: str | None = _key()
     submission_id: str | None = _key()
     entrypoint: str = _shown()
-    type: str = _key()  # DRIVER SUBMISSION
-    status: str = _key()  # RUNNING SUCCEEDED ...
+    type: JobType = _key()
+    status: JobStatus = _key()
     message: str | None = _shown()
     error_type: str | None = _shown()
-    driver_info: dict[str, Any] | None = _shown()
+    driver_info: DriverInfo | None = _shown()
     start_time: int | None = _shown(detail=True, format_fn=_when)
     end_time: int | None = _shown(detail=True, format_fn=_when)
     metadata: dict[str, str] | None = _shown(detail=True)
@@ -244,6 +249,17 @@ class JobState(StateSchema):
     driver_agent_http_address: str | None = _shown(detail=True)
     driver_node_id: str | None = _shown(detail=True)
     driver_exit_code: int | None = _shown(detail=True)
+
+    def __post_init__(self) -> None:
+        self.type, self.status = JobType(self.type), JobStatus(self.status)
+        if isinstance(self.driver_info, dict):
+            self.driver_info = DriverInfo(**self.driver_info)
+
+    def asdict(self) -> dict[str, Any]:
+        """For JSON and YAML."""
+        driver = self.driver_info and asdict(self.driver_info)
+        plain = {"type": self.type.value, "status": self.status.value, "driver_info": driver}
+        return {**super().asdict(), **plain}
 
 
 @dataclass
