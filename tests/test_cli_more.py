@@ -267,6 +267,34 @@ def test_a_task_that_hangs_can_be_looked_at(command, hanging, tmp_path):
     assert status == 1 and "hangs" in text
 
 
+TRACES = """
+import ctypes, sys
+PTRACE_SEIZE = 0x4206
+assert ctypes.CDLL(None).ptrace(PTRACE_SEIZE, int(sys.argv[1]), None, None) == 0
+print("traces", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_who_is_in_the_way_of_a_look_is_named_and_the_others_are_shown(command, hanging):
+    (worker,) = [w for w in _cli_look.workers_of_user() if "hangs" in w["what"]]
+    pids = (str(worker["pid"]), str(hanging.pid))
+    tracer = [sys.executable, "-c", TRACES, pids[0]]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(tracer, **pipes) as traces:
+        assert traces.stdout.readline() == b"traces\n"
+        status, text = command("stack", *pids)
+        assert status == 1 and "1 of 2 processes could not be looked into" in text
+        assert f"process {pids[0]} is being looked into by process {traces.pid} (" in text
+        assert f"Process {hanging.pid}: " in text
+        status, text = command("stack", *pids, "--json")
+        seen, other = json.loads(text.splitlines()[0])
+        assert f"kill {traces.pid}" in seen["error"] and "threads" not in seen
+        assert other["threads"] and "error" not in other
+    status, text = command("stack", pids[0])
+    assert status == 0 and "======== hangs" in text
+
+
 ALLOCATES = """
 import eagleray as ray, threading
 ray.init(num_cpus=1)

@@ -14,7 +14,8 @@ from typing import Any
 
 import click
 
-from ._processes import runs
+from ._processes import runs, tracer_of
+from ._status import title
 
 ANSWER_S = 60.0  # of py-spy or memray, for one process
 LEAVE_S = 5.0  # how long one that is told to end may take to let go of the process
@@ -86,8 +87,17 @@ def _run(call: list[str], limit: float) -> subprocess.CompletedProcess[str] | No
     return None
 
 
+def _forbidden(said: str) -> bool:
+    return "Permission" in said or "permitted" in said or "EPERM" in said
+
+
 def _why_not(pid: int, said: str) -> str:
-    if "Permission" in said or "permitted" in said or "EPERM" in said:
+    if _forbidden(said) and (tracer := tracer_of(pid)):
+        return (
+            f"process {pid} is being looked into by process {tracer} ({title(tracer)}), and the system lets only one "
+            f"do so: wait until that has ended, or end it (kill {tracer}), then ask again"
+        )
+    if _forbidden(said):
         return (
             f"the system does not let you look into process {pid}: run it as root, or allow it with `sysctl "
             "kernel.yama.ptrace_scope=0`, in a container with --cap-add SYS_PTRACE"
@@ -113,39 +123,47 @@ def stack(
       eagleray stack train --locals      those that run something named so
 
     \b
-    Needs py-spy. Exit status 1: there is none, or a process cannot be looked into.
+    Needs py-spy. Exit status 1: there is none, or a process cannot be looked into; the others are shown all the same,
+    and with --json that one has "error" in place of "threads".
     """
     program = _tool("py-spy", "py-spy")
     chosen = _chosen(wanted, idle)
     flags = [*(["--locals"] if show_locals else []), *(["--native"] if native else [])]
-    failed = ""
-    shown = []
+    flags += ["--json"] if as_json else []
+    rows: list[dict[str, Any]] = []
     for worker in chosen:
-        call = [
-            program,
-            "dump",
-            *flags,
-            *(["--json"] if as_json else []),
-            "--pid",
-            str(worker["pid"]),
-        ]
-        done = _run(call, ANSWER_S)
-        if done is None:
-            failed = f"process {worker['pid']} could not be looked into within {ANSWER_S:.0f} s"
-        elif done.returncode != 0 and not runs(worker["pid"]) and str(worker["pid"]) not in wanted:
+        said, why_not = _dump([program, "dump", *flags], worker["pid"])
+        if why_not and not runs(worker["pid"]) and str(worker["pid"]) not in wanted:
             continue  # it has ended since it was found
-        elif done.returncode != 0:
-            failed = _why_not(worker["pid"], done.stderr)
-        elif as_json:
-            shown.append({**worker, "threads": json.loads(done.stdout)})
-        else:
-            click.echo(f"======== {worker['what']} ========\n{done.stdout}")
+        if as_json:
+            rows.append(
+                {**worker, **({"error": why_not} if why_not else {"threads": json.loads(said)})}
+            )
+            continue
+        click.echo(f"======== {worker['what']} ========\n{why_not or said}")
+        rows.append({**worker, "error": why_not})
     if as_json:
-        click.echo(json.dumps(shown))
+        click.echo(json.dumps(rows))
     elif not chosen:
         click.echo("no worker of yours does anything (--idle shows those, too)")
+    failed = [row["error"] for row in rows if row.get("error")]
     if failed:
-        raise click.ClickException(failed)
+        raise click.ClickException(
+            failed[0]
+            if len(rows) == 1
+            else f"{len(failed)} of {len(rows)} processes could not be looked into"
+        )
+
+
+def _dump(call: list[str], pid: int) -> tuple[str, str]:
+    """What py-spy says of the process; or why it says nothing."""
+    call = [*call, "--pid", str(pid)]
+    done = _run(call, ANSWER_S)
+    if done and done.returncode != 0 and _forbidden(done.stderr) and not tracer_of(pid):
+        done = _run(call, ANSWER_S)  # another py-spy takes a moment only, and may have been it
+    if done is None:
+        return "", f"process {pid} could not be looked into within {ANSWER_S:.0f} s"
+    return (done.stdout, "") if done.returncode == 0 else ("", _why_not(pid, done.stderr))
 
 
 @click.command("flamegraph")

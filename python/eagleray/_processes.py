@@ -41,6 +41,15 @@ def name_of(pid: int | str) -> int:
     return (ticks % (1 << 31)) << PID_BITS | int(pid) if fields else 0
 
 
+def tracer_of(pid: int) -> int:
+    """The process that traces `pid` (a debugger, a profiler), or 0."""
+    try:
+        with open(f"/proc/{pid}/status") as file:
+            return next((int(row.split()[1]) for row in file if row.startswith("TracerPid:")), 0)
+    except OSError:
+        return 0
+
+
 def still_runs(name: int) -> bool:
     """Whether the process of which name_of() has made this number runs."""
     return name_of(name % (1 << PID_BITS)) == name

@@ -74,7 +74,7 @@ def _programs(temp_dir: str | None, clients: list[dict[str, Any]]) -> list[dict[
 
 def _descendants(root: int) -> list[dict[str, Any]]:
     """The node and all below it, by /proc: the programs, and workers by what they run."""
-    return [{"pid": pid, "what": what} for pid in descendants(root) if (what := _title(pid))]
+    return [{"pid": pid, "what": what} for pid in descendants(root) if (what := title(pid))]
 
 
 def descendants(root: int) -> list[int]:
@@ -89,7 +89,8 @@ def _is_below(pid: int, root: int, parents: dict[int, int]) -> bool:
     return pid == root
 
 
-def _title(pid: int) -> str:
+def title(pid: int) -> str:
+    """What a process is, by its command line, for people; empty: it does not run."""
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
             words = file.read().decode(errors="replace").split("\0")
