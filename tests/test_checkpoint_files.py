@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from _support import PEER, ray, run_program, start_program, wait_for
+from _support import PEER, alive, ray, run_program, start_program, wait_for
 
 pytestmark = pytest.mark.skipif(PEER, reason="Ray has dictionaries no more, and leaves its copies")
 
@@ -122,6 +122,24 @@ def test_a_dictionary_outlives_whoever_handed_it_on(cluster):
     gc.collect()
     wait_for(lambda: not os.path.exists(path))
     assert pickle.loads(kept).to_dict() == {"a": 1}
+
+
+def test_what_a_killed_worker_leaves_goes_with_the_next_checkpoint_of_another(cluster):
+    @ray.remote
+    class Keeps:
+        def make(self):
+            self.made = tune.Checkpoint.from_dict({"a": 1})
+            return os.getpid(), self.made.path, self.made.to_directory()
+
+    killed, lives = Keeps.remote(), Keeps.remote()
+    pid, path, copy = ray.get(killed.make.remote())
+    of_the_living = ray.get(lives.make.remote())[1]
+    ray.kill(killed)
+    wait_for(lambda: not alive(pid))
+    assert os.path.exists(path)
+    _, after, _ = ray.get(Keeps.remote().make.remote())
+    assert not os.path.exists(path)
+    assert all(map(os.path.exists, (copy, of_the_living, after)))
 
 
 def test_a_forked_child_leaves_its_parent_s_files(cluster):

@@ -1,7 +1,8 @@
 """Directories for files that a program makes for itself and gives no place.
 
 Of a driver they are beside its session and go when it ends; of a worker in its session's directory, because others may
-read them after it, and go with the session. What a killed program leaves goes after the start of the next session."""
+read them after it, and go with the session. What a killed program leaves goes after the start of the next session. What
+a worker makes for an object of its own goes with the object; if it is killed, when another worker makes a directory."""
 
 from __future__ import annotations
 
@@ -12,18 +13,21 @@ import tempfile
 
 from . import _node
 from ._old_sessions import SCRATCH
+from ._processes import name_of, still_runs
 from ._state import state
 
 _made: set[str] = set()  # by this process
 os.register_at_fork(after_in_child=_made.clear)
 
 
-def new() -> str:
-    """Makes an empty one."""
+def new(*, of_object: bool = False) -> str:
+    """Makes an empty one. of_object: nobody reads it after this process."""
     if state.is_worker and state.client is not None:
         root = os.path.join(state.client.info()["session_dir"], SCRATCH)
         os.makedirs(root, mode=0o700, exist_ok=True)
-        path = tempfile.mkdtemp(dir=root)
+        if not _made:
+            _remove_orphans(root)
+        path = tempfile.mkdtemp(prefix=f"{name_of(os.getpid())}_" if of_object else None, dir=root)
     else:
         where = state.context.address_info["session_dir"] if state.context else None
         root = os.path.dirname(where) if where else _node.make_root(None)
@@ -37,6 +41,14 @@ def remove(path: str) -> None:
     if path in _made:
         _made.discard(path)
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _remove_orphans(root: str) -> None:
+    """What killed workers have made for their objects."""
+    for name in os.listdir(root):
+        owner = name.partition("_")[0]
+        if owner.isdigit() and not still_runs(int(owner)):
+            shutil.rmtree(os.path.join(root, name), ignore_errors=True)
 
 
 @atexit.register

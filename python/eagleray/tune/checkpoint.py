@@ -61,14 +61,15 @@ class Checkpoint:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Checkpoint:
         """A checkpoint that is the dictionary (ray.air's form). Its directory goes with the object, at the latest when
-        the program ends; a copy, and what another process is given, has a directory of its own."""
+        the program ends; of a worker that is killed, when another worker makes one. A copy, and what another process
+        is given, has a directory of its own."""
         made = cls._of_files({})
         write_data(Path(made.path), data)
         return made
 
     @classmethod
     def _of_files(cls, files: dict[str, bytes]) -> Checkpoint:
-        directory = Path(_scratch.new())
+        directory = Path(_scratch.new(of_object=True))
         made = cls(str(directory))
         made._owned = _Owned(made.path)
         for name, content in files.items():
