@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 from _packages import make_tree
 from _support import run_program, start_program
 from eagleray import _places as places
-from eagleray._environments import packages, python_packages, shipping, text
+from eagleray._environments import conda, packages, python_packages, shipping, text
 from eagleray._environments.cache import Cache
 from eagleray._environments.ignore import Patterns
 from eagleray.runtime_env import RuntimeEnv, RuntimeEnvConfig
@@ -382,6 +383,44 @@ def test_two_processes_make_one(tmp_path: Path) -> None:
     programs = [start_program(code, tmp_path) for _ in range(3)]
     assert [each.wait(60) for each in programs] == [0, 0, 0]
     assert (tmp_path / "count").read_text() == "x"
+
+
+def test_what_one_process_changes_is_kept_when_it_is_done(tmp_path: Path) -> None:
+    cache = Cache(str(tmp_path / "cache"))
+    with cache.alone("conda_packages", "all") as path:
+        Path(path, "kept").write_text("x" * 300)
+        os.makedirs(Path(path, "below"))
+        os.link(Path(path, "kept"), tmp_path / "elsewhere")
+        Path(path, "below", "counted").write_text("x" * 200)
+        assert cache.evict(0) == []  # in use
+    assert Path(cache.directory, "locks", "conda_packages@all").read_text() == "200"
+    with pytest.raises(KeyError):
+        with cache.alone("conda_packages", "all") as path:
+            assert Path(path, "kept").exists()
+            raise KeyError
+    with cache.alone("conda_packages", "all") as path:
+        assert os.listdir(path) == []
+    assert cache.evict(-1) == [path] and not os.path.exists(path)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("dependencies:\n- a\n", "dependencies:\n{0}{1}- a\n"),
+        (
+            "name: n\ndependencies: # c\n\n  # d\n  - a\nvariables:\n  - b\n",
+            "name: n\ndependencies: # c\n\n  # d\n  {0}  {1}  - a\nvariables:\n  - b\n",
+        ),
+        ("dependencies: [a,\n b]\n", "dependencies: [{2}, {3}, a,\n b]\n"),
+        ("dependencies: []", "dependencies: [{2}, {3}, ]"),
+        ("name: dependencies\n", "name: dependencies\n"),
+    ],
+)
+def test_what_conda_is_asked_for_beside_a_file(given: str, meant: str) -> None:
+    python = f"python={sys.version_info[0]}.{sys.version_info[1]}"
+    assert conda.described({"file": given}) == meant.format(
+        f"- {python}\n", "- pip\n", python, "pip"
+    )
 
 
 def test_a_foreign_cache_is_refused(tmp_path: Path) -> None:

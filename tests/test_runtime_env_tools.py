@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from _conda import Conda
 from _support import run_program, start_program, wait_for
 from eagleray._environments import container
 
@@ -39,20 +40,6 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     assert "needs conda, mamba or micromamba, and there is none" in conda
     assert "need podman or docker, and neither is on the node's path" in image
 
-
-FAKE_CONDA = """#!{python}
-import json, os, sys, venv
-envs = {envs!r}
-if sys.argv[1:3] == ["env", "list"]:
-    print(json.dumps({{"envs": [os.path.join(envs, name) for name in os.listdir(envs)]}}))
-elif sys.argv[1:3] == ["env", "create"]:
-    path = sys.argv[sys.argv.index("-p") + 1]
-    text = open(sys.argv[sys.argv.index("-f") + 1]).read()
-    if "bad" in text:
-        sys.exit("PackagesNotFoundError: bad")
-    venv.EnvBuilder(symlinks=True).create(path)
-    open(os.path.join(path, "made-of"), "w").write(text)
-"""
 
 FAKE_PODMAN = """#!{python}
 import os, sys
@@ -90,43 +77,107 @@ def _with_tool(tmp_path: Path, name: str, text: str, code: str, *arguments: obje
     return run_program(code, *arguments, PATH=path)[0].splitlines()
 
 
-def test_conda(tmp_path: Path) -> None:
-    import venv
+@pytest.fixture
+def conda(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Conda:
+    made = Conda(tmp_path)
+    monkeypatch.setenv("PATH", f"{made.path}:{os.environ['PATH']}")
+    for name in ("CONDA_EXE", "RAY_CONDA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    return made
 
-    (tmp_path / "envs").mkdir()
-    venv.EnvBuilder(symlinks=True).create(tmp_path / "envs" / "mine")
-    (tmp_path / "spec.yml").write_text("dependencies: [x]\n")
-    lines = _with_tool(
-        tmp_path,
-        "conda",
-        FAKE_CONDA.format(python=sys.executable, envs=str(tmp_path / "envs")),
-        """
-        import os, sys
-        import eagleray as ray
-        ray.init(address="local", num_cpus=2)
-        @ray.remote
-        def see():
-            made = os.path.join(sys.prefix, "made-of")
-            return sys.prefix == os.environ["CONDA_PREFIX"], os.path.exists(made) and open(made).read()
-        folder = sys.argv[1]
-        for conda in ("mine", folder + "/envs/mine", {"dependencies": ["y"]}, folder + "/spec.yml"):
-            print(ray.get(see.options(runtime_env={"conda": conda}).remote()))
-        for conda in ("other", {"dependencies": ["bad"]}):
-            try:
-                ray.get(see.options(runtime_env={"conda": conda}).remote())
-            except ray.exceptions.RuntimeEnvSetupError as error:
-                print("PackagesNotFoundError" in str(error), "no environment 'other'" in str(error))
-        """,
-        tmp_path,
+
+_SEES = """
+    import os, sys
+    import eagleray as ray
+    ray.init(address="local", num_cpus=2)
+    @ray.remote
+    def see():
+        made = os.path.join(sys.prefix, "made-of")
+        assert sys.prefix == os.environ["CONDA_PREFIX"]
+        assert os.environ["PATH"].startswith(sys.prefix + "/bin:")
+        return os.environ["CONDA_DEFAULT_ENV"], os.path.exists(made) and open(made).read()
+    def show(task, conda, **more):
+        try:
+            print(ray.get(task.options(runtime_env={"conda": conda, **more}).remote()), flush=True)
+        except ray.exceptions.RuntimeEnvSetupError as error:
+            print(str(error).replace("\\n", " "), flush=True)
+"""
+
+
+def test_conda_by_name_and_directory(conda: Conda, tmp_path: Path) -> None:
+    mine = conda.add("mine")
+    conda.add("another")  # sorts before base
+    (tmp_path / "empty").mkdir()
+    other = tmp_path / "other" / "bin" / "python"
+    other.parent.mkdir(parents=True)
+    other.write_text("#!/bin/sh\necho 3.9\n")
+    other.chmod(0o755)
+    out, _ = run_program(
+        _SEES + "    for each in sys.argv[1:]: show(see, each)",
+        *("mine", mine, f"{mine}/", "base", "no-such", tmp_path / "empty", tmp_path / "other"),
     )
-    assert lines == [
-        "(True, False)",
-        "(True, False)",
-        """(True, '{"dependencies": ["y"]}')""",
-        "(True, 'dependencies: [x]\\n')",
-        "False True",
-        "True False",
-    ]
+    lines = out.splitlines()
+    assert lines[:4] == ["('mine', False)"] * 3 + ["('base', False)"]
+    assert "no environment 'no-such'; it has ['another', 'base', 'mine']" in lines[4]
+    assert f"{tmp_path}/empty has no Python" in lines[5]
+    assert f"{tmp_path}/other has Python 3.9, and this cluster runs on" in lines[6]
+
+
+def test_conda_makes_environments(conda: Conda, tmp_path: Path) -> None:
+    (tmp_path / "spec.yml").write_text("name: s\ndependencies:  # all\n\n  - x\n  - pip\n")
+    (tmp_path / "flow.yaml").write_text("dependencies: [x]\n")
+    out, _ = run_program(
+        _SEES
+        + """
+    for each in (
+        {"dependencies": ["x"]}, {"name": "only"}, *sys.argv[1:], {"dependencies": ["bad"]}
+    ):
+        show(see, each)
+        """,
+        *(tmp_path / "spec.yml", tmp_path / "flow.yaml"),
+    )
+    lines = out.splitlines()
+    python = f"python={sys.version_info[0]}.{sys.version_info[1]}"
+    made = [line.rpartition(", ")[2] for line in lines[:4]]
+    assert made == [f"'pip {python} x')", f"'pip {python}')", *[f"'pip {python} x')"] * 2]
+    assert "PackagesNotFoundInChannelsError: bad" in lines[4]
+    assert f"it was asked for {python} and pip" in lines[4]
+
+
+def test_an_environment_of_conda_is_activated(conda: Conda) -> None:
+    out, _ = run_program(
+        _SEES
+        + """
+    @ray.remote
+    def active():
+        names = ("ACTS", "OF_FILE", "OF_USER", "PATH")
+        return [os.environ[name].replace(sys.prefix, "PREFIX") for name in names]
+    spec = {"dependencies": ["acts"], "variables": {"OF_FILE": "a file"}}
+    show(active, spec, env_vars={"OF_USER": "${CONDA_PREFIX}/lib", "PATH": "/user:${PATH}"})
+        """,
+        PATH=f"{conda.path}:/usr/bin:/bin",
+    )
+    assert out.strip() == str(
+        ["PREFIX of\na file", "a file", "PREFIX/lib"]
+        + [f"/user:/acts:PREFIX/bin:{conda.path}:/usr/bin:/bin"]
+    )
+
+
+def test_packages_of_conda_are_never_left_half_unpacked(conda: Conda) -> None:
+    """Not when it is killed, and not when several environments are wanted at once."""
+    out, _ = run_program(
+        _SEES
+        + """
+    show(see, {"dependencies": ["killed"]})
+    specs = [{"dependencies": ["x"], "variables": {"A": str(i)}} for i in range(4)]
+    tasks = [see.options(runtime_env={"conda": spec}).remote() for spec in specs for _ in range(2)]
+    print(len({name for name, _ in ray.get(tasks)}))
+        """
+    )
+    killed, made = out.splitlines()
+    assert "was ended by signal 9" in killed
+    assert made == "4"
+    assert not (conda.root / "pkgs").exists()
 
 
 def _made_containers(tmp_path: Path) -> tuple[Path, str]:

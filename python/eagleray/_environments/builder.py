@@ -148,6 +148,7 @@ class Builder:
             user = []
         environment = {**os.environ, "PYTHONPATH": joined([p for p in user if p], base)}
         before = dict(environment)
+        put_into(environment, plan.variables)  # first: a user's "${PATH}" has its commands
         put_into(environment, variables)
         changed = {k: v for k, v in environment.items() if os.environ.get(k) != v}
         if environment["PYTHONPATH"] != before["PYTHONPATH"]:

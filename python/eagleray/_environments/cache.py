@@ -11,9 +11,10 @@ import fcntl
 import os
 import shutil
 import stat
+import sys
 import tempfile
 import threading
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
 from typing import NamedTuple
 
 _READY = ".eagleray-ready"  # in a directory that cannot be moved once it is made
@@ -86,12 +87,29 @@ class Cache:
             try:
                 if not _is_ready(path):
                     size = self._fill(path, fill, in_place)
-                    os.ftruncate(lock, 0)
-                    os.pwrite(lock, str(bytes_in(path) if size is None else size).encode(), 0)
+                    _note_size(lock, bytes_in(path) if size is None else size)
             finally:
                 if not _is_ready(path):
                     os.unlink(lock_path)
                 os.close(lock)
+
+    @contextlib.contextmanager
+    def alone(self, kind: str, key: str) -> Iterator[str]:
+        """A directory that one process at a time changes, as long as the block takes. It stays for the next one, but
+        when the block raises or its process dies: then it may be half-changed, and the next one gets an empty one.
+        Its bytes are those of files that have no other name."""
+        lock = _locked(self._lock_path(kind, key), fcntl.LOCK_EX)
+        try:
+            path = self.path(kind, key)
+            if not _is_ready(path):
+                _remove(path)
+                os.makedirs(path)
+            _unmark(path)
+            yield path
+            _note_size(lock, bytes_in(path, names_max=1))
+            _mark(path)
+        finally:
+            os.close(lock)
 
     def keep(self, held: Held) -> None:
         """Keeps an entry until this process ends, and lets go of its lock."""
@@ -145,9 +163,7 @@ class Cache:
         try:
             size = fill(aside)
             if in_place:
-                with open(os.path.join(aside, _READY + ".aside"), "w"):
-                    pass
-                os.rename(os.path.join(aside, _READY + ".aside"), os.path.join(aside, _READY))
+                _mark(aside)
             else:
                 os.rename(aside, path)
             return size
@@ -208,7 +224,7 @@ class Cache:
                 return False
             if _is_ready(path):
                 before(path)
-            _remove(os.path.join(path, _READY))  # first, so that half of it is not taken for all
+            _unmark(path)  # first, so that half of it is not taken for all
             _remove(path + ".aside")
             _remove(path)
             os.unlink(lock_path)
@@ -250,7 +266,23 @@ def _is_ready(path: str) -> bool:
     return os.path.exists(path)
 
 
-IN_PLACE = ("python", "conda")  # kinds of entries that cannot be moved
+IN_PLACE = ("python", "conda", "conda_packages")  # kinds of entries that cannot be moved
+
+
+def _mark(path: str) -> None:
+    """As ready."""
+    with open(os.path.join(path, _READY + ".aside"), "w"):
+        pass
+    os.rename(os.path.join(path, _READY + ".aside"), os.path.join(path, _READY))
+
+
+def _unmark(path: str) -> None:
+    _remove(os.path.join(path, _READY))
+
+
+def _note_size(lock: int, size: int) -> None:
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, str(size).encode(), 0)
 
 
 def _remove(path: str) -> None:
@@ -260,8 +292,8 @@ def _remove(path: str) -> None:
         os.unlink(path)
 
 
-def bytes_in(path: str) -> int:
-    """Bytes of a file, or of all files below a directory."""
+def bytes_in(path: str, names_max: int = sys.maxsize) -> int:
+    """Bytes of a file, or of all files below a directory that have so many names (hard links) at most."""
     info = os.lstat(path)
     if not stat.S_ISDIR(info.st_mode):
         return info.st_size
@@ -269,7 +301,7 @@ def bytes_in(path: str) -> int:
     with os.scandir(path) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
-                total += bytes_in(entry.path)
-            else:
-                total += entry.stat(follow_symlinks=False).st_size
+                total += bytes_in(entry.path, names_max)
+            elif (info := entry.stat(follow_symlinks=False)).st_nlink <= names_max:
+                total += info.st_size
     return total

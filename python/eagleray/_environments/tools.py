@@ -26,12 +26,21 @@ def run(
     environment: Mapping[str, str] | None = None,
     reads: Sequence[str] = (),
 ) -> None:
-    """Runs a program to its end. SetupFailed when it fails or is not there. reads: what else it may print. Where
-    there are passwords in all this, its output is passed on without them; else it writes into the log itself, and what
-    it has said is there whoever is killed."""
+    """Runs a program to its end. SetupFailed when it fails or is not there. reads: what else it may print."""
+    check(arguments, status_of(arguments, environment, reads))
+
+
+def status_of(
+    arguments: Sequence[str],
+    environment: Mapping[str, str] | None = None,
+    reads: Sequence[str] = (),
+) -> int:
+    """As run(), and how it ended: the number of a signal is below zero. Where there are passwords in all this, its
+    output is passed on without them; else it writes into the log itself, and what it has said is there whoever is
+    killed."""
     known = [*arguments, *reads, *os.environ.values(), *(environment or {}).values()]
     if all(masked(each) == each for each in known):
-        return _check(arguments, _started(arguments, None, None, environment).wait())
+        return _started(arguments, None, None, environment).wait()
     program = _started(arguments, subprocess.PIPE, subprocess.STDOUT, environment)
 
     def pass_on() -> None:
@@ -42,15 +51,15 @@ def run(
     reader.start()
     program.wait()
     reader.join(_LAST_WORDS_S)
-    _check(arguments, program.returncode)
+    return program.returncode
 
 
-def read(arguments: Sequence[str]) -> str:
+def read(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> str:
     """What a program prints. SetupFailed when it fails."""
-    with _started(arguments, subprocess.PIPE, None, None) as program:
+    with _started(arguments, subprocess.PIPE, None, environment) as program:
         assert program.stdout is not None
         text = program.stdout.read()
-    _check(arguments, program.returncode)
+    check(arguments, program.returncode)
     return text
 
 
@@ -75,7 +84,7 @@ def _started(
         raise SetupFailed(f"`{_shown(arguments)}` could not be started: {error}") from error
 
 
-def _check(arguments: Sequence[str], status: int) -> None:
+def check(arguments: Sequence[str], status: int) -> None:
     if status != 0:
         raise SetupFailed(f"`{_shown(arguments)}` {describe(status)}")
 
