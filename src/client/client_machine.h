@@ -29,6 +29,8 @@
 
 namespace eagleray {
 
+class TaskRowWriter;
+
 // What is the same for every call of one remote function or method with one set of options.
 struct TaskTemplate {
   uint32_t number = 0;  // from 1, the machine's own
@@ -135,7 +137,7 @@ struct Effects {
   std::vector<ActorCreation> create_actors;  // the shell encodes the arguments into the spec
   std::vector<ClientToNode> after_creations;  // to be sent behind them
   std::vector<ExecTask*> interrupt;           // running tasks to interrupt
-  std::vector<TaskRow> history;               // attempts that have ended
+  std::vector<TaskRow> history;  // attempts that have ended, where write_rows_to() had no room
   struct ErrorText {
     uint64_t unique = 0;  // of the row
     uint16_t attempt = 0;
@@ -286,6 +288,8 @@ class ClientMachine {
   void forget_reason(RequestId request) { reasons_.erase(request); }
 
   // ---- for those who look ----
+  // Rows of the history are put there, what it refuses into Effects.
+  void write_rows_to(TaskRowWriter& rows) { rows_ = &rows; }
   // What rows of the history name by number.
   struct FormView {
     std::string name, function, runtime_env;
@@ -484,7 +488,10 @@ class ClientMachine {
   static uint64_t size_of(const std::vector<Value>& values);
   static uint8_t error_in(const std::vector<Value>& values);
   void record(const TaskRecord& task, uint8_t error, Effects& out);
-  void record_run(const TaskRecord& task, TaskRow& row) const;
+  bool record_usual(const TaskRecord& task, uint8_t error);
+  void record_any(const TaskRecord& task, uint8_t error, Effects& out);
+  TaskRow row_of(const TaskRecord& task, uint8_t error) const;
+  void add_run(const TaskRecord& task, TaskRow& row) const;
   void next_attempt(TaskRecord& task, uint8_t error, Effects& out);
   const TaskTemplate* template_of(uint32_t number) const;
   std::string function_name(const TaskTemplate& form) const;
@@ -528,6 +535,7 @@ class ClientMachine {
     std::string error;
   };
   Ending ending_;
+  TaskRowWriter* rows_ = nullptr;
   std::vector<ActorId> actor_numbers_;        // by ActorPeer::number - 1
   std::multimap<Instant, uint64_t> delayed_;  // tokens of tasks that wait for their retry
   std::unordered_map<LeaseId, std::unique_ptr<Lease>, IdHash> leases_;

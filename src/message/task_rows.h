@@ -45,25 +45,35 @@ struct ShortTaskRow {
 };
 static_assert(sizeof(ShortTaskRow) == 32, "its form is on disk");
 
-// What many rows share.
+// What many rows share, in words: one comparison each.
 struct TaskLikes {
   uint64_t worker = 0;
   uint64_t parent = 0;
-  uint32_t form = 0;
-  uint32_t actor = 0;
-  uint16_t attempt = 0;
-  uint8_t error = TaskError::kNone;
-  uint8_t reserved[5] = {};
+  uint64_t form_and_actor = 0;     // the form in the lower half
+  uint64_t attempt_and_error = 0;  // the attempt in the lowest 16 bits
 
   static TaskLikes of(const TaskRow& row) {
-    return {row.worker, row.parent, row.form, row.actor, row.attempt, row.error, {}};
+    return {row.worker, row.parent, row.form | uint64_t{row.actor} << 32,
+            row.attempt | uint64_t{row.error} << 16};
   }
-  bool are_of(const TaskRow& row) const {
-    return worker == row.worker && parent == row.parent && form == row.form && actor == row.actor &&
-           attempt == row.attempt && error == row.error;
+  void put_into(TaskRow& row) const {
+    row.worker = worker;
+    row.parent = parent;
+    row.form = static_cast<uint32_t>(form_and_actor);
+    row.actor = static_cast<uint32_t>(form_and_actor >> 32);
+    row.attempt = static_cast<uint16_t>(attempt_and_error);
+    row.error = static_cast<uint8_t>(attempt_and_error >> 16);
   }
+  bool operator==(const TaskLikes&) const = default;
+  uint64_t mix() const { return worker + (parent >> 24) + form_and_actor; }
 };
 static_assert(sizeof(TaskLikes) == 32, "its form is on disk");
+
+// A TaskRow's durations before they are packed: microseconds, below zero where a clock or a process
+// is wrong.
+struct TaskSpans {
+  int64_t waited, queued, sent, ran, answered;
+};
 
 struct TaskFileHeader {
   uint64_t magic = kTaskFileMagic;
@@ -95,37 +105,57 @@ class TaskRowWriter {
     memory_ = memory;
     next_ = memory + sizeof(TaskFileHeader);
     end_ = shared_ = memory + bytes;
-    count_ = 0;
     known_.fill({});
   }
   void end() { next_ = shared_ = nullptr; }
+  // What rows may name: numbers up to these.
+  void name(uint32_t forms, uint32_t actors) {
+    forms_ = forms;
+    actors_ = actors;
+  }
+  uint32_t forms() const { return forms_; }
+  uint32_t actors() const { return actors_; }
 
-  // False: it is full, or there is none.
-  bool put(const TaskRow& row) {
-    if (shared_ - next_ < kRoomOfOne) [[unlikely]]
+  // Most rows, in a third of put()'s instructions: one whose numbers are small, behind the file's
+  // first, and whose likes are known; `likes` have a worker. False: it is none of these, or there
+  // is no room.
+  [[gnu::always_inline]] bool put_usual(uint64_t unique, int64_t submitted_us,
+                                        const TaskSpans& spans, uint64_t argument_bytes,
+                                        uint64_t result_bytes, const TaskLikes& likes) {
+    const uint64_t apart = unique - unique_;
+    const uint64_t number = apart >> ShortTaskRow::kUniqueShift;
+    const int64_t submitted = submitted_us - submitted_us_;
+    const uint64_t wide = number | static_cast<uint64_t>(submitted | spans.waited | spans.queued |
+                                                         spans.sent | spans.ran);
+    const uint64_t narrow = static_cast<uint64_t>(spans.answered) | argument_bytes | result_bytes;
+    const uint64_t process = apart & ((1u << ShortTaskRow::kUniqueShift) - 1);
+    const Known& known = known_[likes.mix() % kKnown];
+    if (((wide >> 31) | (narrow >> 16) | process) != 0 || !(known.likes == likes) || !has_room())
+        [[unlikely]]
       return false;
-    if (count_ == 0) begin_with(row);
+    add({static_cast<int32_t>(number), static_cast<uint32_t>(spans.waited),
+         static_cast<int32_t>(submitted), static_cast<uint32_t>(spans.queued),
+         static_cast<uint32_t>(spans.ran), static_cast<uint32_t>(spans.sent),
+         static_cast<uint16_t>(spans.answered), static_cast<uint16_t>(argument_bytes),
+         static_cast<uint16_t>(result_bytes), known.place});
+    return true;
+  }
+
+  // False: it is full, or there is none, or the row names what may not be named yet.
+  bool put(const TaskRow& row) {
+    if (!has_room() || row.form > forms_ || row.actor > actors_) return false;
+    if (next_ == memory_ + sizeof(TaskFileHeader)) begin_with(row);
     const auto apart = static_cast<int64_t>(row.unique - unique_);
     const int64_t number = apart >> ShortTaskRow::kUniqueShift;
     const int64_t submitted = row.submitted_us - submitted_us_;
-    // In place: what is written in pieces and copied in larger ones waits for the pieces.
-    ShortTaskRow& kept = *new (next_) ShortTaskRow;
-    kept.number = static_cast<int32_t>(number);
-    kept.submitted = static_cast<int32_t>(submitted);
-    kept.waited = row.waited;
-    kept.queued = row.queued;
-    kept.sent = row.sent;
-    kept.ran = row.ran;
-    kept.answered = static_cast<uint16_t>(row.answered);
-    kept.argument_bytes = static_cast<uint16_t>(row.argument_bytes);
-    kept.result_bytes = static_cast<uint16_t>(row.result_bytes);
     const bool fits = static_cast<int32_t>(number) == number &&
                       static_cast<int32_t>(submitted) == submitted &&
                       number << ShortTaskRow::kUniqueShift == apart &&
                       (row.answered | row.argument_bytes | row.result_bytes) <= UINT16_MAX;
-    kept.place = fits ? place_of(row) : whole(row);
-    next_ += sizeof kept;
-    header().count.store(++count_, std::memory_order_release);
+    add({static_cast<int32_t>(number), row.waited, static_cast<int32_t>(submitted), row.queued,
+         row.ran, row.sent, static_cast<uint16_t>(row.answered),
+         static_cast<uint16_t>(row.argument_bytes), static_cast<uint16_t>(row.result_bytes),
+         fits ? place_of(TaskLikes::of(row)) : whole(row)});
     return true;
   }
 
@@ -142,19 +172,20 @@ class TaskRowWriter {
     header().first_submitted_us = submitted_us_ = row.submitted_us;
     header().shared_bytes = 0;
   }
-  uint16_t place_of(const TaskRow& row) {
-    const uint64_t mix =
-        row.worker + (row.parent >> 24) + row.form + row.actor + row.attempt + row.error;
-    Known& known = known_[mix % kKnown];
-    if (known.place == 0 || !known.likes.are_of(row)) [[unlikely]]
-      learn(row, known);
+  bool has_room() const { return shared_ - next_ >= kRoomOfOne; }
+  // Number for number: what is written in pieces and copied in larger ones waits for the pieces.
+  [[gnu::always_inline]] void add(const ShortTaskRow& row) {
+    *new (next_) ShortTaskRow = row;
+    next_ += sizeof row;
+    std::atomic<uint32_t>& count = header().count;
+    count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  }
+  uint16_t place_of(const TaskLikes& likes) {
+    Known& known = known_[likes.mix() % kKnown];
+    if (known.place == 0 || !(known.likes == likes)) known = {likes, share(likes)};
     return known.place;
   }
-  [[gnu::noinline]] void learn(const TaskRow& row, Known& known) {
-    known.likes = TaskLikes::of(row);
-    known.place = share(known.likes);
-  }
-  [[gnu::noinline]] uint16_t whole(const TaskRow& row) { return ShortTaskRow::kWhole | share(row); }
+  uint16_t whole(const TaskRow& row) { return ShortTaskRow::kWhole | share(row); }
   template <class T>
   uint16_t share(const T& what) {
     shared_ -= sizeof what;
@@ -167,7 +198,7 @@ class TaskRowWriter {
   char* next_ = nullptr;
   char* shared_ = nullptr;
   char* end_ = nullptr;
-  uint32_t count_ = 0;
+  uint32_t forms_ = 0, actors_ = 0;
   uint64_t unique_ = 0;
   int64_t submitted_us_ = 0;
   std::array<Known, kKnown> known_{};
@@ -205,10 +236,7 @@ class TaskRows {
     row.unique = header().first_unique +
                  (static_cast<uint64_t>(int64_t{kept.number}) << ShortTaskRow::kUniqueShift);
     row.submitted_us = header().first_submitted_us + kept.submitted;
-    row.worker = likes.worker;
-    row.parent = likes.parent;
-    row.form = likes.form;
-    row.actor = likes.actor;
+    likes.put_into(row);
     row.waited = kept.waited;
     row.queued = kept.queued;
     row.sent = kept.sent;
@@ -216,8 +244,6 @@ class TaskRows {
     row.answered = kept.answered;
     row.argument_bytes = kept.argument_bytes;
     row.result_bytes = kept.result_bytes;
-    row.attempt = likes.attempt;
-    row.error = likes.error;
     return row;
   }
 

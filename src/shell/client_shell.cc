@@ -91,6 +91,7 @@ Result<Ok> ClientShell::start() {
   machine_.on_registered(registered_, static_cast<uint32_t>(::getpid()));
   history_.begin(registered_.session_dir + "/history", registered_.proc,
                  static_cast<uint32_t>(::getpid()));
+  machine_.write_rows_to(history_.writer());
   allocator_.keep_empty(settings_.store_cache_bytes_max);
   allocator_.fit_store(settings_.object_store_memory);
   Result<Mapping> node_page =

@@ -137,13 +137,19 @@ bool TaskHistory::next_file(JobId job) {
   return true;
 }
 
+void TaskHistory::append(const TaskRow& row, const ClientMachine& machine) {
+  if (row.form > writer_.forms() || row.actor > writer_.actors()) name(row, machine);
+  if (!writer_.put(row) && next_file(machine.job())) writer_.put(row);
+}
+
 // All numbers up to those of `row`: they are given out in order, but mentioned in any.
 void TaskHistory::name(const TaskRow& row, const ClientMachine& machine) {
   if (directory_.empty()) return;
   std::string text;
-  while (forms_named_ < row.form) {
-    const ClientMachine::FormView form = machine.form_view(++forms_named_);
-    text += "{\"form\":" + std::to_string(forms_named_) + ",\"name\":" + json(form.name) +
+  uint32_t forms = writer_.forms(), actors = writer_.actors();
+  while (forms < row.form) {
+    const ClientMachine::FormView form = machine.form_view(++forms);
+    text += "{\"form\":" + std::to_string(forms) + ",\"name\":" + json(form.name) +
             ",\"function\":" + json(form.function);
     if (!form.runtime_env.empty()) text += ",\"env\":" + json(form.runtime_env);
     if (!form.group.is_zero()) text += ",\"group\":" + json(form.group.hex());
@@ -153,11 +159,12 @@ void TaskHistory::name(const TaskRow& row, const ClientMachine& machine) {
     }
     text += ",\"resources\":{" + resources + "}}\n";
   }
-  while (actors_named_ < row.actor) {
-    const ActorId actor = machine.actor_numbered(++actors_named_);
-    text += "{\"actor\":" + std::to_string(actors_named_) + ",\"id\":" + json(actor.hex()) + "}\n";
+  while (actors < row.actor) {
+    const ActorId actor = machine.actor_numbered(++actors);
+    text += "{\"actor\":" + std::to_string(actors) + ",\"id\":" + json(actor.hex()) + "}\n";
   }
   write_line(text);
+  writer_.name(forms, actors);
 }
 
 void TaskHistory::note_error(const Effects::ErrorText& error) {

@@ -1,7 +1,8 @@
 // TaskHistory: what a process remembers of the tasks that it has submitted, in files of the session
-// that outlive it, however it ends. Part of ClientShell, under its lock. A row is a copy into
-// mapped memory; names are written once. What costs is memory that was never touched before: so a
-// file of some 8,000 rows, when it is full and control's HistoryKeeper has read it, is used again.
+// that outlive it, however it ends. Part of ClientShell, under its lock. The machine puts rows
+// into mapped memory; names are written once. What costs is memory that was never touched before:
+// so a file of some 8,000 rows, when it is full and control's HistoryKeeper has read it, is used
+// again.
 //
 // A file is PROC-NUMBER.tasks (message/task_rows.h). As long as the process has it mapped, it
 // is locked (flock); the keeper takes what is full, and removes what nobody has locked. PROC.names
@@ -23,12 +24,10 @@ class TaskHistory {
  public:
   // Nothing is written before the first row.
   void begin(std::string directory, ProcId proc, uint32_t pid);
-  void append(const TaskRow& row, const ClientMachine& machine) {
-    if (row.form > forms_named_ || row.actor > actors_named_) name(row, machine);
-    if (writer_.put(row)) [[likely]]
-      return;
-    if (next_file(machine.job())) writer_.put(row);
-  }
+  // Where the machine puts rows.
+  TaskRowWriter& writer() { return writer_; }
+  // A row that the writer refused.
+  void append(const TaskRow& row, const ClientMachine& machine);
   void note_error(const Effects::ErrorText& error);  // behind its row
   void end();                                        // nothing is written any more
 
@@ -58,7 +57,6 @@ class TaskHistory {
   uint64_t sequences_ = 0;  // begun
   uint64_t lost_ = 0;
   uint32_t skip_ = 0;  // rows to be lost before a file is tried again
-  uint32_t forms_named_ = 0, actors_named_ = 0;
   uint64_t error_bytes_ = 0;
 };
 

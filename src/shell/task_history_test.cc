@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/random.h"
 #include "shell/history_keeper.h"
 
 namespace eagleray {
@@ -109,6 +110,7 @@ std::pair<std::vector<TaskRow>, size_t> written(const std::vector<TaskRow>& rows
   new (memory.data()) TaskFileHeader;
   TaskRowWriter writer;
   writer.begin(bytes.data(), bytes.size());
+  writer.name(UINT32_MAX, UINT32_MAX);
   for (const TaskRow& row : rows) EXPECT_TRUE(writer.put(row));
   const std::string_view block = TaskRows::close_up(bytes);
   const TaskRows read(block);
@@ -186,6 +188,79 @@ TEST(TaskRows, ThoseOfALikeTakeThirtyTwoBytesEach) {
     rows.back().worker += i % 8;
   }
   EXPECT_LE(written(rows).second, 96 + 32 * 1'000 + 32 * 16);
+}
+
+// What the machine gives to put_usual(), of a row whose durations are not packed.
+bool put_usual(TaskRowWriter& writer, const TaskRow& row) {
+  return writer.put_usual(row.unique, row.submitted_us,
+                          {row.waited, row.queued, row.sent, row.ran, row.answered},
+                          row.argument_bytes, row.result_bytes, TaskLikes::of(row));
+}
+
+TEST(TaskRows, TheUsualAreReadAsTheyWereWritten) {
+  Random random(1);
+  const auto up_to = [&random](uint64_t bits) {
+    const uint64_t few = random.below(50) == 0 ? bits + 1 : random.below(bits + 1);
+    return static_cast<uint32_t>(random.next() & ((uint64_t{1} << few) - 1));
+  };
+  std::vector<TaskRow> rows;
+  for (int i = 0; i < 4'000; ++i) {
+    TaskRow row = row_numbered(i == 0 ? 100 : random.below(1'000));
+    row.actor = static_cast<uint32_t>(random.below(3));
+    row.worker += row.actor;
+    row.attempt = random.below(10) == 0 ? 1 : 0;
+    row.error = 0;
+    row.waited = up_to(31);
+    row.queued = up_to(31);
+    row.sent = up_to(31);
+    row.ran = up_to(31);
+    row.answered = up_to(16);
+    row.argument_bytes = up_to(16);
+    row.result_bytes = up_to(16);
+    rows.push_back(row);
+  }
+  std::vector<uint64_t> memory(TaskRowWriter::kFileBytesMax / sizeof(uint64_t));
+  const std::span<char> bytes(reinterpret_cast<char*>(memory.data()), TaskRowWriter::kFileBytesMax);
+  new (memory.data()) TaskFileHeader;
+  TaskRowWriter writer;
+  writer.begin(bytes.data(), bytes.size());
+  writer.name(UINT32_MAX, UINT32_MAX);
+  size_t usual = 0;
+  for (const TaskRow& row : rows) {
+    if (put_usual(writer, row)) {
+      ++usual;
+    } else {
+      ASSERT_TRUE(writer.put(row));
+    }
+  }
+  EXPECT_GT(usual, rows.size() / 2);
+  EXPECT_LT(usual, rows.size());
+  const TaskRows read({bytes.data(), bytes.size()});
+  ASSERT_EQ(read.count(), rows.size());
+  for (uint32_t i = 0; i < read.count(); ++i) EXPECT_TRUE(same(read.at(i), rows[i])) << i;
+}
+
+TEST(TaskRows, TheUsualNeedRoomAndLikesThatAreKnown) {
+  std::vector<uint64_t> memory(64);
+  new (memory.data()) TaskFileHeader;
+  TaskRowWriter writer;
+  TaskRow row;
+  row.unique = 1ull << 24;
+  row.worker = 1;
+  row.form = 1;
+  EXPECT_FALSE(put_usual(writer, row));  // there is no file
+  writer.begin(reinterpret_cast<char*>(memory.data()), memory.size() * sizeof(uint64_t));
+  EXPECT_FALSE(put_usual(writer, row));
+  EXPECT_FALSE(writer.put(row));  // which names a function that has no name yet
+  writer.name(1, 0);
+  EXPECT_TRUE(writer.put(row));
+  int usual = 0;
+  while (put_usual(writer, row)) ++usual;
+  EXPECT_GT(usual, 1);
+  EXPECT_FALSE(writer.put(row));
+  EXPECT_LE(TaskRows::close_up({reinterpret_cast<char*>(memory.data()), 512}).size(), 512u);
+  row.form = 2;
+  EXPECT_FALSE(put_usual(writer, row));
 }
 
 TEST(TaskRows, NonsenseHasNoRowsOrRowsWithoutValues) {

@@ -93,6 +93,7 @@ void ClusterSim::check_nothing_is_left() {
                   each->is_actor ? " (actor)" : "", each->machine->describe_objects().c_str());
     check(each->machine->object_count() == 0, "references were leaked");
     check(each->machine->task_count() == 0, "tasks were leaked");
+    take_rows(*each);
     check(each->rows.size() == each->machine->attempts(),
           "the history has more or fewer rows than attempts have ended");
   }

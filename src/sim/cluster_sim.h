@@ -10,6 +10,7 @@
 // (the program), checkers.cc.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -21,6 +22,7 @@
 #include "base/random.h"
 #include "client/client_machine.h"
 #include "message/cluster.h"
+#include "message/task_rows.h"
 #include "node/node_machine.h"
 #include "sim/control_process.h"
 #include "sim/faults.h"
@@ -139,7 +141,9 @@ class ClusterSim {
     int64_t pair_kept = 0;  // ... and the last that was acknowledged
     std::unique_ptr<ClientMachine> machine;
     Effects effects;
-    std::set<std::pair<uint64_t, uint16_t>> rows;  // of its history: task and attempt
+    alignas(TaskFileHeader) std::array<char, 1024> row_file{};
+    TaskRowWriter row_writer;                      // into it
+    std::set<std::pair<uint64_t, uint16_t>> rows;  // that it held: task and attempt
     std::deque<ClientToNode> to_node;
     std::deque<NodeToClient> from_node;
     std::map<ObjectId, Value> estate;  // what it leaves if it dies
@@ -173,6 +177,7 @@ class ClusterSim {
   static uint64_t node_count(uint64_t seed);
   void add_node(uint32_t drivers);
   Process& spawn(Node& node, ClientKind kind, uint64_t token);
+  void take_rows(Process& process);  // from its file, which begins again
   void kill(Process& process);
   void apply(Process& process);
   static void tell_node(Process& process, Effects& effects);

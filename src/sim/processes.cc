@@ -18,6 +18,8 @@ ClusterSim::Process& ClusterSim::spawn(Node& node, ClientKind kind, uint64_t tok
   process.worker = worker;
   process.token = token;
   process.machine = std::make_unique<ClientMachine>(sim_settings());
+  process.row_writer.name(UINT32_MAX, UINT32_MAX);
+  process.machine->write_rows_to(process.row_writer);
   if (stage_ == 0) process.calls_left = 10 + static_cast<uint32_t>(random_.below(60));
   Register hello;
   hello.kind = kind;
@@ -61,8 +63,9 @@ void ClusterSim::apply(Process& process) {
   }
   for (const ObjectId& object : effects.withdraw) process.estate.erase(object);
   for (const TaskRow& row : effects.history) {
-    check(process.rows.emplace(row.unique, row.attempt).second,
-          "an attempt has two rows of history");
+    if (process.row_writer.put(row)) continue;
+    take_rows(process);
+    check(process.row_writer.put(row), "a file has no room for one row");
   }
   for (Effects::ToPeer& out : effects.to_peer) {
     if (!find(out.proc)) continue;
@@ -75,6 +78,17 @@ void ClusterSim::apply(Process& process) {
   for (ExecTask* task : effects.interrupt) {
     if (process.running.task == task) process.running.ends = now_;
   }
+}
+
+void ClusterSim::take_rows(Process& process) {
+  const TaskRows rows({process.row_file.data(), process.row_file.size()});
+  for (uint32_t i = 0; i < rows.count(); ++i) {
+    const TaskRow row = rows.at(i);
+    check(process.rows.emplace(row.unique, row.attempt).second,
+          "an attempt has two rows of history");
+  }
+  new (process.row_file.data()) TaskFileHeader;
+  process.row_writer.begin(process.row_file.data(), process.row_file.size());
 }
 
 void ClusterSim::tell_node(Process& process, Effects& effects) {
