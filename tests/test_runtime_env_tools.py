@@ -246,3 +246,12 @@ def test_containers_of_programs_that_were_killed_are_removed(tmp_path: Path) -> 
         stays.kill()
         stays.communicate()
         wait_for(lambda: not os.listdir(made))
+
+
+def test_the_core_needs_no_libstdcxx_of_the_interpreters(tmp_path: Path) -> None:
+    (tmp_path / "libstdc++.so.6").touch()  # the loader refuses it
+    out, _ = run_program(
+        "from eagleray import _core, _rl; print(_core.__name__, _rl.__name__)",
+        LD_LIBRARY_PATH=str(tmp_path),
+    )
+    assert out.split() == ["eagleray._core", "eagleray._rl"]
