@@ -231,6 +231,28 @@ def test_tasks_and_actors_by_state(cluster, monkeypatch):
 
 
 @only_ours
+def test_nobody_is_told_of_its_actor(address):
+    from eagleray.util import state
+
+    counter = metrics.Counter("told")
+    counter.inc()
+    eventually(address, {"ray_told_total": 1.0})
+    ray.get(ray.remote(lambda: 1).options(name="mine").remote())
+    wait_for(lambda: "mine" in [task.name for task in state.list_tasks()])
+    actors = [actor.class_name for actor in state.list_actors()]
+    told = [
+        *(task.name for task in state.list_tasks(limit=1_000_000)),
+        *state.summarize_tasks()["cluster"]["summary"],
+        *(span["name"] for span in ray.timeline()),
+    ]
+    assert told.count("mine") == 2 and "task::mine" in told
+    assert not [name for name in told + actors if "MetricsServer" in name or "merge" in name]
+    assert "metrics" not in [
+        each["name"] for each in ray.util.list_named_actors(all_namespaces=True)
+    ]
+
+
+@only_ours
 def test_curl_reads_it(address):
     done = subprocess.run(
         ["curl", "-s", f"http://{address}/metrics"], capture_output=True, text=True, timeout=60

@@ -89,6 +89,29 @@ def test_failures_by_their_cause(cluster, tmp_path):
     (tmp_path / "go").touch()
 
 
+def test_a_constructor_that_runs_is_told_with_its_worker_and_its_log(cluster, tmp_path):
+    @ray.remote(num_cpus=0)
+    class Slow:
+        def __init__(self, path):
+            print("begun", flush=True)
+            wait_for(path.exists)
+
+        def ready(self):
+            return os.getpid()
+
+    actor = Slow.remote(tmp_path / "go")
+    mine = [("actor_id", "=", actor._actor_id.hex())]
+    wait_for(lambda: state.list_tasks(filters=mine)[0].state == "RUNNING")
+    pid = state.list_tasks(filters=mine)[0].worker_pid
+    wait_for(lambda: list(state.get_log(actor_id=actor._actor_id.hex(), tail=1)) == ["begun\n"])
+    (tmp_path / "go").touch()
+    assert ray.get(actor.ready.remote()) == pid
+    ray.kill(actor)
+    wait_for(lambda: state.get_actor(actor._actor_id.hex()).state == "DEAD")
+    assert state.get_actor(actor._actor_id.hex()).pid == pid
+    assert list(state.get_log(actor_id=actor._actor_id.hex(), tail=1)) == ["begun\n"]
+
+
 def test_children_know_their_parent(cluster):
     @ray.remote
     def child():

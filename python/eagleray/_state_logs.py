@@ -68,8 +68,7 @@ def _pid_of(look: Lookout, wanted: Wanted) -> int | None:
     if wanted.pid is not None:
         return int(wanted.pid)
     if wanted.actor_id:
-        started = [e["pid"] for e in look.events if e.get("actor") == wanted.actor_id]
-        return started[-1] if started else None
+        return look.pids.get(look.hosts.get(wanted.actor_id, 0))
     rows = look.tasks(
         [("task_id", "=", wanted.task_id or "")], 1000, lambda row: row["task_id"] == wanted.task_id
     )[1]

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from . import _core, _events, _history
-from ._history import Block, History, Row
+from ._history import ACTOR, Block, Condition, History, Row
 from ._state import client
 from ._state_conditions import Conditions
 from ._state_words import (
@@ -91,7 +91,26 @@ class Lookout:
 
     @cached_property
     def actor_rows(self) -> dict[str, dict[str, Any]]:
-        return {actor["actor_id"]: actor for actor in self._client.all_actors()}
+        return {
+            actor["actor_id"]: actor
+            for actor in self._client.all_actors()
+            if not actor["namespace"].startswith(_events.INTERNAL)
+        }
+
+    @cached_property
+    def internal_actors(self) -> set[str]:
+        """Of eagleray itself, that of metrics. As in Ray, nobody is told of them."""
+        return {actor["actor_id"] for actor in self._client.all_actors()} - self.actor_rows.keys()
+
+    @cached_property
+    def hosts(self) -> dict[str, int]:
+        """Of actors, those that have ended and those whose constructors run too: the last process."""
+        hosts = {
+            event["actor"]: event["proc"]
+            for event in self.events
+            if event["kind"] in ("actor_started", "actor_failed")
+        }
+        return hosts | {each["actor"]: p for p, each in self.processes.items() if each["actor"]}
 
     def info_ms(self) -> float:
         """Now, by the clock of the rows."""
@@ -207,7 +226,7 @@ class Lookout:
             "job_id": job_hex(actor["job"]),
             "name": actor["name"],
             "node_id": self.node_ids.get(actor["node"]),
-            "pid": self.pids.get(actor["proc"], 0),
+            "pid": self.pids.get(actor["proc"] or self.hosts.get(actor["actor_id"], 0), 0),
             "ray_namespace": actor["namespace"],
             "serialized_runtime_env": env_text(actor["env"]),
             "required_resources": amounts(actor["resources"]),
@@ -423,7 +442,11 @@ class Lookout:
         rows = []
         for answer in answers:
             self.truncated += max(0, answer["total"] - len(answer["tasks"]))
-            rows += [self._live(answer, task, running) for task in answer["tasks"]]
+            rows += [
+                self._live(answer, task, running)
+                for task in answer["tasks"]
+                if actor_in(task["task_id"]) not in self.internal_actors
+            ]
         return rows
 
     def _live(
@@ -555,6 +578,7 @@ class Lookout:
             for event in self.events
             if event["kind"] in ("actor_started", "actor_failed")
             and event["actor"] not in self.actor_rows
+            and event["actor"] not in self.internal_actors
         }
         return rows + [self._forgotten_creation(event) for event in forgotten.values()]
 
@@ -583,12 +607,14 @@ class Lookout:
 
     def _creation(self, actor: dict[str, Any]) -> dict[str, Any]:
         failed = actor["state"] == "DEAD" and actor["reason"] == "its constructor failed"
-        pending = actor["state"] in ("PENDING_CREATION", "RESTARTING")
-        state = "FAILED" if failed else "PENDING_NODE_ASSIGNMENT" if pending else "FINISHED"
+        proc = actor["proc"] or self.hosts.get(actor["actor_id"], 0)
+        if actor["state"] in ("PENDING_CREATION", "RESTARTING"):
+            state = "RUNNING" if proc in self.processes else "PENDING_NODE_ASSIGNMENT"
+        else:
+            state = "FAILED" if failed else "FINISHED"
         started = next(
             (e["us"] // 1000 for e in self.events if e.get("actor") == actor["actor_id"]), None
         )
-        proc = actor["proc"]
         made = f"{actor['class_name']}.__init__"
         return {
             "task_id": "00" * 8 + actor["actor_id"],
@@ -615,6 +641,12 @@ class Lookout:
             "is_debugger_paused": False,
         }
 
+    def of_users(self, block: Block) -> list[Condition]:
+        """Leaves internal actors' calls out."""
+        actors = block.names.actors
+        internal = [number for number in actors if actors[number] in self.internal_actors]
+        return [(ACTOR, True, internal)] if internal else []
+
     def tasks(
         self,
         filters: list[tuple[str, str, Any]],
@@ -628,6 +660,7 @@ class Lookout:
             conditions = Conditions(self, block).of(filters)
             if conditions is None:
                 continue
+            conditions += self.of_users(block)
             count, found = self.history.scan(block, conditions, limit - len(rows))
             total += count
             rows += [self.ended(block, row) for row in found]

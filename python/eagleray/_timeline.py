@@ -54,7 +54,7 @@ def spans() -> Iterator[dict[str, Any]]:
         if span:
             yield span
     for block in look.history.blocks:
-        for ended in look.history.scan(block, [], _ALL)[1]:
+        for ended in look.history.scan(block, look.of_users(block), _ALL)[1]:
             span = _span(look, look.ended(block, ended), now_ms)
             if span:
                 yield span

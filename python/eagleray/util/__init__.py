@@ -84,11 +84,16 @@ def explain(ref: Any, timeout: float = 10.0) -> Any:
 
 def list_named_actors(all_namespaces: bool = False) -> list[Any]:
     """Names of the named actors of this namespace; with all_namespaces dicts of name and namespace."""
+    from .._events import INTERNAL
     from .._state import client, state
 
     rows = client().list_actors(all_namespaces, state.namespace)
     if all_namespaces:
-        return [{"name": name, "namespace": space} for name, space, _, _ in rows]
+        return [
+            {"name": name, "namespace": space}
+            for name, space, _, _ in rows
+            if not space.startswith(INTERNAL)
+        ]
     return [name for name, _, _, _ in rows]
 
 

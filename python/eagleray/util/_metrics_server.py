@@ -16,12 +16,13 @@ from typing import Any
 
 import eagleray as ray
 
+from .._events import INTERNAL
 from .._files import write_whole
 from .._processes import runs
 from .._state import client
 from ._metrics_recorder import Tags
 
-NAME, NAMESPACE = "metrics", "_eagleray"
+NAME, NAMESPACE = "metrics", f"{INTERNAL}metrics"
 FILE = "metrics.json"  # in the session directory: where it listens
 HOST = "127.0.0.1"
 SERIES_MAX = 100_000  # of all processes; more are dropped and counted

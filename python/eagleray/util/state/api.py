@@ -217,7 +217,10 @@ def _summary_of_tasks(look: Lookout) -> dict[str, Any]:
         form = block.names.forms.get(number, {})
         name = readable_name(form, of_actor)
         if of_actor and not form.get("name"):
-            name = classes(block, number, name)
+            shown = classes(block, number, name)
+            if shown is None:
+                continue
+            name = shown
         add(
             name,
             "ACTOR_TASK" if of_actor else "NORMAL_TASK",
@@ -236,18 +239,20 @@ def _summary_of_tasks(look: Lookout) -> dict[str, Any]:
     }
 
 
-def _classes_of_methods(look: Lookout) -> Callable[[Any, int, str], str]:
-    """A form is one handle's method, so any of its rows tells the actor."""
-    known: dict[tuple[int, int], str] = {}
+def _classes_of_methods(look: Lookout) -> Callable[[Any, int, str], str | None]:
+    """A form is one handle's method, so any of its rows tells the actor. None: that is an internal one."""
+    known: dict[tuple[int, int], str | None] = {}
 
-    def name_of(block: Any, number: int, method: str) -> str:
+    def name_of(block: Any, number: int, method: str) -> str | None:
         key = (block.proc, number)
         if key not in known:
             from ..._history import FORM
 
             _, rows = look.history.scan(block, [(FORM, False, [number])], 1)
-            actor = look.actor_rows.get(block.names.actors.get(rows[0].actor, ""))
-            known[key] = f"{actor['class_name']}.{method}" if actor else method
+            actor_id = block.names.actors.get(rows[0].actor, "")
+            actor = look.actor_rows.get(actor_id)
+            shown = f"{actor['class_name']}.{method}" if actor else method
+            known[key] = None if actor_id in look.internal_actors else shown
         return known[key]
 
     return name_of
