@@ -17,7 +17,7 @@ import pytest
 from _commands import every_command, examples
 from _support import PEER, alive, wait_for
 from click.testing import CliRunner
-from eagleray import _cli, _cli_look, _completion, _status_watch
+from eagleray import _cli, _cli_look, _completion, _status, _status_watch
 
 pytestmark = pytest.mark.skipif(PEER, reason="our command line")
 ROOT = Path(__file__).parents[1]
@@ -377,6 +377,22 @@ def test_status_that_nobody_reads_any_more_ends_quietly(command, environment):
         watching.stdout.readline()
         watching.stdout.close()
         assert watching.stderr.read() == ""
+
+
+def test_what_placement_groups_reserve_is_used_where_tasks_use_it():
+    group = "06" + "0" * 34
+    rows = {
+        "CPU": (3.0, 4.0),
+        f"CPU_group_{group}": (1.0, 2.0),
+        f"CPU_group_0_{group}": (1.0, 2.0),
+        f"bundle_group_{group}": (0.0, 1000.0),
+    }
+    facts = {
+        "resources": [{"resource": n, "used": u, "total": t} for n, (u, t) in rows.items()],
+    }
+    assert list(_status.resources(facts)) == [
+        ("CPU", 2.0, 4.0, " (1.0 used of 2.0 reserved in placement groups)")
+    ]
 
 
 def test_what_a_terminal_shows():

@@ -1,5 +1,6 @@
 """Cancellation, placement groups, utilities, the runtime context, options, local mode."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -202,12 +203,27 @@ def test_queue():
     queue = queue_module.Queue(maxsize=2)
     queue.put(1)
     queue.put(2)
-    with pytest.raises(queue_module.Full):
+    with pytest.raises(queue_module.Full) as full:
         queue.put_nowait(3)
+    assert full.type is queue_module.Full
     assert queue.full() and queue.size() == 2
     assert [queue.get(), queue.get()] == [1, 2]
     with pytest.raises(queue_module.Empty):
         queue.get(timeout=0.01)
+    with pytest.raises(queue_module.Empty) as empty:
+        queue.get(block=False)
+    assert empty.type is queue_module.Empty
+
+    async def at_once():
+        with pytest.raises(queue_module.Empty) as empty:
+            await queue.get_async(block=False)
+        await queue.put_async(1)
+        await queue.put_async(2)
+        with pytest.raises(queue_module.Full) as full:
+            await queue.put_async(3, block=False)
+        return empty.type, full.type
+
+    assert asyncio.run(at_once()) == (queue_module.Empty, queue_module.Full)
     with pytest.raises(TypeError, match="num_items"):
         queue.get_nowait_batch("1")
     queue.shutdown(force=True)

@@ -226,6 +226,20 @@ def test_objects_are_as_ray_lists_them(scene):
     assert [(row.pid, row.owner_pid) for row in large] == [(os.getpid(), os.getpid())]
 
 
+def test_without_a_cluster_it_is_a_connection_error(tmp_path):
+    out, _ = run_program(
+        """
+        from eagleray.util import state
+        try:
+            state.list_tasks()
+        except ConnectionError as error:
+            print(type(error).__name__)
+        """,
+        EAGLERAY_TMPDIR=str(tmp_path),
+    )
+    assert out.split() == ["ServerUnavailable"]
+
+
 def test_filters_and_limits_are_taken_as_written(scene):
     assert {t.name for t in state.list_tasks(filters=[("NAME", "=", "bad")])} == {"bad"}
     assert len(state.list_tasks(limit="2")) == 2

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from . import _api, _node
@@ -13,6 +15,7 @@ from ._state import client
 
 _BYTES = {"memory", "object_store_memory"}
 _LINE = "-" * 63
+_OF_A_GROUP = re.compile(r"(.+)_group_(\d+_)?[0-9a-f]{36}")
 
 
 def facts(temp_dir: str | None = None) -> dict[str, Any]:
@@ -111,10 +114,9 @@ def text_of(facts: dict[str, Any], verbose: bool = False) -> str:
         if verbose:
             lines += [f"   {key}={value}" for key, value in sorted(node["Labels"].items())]
     lines += ["", "Resources", _LINE, "Usage:"]
-    for row in facts["resources"]:
-        name = row["resource"]
+    for name, used, total, note in resources(facts):
         if verbose or not name.startswith("node:"):
-            lines.append(f" {amount(name, row['used'])}/{amount(name, row['total'])} {name}")
+            lines.append(f" {amount(name, used)}/{amount(name, total)} {name}{note}")
     lines += ["Pending Demands:"]
     for demand in facts["demands"]:
         lines.append(f" {demand['resources']}: {demand['count']}+ {demand['what']}")
@@ -138,6 +140,25 @@ def text_of(facts: dict[str, Any], verbose: bool = False) -> str:
     if facts["metrics"]:
         lines += ["", f"Metrics: {facts['metrics']}"]
     return "\n".join(lines)
+
+
+def resources(facts: dict[str, Any]) -> Iterator[tuple[str, float, float, str]]:
+    """Name, used, total, and what placement groups have reserved, which is used where tasks use it. The groups'
+    own names are left out. As in Ray."""
+    in_groups: dict[str, tuple[float, float]] = {}
+    for row in facts["resources"]:
+        of_group = _OF_A_GROUP.fullmatch(row["resource"])
+        if of_group and not of_group[2]:
+            used, reserved = in_groups.get(of_group[1], (0.0, 0.0))
+            in_groups[of_group[1]] = (used + row["used"], reserved + row["total"])
+    for row in facts["resources"]:
+        name = row["resource"]
+        if _OF_A_GROUP.fullmatch(name):
+            continue
+        used, reserved = in_groups.get(name, (0.0, 0.0))
+        shown = f"{amount(name, used)} used of {amount(name, reserved)} reserved"
+        note = f" ({shown} in placement groups)" if reserved else ""
+        yield name, row["used"] - reserved + used, row["total"], note
 
 
 def amount(name: str, value: float) -> str:

@@ -63,9 +63,8 @@ def _table(title: str, *columns: str) -> Any:
 
 def _resources(facts: dict[str, Any]) -> Any:
     table = _table("Resources", "name", "used", "total", "")
-    for row in facts["resources"]:
-        name, used, total = row["resource"], row["used"], row["total"]
-        if name.startswith(("node:", "bundle_group")) or "_group_" in name:
+    for name, used, total, _ in _status.resources(facts):
+        if name.startswith("node:"):
             continue
         share = used / total if total else 0.0
         full = round(_WIDTH * min(1.0, share))

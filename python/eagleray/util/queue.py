@@ -99,27 +99,39 @@ class Queue:
         if block:
             ray.get(self.actor.put.remote(item, timeout))
         else:
-            ray.get(self.actor.put_nowait.remote(item))
+            try:
+                ray.get(self.actor.put_nowait.remote(item))
+            except Full:
+                raise Full from None
 
     async def put_async(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         self._check(timeout)
         if block:
             await self.actor.put.remote(item, timeout)
         else:
-            await self.actor.put_nowait.remote(item)
+            try:
+                await self.actor.put_nowait.remote(item)
+            except Full:
+                raise Full from None
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         """Takes an item; waits for one up to `timeout` s if `block`. Empty when there is none."""
         self._check(timeout)
         if block:
             return ray.get(self.actor.get.remote(timeout))
-        return ray.get(self.actor.get_nowait.remote())
+        try:
+            return ray.get(self.actor.get_nowait.remote())
+        except Empty:
+            raise Empty from None
 
     async def get_async(self, block: bool = True, timeout: float | None = None) -> Any:
         self._check(timeout)
         if block:
             return await self.actor.get.remote(timeout)
-        return await self.actor.get_nowait.remote()
+        try:
+            return await self.actor.get_nowait.remote()
+        except Empty:
+            raise Empty from None
 
     def put_nowait(self, item: Any) -> None:
         self.put(item, block=False)

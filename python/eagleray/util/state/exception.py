@@ -11,5 +11,5 @@ class DataSourceUnavailable(Exception):
     """A process did not answer in time."""
 
 
-class ServerUnavailable(RayStateApiException):
-    """There is no cluster to ask."""
+class ServerUnavailable(RayStateApiException, ConnectionError):
+    """There is no cluster to ask, for which Ray raises ConnectionError."""
