@@ -52,6 +52,7 @@ nb::list group_table(const std::string& group, std::string name) {
     row["name"] = status.spec.name;
     row["strategy"] = kStrategies[static_cast<size_t>(status.spec.strategy)];
     row["state"] = group_state(status.state);
+    row["detached"] = status.spec.detached;
     row["why_never"] = status.why_never;
     nb::list bundles, nodes;
     for (const ResourceMap& bundle : status.spec.bundles) bundles.append(dict_of(bundle));

@@ -245,7 +245,7 @@ nb::list all_actors(Client&) {
     row["proc"] = actor.status.proc.value;
     row["owner"] = actor.spec.owner.value;
     row["env"] = actor.spec.runtime_env;
-    row["resources"] = python::dict_of(actor.spec.placement_resources);
+    row["resources"] = python::dict_of(actor.spec.resources);
     row["detached"] = actor.spec.detached;
     const bool grouped = actor.spec.strategy.kind == StrategyKind::kGroup;
     row["group"] = grouped ? actor.spec.strategy.group.hex() : "";

@@ -112,6 +112,27 @@ def test_a_constructor_that_runs_is_told_with_its_worker_and_its_log(cluster, tm
     assert list(state.get_log(actor_id=actor._actor_id.hex(), tail=1)) == ["begun\n"]
 
 
+def test_what_actors_hold_and_which_groups_are_detached(cluster):
+    @ray.remote
+    class Holder:
+        pass
+
+    actors = [Holder.remote(), Holder.options(num_cpus=0.5).remote()]
+    ray.get([actor.__ray_ready__.remote() for actor in actors])
+    rows = [state.get_actor(actor._actor_id.hex()) for actor in actors]
+    assert [row.required_resources for row in rows] == [{}, {"CPU": 0.5}]
+    groups = [
+        ray.util.placement_group([{"CPU": 0.01}], lifetime=lifetime)
+        for lifetime in (None, "detached")
+    ]
+    rows = [state.get_placement_group(group.id.hex()) for group in groups]
+    assert [row.is_detached for row in rows] == [False, True]
+    for actor in actors:
+        ray.kill(actor)
+    for group in groups:
+        ray.util.remove_placement_group(group)
+
+
 def test_children_know_their_parent(cluster):
     @ray.remote
     def child():

@@ -245,6 +245,7 @@ class Lookout:
         from .util.placement_group import placement_group_table
 
         rows = []
+        detached = {row["group"]: row["detached"] for row in self._client.group_table("", "")}
         for group_id, group in placement_group_table().items():
             rows.append(
                 {
@@ -260,7 +261,7 @@ class Lookout:
                         }
                         for index, bundle in group["bundles"].items()
                     ],
-                    "is_detached": None,
+                    "is_detached": detached.get(group_id, False),
                     "stats": group.get("stats"),
                 }
             )
