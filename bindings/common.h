@@ -50,9 +50,11 @@ struct Needs {
 // Waits without the GIL; signals are looked at in between. False: time is up.
 bool wait_for(const std::function<bool()>& done, Instant deadline, const Needs& needs = {});
 
-extern constinit thread_local ExecTask* executing;  // the task of this thread
-extern constinit thread_local bool constructing;    // an actor, on this thread
-inline bool in_task() { return executing != nullptr; }
+// The task of this thread until it is answered: then it is no more, while what it leaves may still
+// run (a result's __del__).
+extern constinit thread_local ExecTask* executing;
+extern constinit thread_local bool in_task;       // this thread runs one, answered or not
+extern constinit thread_local bool constructing;  // an actor, on this thread
 
 std::string bytes_of(nb::bytes bytes);
 // Where the program is, as Ray writes it: "(what) | FILE:FUNCTION:LINE". Empty: not recorded.

@@ -50,9 +50,9 @@ bool wait_for(const std::function<bool()>& done, Instant deadline, const Needs& 
   ClientShell::Wait options;
   std::string cycle;
   options.deadline = deadline;
-  options.blocks_task = in_task();
+  options.blocks_task = in_task;
   options.task = executing;
-  if (needs.objects && (in_task() || constructing)) options.objects = needs.objects;
+  if (needs.objects && (executing || constructing)) options.objects = needs.objects;
   options.cycle = &cycle;
   switch (wait_through_signals(options, [&] { return shell().wait(done, options); })) {
     case ClientShell::Waited::kTrue: return true;
@@ -71,6 +71,7 @@ bool wait_for(const std::function<bool()>& done, Instant deadline, const Needs& 
 }
 
 constinit thread_local ExecTask* executing = nullptr;
+constinit thread_local bool in_task = false;
 constinit thread_local bool constructing = false;
 
 std::string bytes_of(nb::bytes bytes) { return std::string(bytes.c_str(), bytes.size()); }
@@ -127,7 +128,7 @@ Strategy strategy_of(nb::dict spec) {
 void wait_until_node_reads() {
   if (shell().node_reads()) return;
   ClientShell::Wait options;
-  options.blocks_task = in_task();
+  options.blocks_task = in_task;
   wait_through_signals(options, [&] { return shell().wait_until_node_reads(options); });
 }
 

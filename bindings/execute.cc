@@ -152,6 +152,13 @@ std::string text_of(nb::handle record) {
   return bytes.substr(0, kBytesMax / 4) + " ... " + bytes.substr(bytes.size() - kBytesMax / 4 * 3);
 }
 
+// `task` is no more.
+void finish(ClientShell::Access& machine, ExecTask* task, TaskDone&& done,
+            std::vector<std::vector<Object*>> nested) {
+  if (task == executing) executing = nullptr;
+  machine->finish(task, std::move(done), std::move(nested), machine.effects());
+}
+
 // A task that is cancelled may catch the interrupt: then what it makes of it counts. Methods are
 // not interrupted, and generators are stopped at their next item.
 bool answered_as_cancelled(ExecTask* task) {
@@ -160,7 +167,7 @@ bool answered_as_cancelled(ExecTask* task) {
   done.outcome = TaskOutcome::kCancelled;
   ClientShell::Access machine = shell().access();
   if (!task->cancelled) return false;
-  machine->finish(task, std::move(done), {}, machine.effects());
+  finish(machine, task, std::move(done), {});
   return true;
 }
 
@@ -189,7 +196,7 @@ void answer_error(ExecTask* task, nb::handle record, bool retry, bool leaving,
   done.outcome = retry ? TaskOutcome::kRetry : TaskOutcome::kDone;
   done.returns.push_back(std::move(value));
   ClientShell::Access machine = shell().access();
-  machine->finish(task, std::move(done), {std::move(nested)}, machine.effects());
+  finish(machine, task, std::move(done), {std::move(nested)});
 }
 
 // Those from `errors_from` on are error records.
@@ -223,7 +230,7 @@ bool answer_values(ExecTask* task, PyObject* const* values, size_t count,
   done.run_us = timed.run_us;
   done.started_us = timed.started_us;
   ClientShell::Access machine = shell().access();
-  machine->finish(task, std::move(done), std::move(nested), machine.effects());
+  finish(machine, task, std::move(done), std::move(nested));
   return true;
 }
 
@@ -325,8 +332,11 @@ bool run_creation(const StartActor& start, nb::callable start_actor, nb::callabl
 // Set while a SIGINT for a cancelled task has not reached Python: the handler below clears it.
 std::atomic<bool> interrupt_on_its_way{false};
 
+// What comes behind a task's answer was meant for that task, and must not keep a worker from
+// leaving.
 void on_interrupt(int, nb::handle) {
   interrupt_on_its_way = false;
+  if (in_task && !executing) return;
   PyErr_SetNone(PyExc_KeyboardInterrupt);
   throw nb::python_error();
 }
@@ -368,9 +378,11 @@ nb::object record_of(ExecTask* task, nb::python_error& error, nb::callable error
 // One task. True: the worker is to exit.
 bool run_one(ExecTask* task, nb::callable run_task, nb::callable error_of, nb::callable placed) {
   executing = task;
+  in_task = true;
   struct Reset {
     ~Reset() {
       executing = nullptr;
+      in_task = false;
       Py_CLEAR(wrap_results);
       process_title().set(idle_title);
     }
@@ -572,7 +584,8 @@ void bind_execution(nb::module_& m, nb::class_<Client>& client) {
       .def(
           "enter_task",
           [](Client&, nb::object task) {
-            executing = task.is_none() ? nullptr : nb::cast<Task&>(task).exec;
+            in_task = !task.is_none();
+            executing = in_task ? nb::cast<Task&>(task).exec : nullptr;
           },
           nb::arg("task").none())
       .def("is_cancelled", [](Client&, Task& task) { return task.exec->cancelled; })

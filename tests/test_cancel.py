@@ -1,15 +1,18 @@
 """cancel(), and what becomes of interrupts. Ray's contract, too: `./dev test --peer ray`."""
 
 import asyncio
+import ctypes
+import functools
 import os
 import pickle
+import signal
 import time
 
 import pytest
-from _support import PEER, ray, wait_for, waits_for
+from _support import PEER, alive, ray, wait_for, waits_for
 
 pytestmark = pytest.mark.usefixtures("cluster")
-only_eagleray = pytest.mark.skipif(PEER, reason="Ray hangs")
+only_eagleray = pytest.mark.skipif(PEER, reason="Ray hangs, or has no such promise")
 Cancelled = ray.exceptions.TaskCancelledError
 
 
@@ -286,3 +289,47 @@ def test_cancel_of_a_finished_task_does_nothing():
     ray.cancel(ref)
     ray.cancel(ref, force=True)
     assert ray.get(ref) == value
+
+
+@only_eagleray
+def test_an_interrupt_behind_the_answer_does_not_keep_a_worker_that_leaves():
+    @ray.remote(max_calls=1)
+    def leaves():
+        raises = functools.partial(getattr(ctypes.PyDLL(None), "raise"), signal.SIGINT)
+
+        class Result:
+            __del__ = staticmethod(raises)  # in C: Python hears of the signal when it has returned
+
+            def __reduce__(self):
+                return int, (os.getpid(),)
+
+        return Result()
+
+    pid = ray.get(leaves.remote())
+    wait_for(lambda: not alive(pid))
+
+
+@only_eagleray
+@pytest.mark.parametrize("options", [{"num_cpus": 1}, {"max_calls": 2}])
+def test_what_runs_behind_the_answer_is_in_no_task(tmp_path, options):
+    said = tmp_path / "said"
+
+    def gives():
+        class Result:
+            def __del__(self):
+                task = ray.get_runtime_context().get_task_id()
+                (tmp_path / "new").write_text(f"{task} {ray.get(child.remote())}")
+                (tmp_path / "new").rename(said)
+
+            def __reduce__(self):
+                return int, (1,)
+
+        return Result()
+
+    @ray.remote
+    def child():
+        return "of nobody"
+
+    assert ray.get(ray.remote(**options)(gives).remote()) == 1
+    wait_for(said.exists)
+    assert said.read_text() == "None of nobody"

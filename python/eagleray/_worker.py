@@ -377,7 +377,6 @@ def _run_threads(core: Any, meta: dict[str, Any]) -> None:
             core.enter_task(None)
 
     pools = {"": meta["max_concurrency"], **meta["groups"]}
-    default_of = {name: m.get("concurrency_group") or "" for name, m in meta["methods"].items()}
     threads = []
     for group, size in pools.items():
         # A method's own group applies where the call names none: the handle sends it along.
@@ -385,7 +384,6 @@ def _run_threads(core: Any, meta: dict[str, Any]) -> None:
             thread = threading.Thread(target=serve, args=([group],), daemon=True)
             thread.start()
             threads.append(thread)
-    del default_of
     for thread in threads:
         thread.join()
 
