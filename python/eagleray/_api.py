@@ -732,7 +732,8 @@ def get_actor(name: str, namespace: str | None = None) -> Any:
 # ---- the cluster ----
 
 
-def _amounts(raw: dict[str, int]) -> dict[str, float]:
+def amounts(raw: dict[str, int]) -> dict[str, float]:
+    """Of resources, from ten-thousandths; what there is nothing of is left out."""
     from ._options import RESOURCE_UNIT
 
     return {name: amount / RESOURCE_UNIT for name, amount in raw.items() if amount > 0}
@@ -756,7 +757,7 @@ def nodes() -> list[dict[str, Any]]:
             "DeathReason": 0,
             "DeathReasonMessage": "",
             "alive": n["alive"],
-            "Resources": _amounts(n["total"]),
+            "Resources": amounts(n["total"]),
             "Labels": n["labels"],
         }
         for n in client().cluster()
@@ -767,13 +768,13 @@ def cluster_resources() -> dict[str, float]:
     """What all nodes offer in total. As in Ray, a reserved placement group adds what its bundles hold:
     `CPU_group_<id>` all of them, `CPU_group_<index>_<id>` one, and so on, and 1,000 `bundle_group_...` a
     bundle."""
-    return _amounts(client().resources(False))
+    return amounts(client().resources(False))
 
 
 def available_resources() -> dict[str, float]:
     """What is free right now, of nodes and in bundles; what is used up is not there. A task or actor takes
     0.001 of its bundle's `bundle_group_...`."""
-    return _amounts(client().resources(True))
+    return amounts(client().resources(True))
 
 
 def get_gpu_ids() -> list[int]:

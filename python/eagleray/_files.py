@@ -8,9 +8,10 @@ import threading
 PRIVATE = 0o600
 
 
-def write_whole(path: str, text: str, mode: int = PRIVATE) -> None:
-    """Readers see what was there or all of `text`, also when several threads or processes write. mode: before the umask."""
+def write_whole(path: str, content: str | bytes, mode: int = PRIVATE) -> None:
+    """Readers see what was there or all of `content`, also when several threads or processes write. mode: before the
+    umask."""
     aside = f"{path}.{threading.get_native_id()}"
-    with open(aside, "w", opener=lambda name, flags: os.open(name, flags, mode)) as file:
-        file.write(text)
+    with open(aside, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
     os.replace(aside, path)

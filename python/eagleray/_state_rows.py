@@ -11,12 +11,12 @@ from functools import cached_property
 from typing import Any
 
 from . import _core, _events, _history
+from ._api import amounts
 from ._history import ACTOR, Block, Condition, History, Row
 from ._state import client
 from ._state_conditions import Conditions
 from ._state_words import (
     actor_in,
-    amounts,
     env_text,
     exit_type,
     job_hex,

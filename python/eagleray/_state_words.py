@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from ._environments.text import masked
-from ._options import RESOURCE_UNIT
 
 _NO_ACTOR = b"\xff" * 12
 
@@ -45,10 +44,6 @@ def parent_hex(parent: int, job: str) -> str:
 
 def actor_in(task_id: str) -> str | None:
     return None if task_id[16:40] == "f" * 24 else task_id[16:]
-
-
-def amounts(resources: dict[str, int]) -> dict[str, float]:
-    return {name: amount / RESOURCE_UNIT for name, amount in resources.items()}
 
 
 def exit_type(event: dict[str, Any]) -> str:

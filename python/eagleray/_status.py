@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from . import _api, _node
-from ._options import RESOURCE_UNIT
 from ._processes import parents
 from ._state import client
 
@@ -34,7 +33,7 @@ def facts(temp_dir: str | None = None) -> dict[str, Any]:
         ],
         "demands": [
             {
-                "resources": {k: v / RESOURCE_UNIT for k, v in demand["resources"].items()},
+                "resources": _api.amounts(demand["resources"]),
                 "count": demand["count"],
                 "what": demand["what"],
                 "reason": demand["reason"],

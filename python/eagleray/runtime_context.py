@@ -52,13 +52,13 @@ class RuntimeContext:
 
     def get_assigned_resources(self) -> dict[str, float]:
         """What the calling task or actor holds. AssertionError in a driver, as in Ray."""
-        from ._api import _amounts
+        from ._api import amounts
 
         frame = _local_frame()
         if not state.is_worker and frame is None:
             raise AssertionError("This method is only available when the process is a worker.")
 
-        return _amounts(state.resources if frame is None else frame.resources)
+        return amounts(state.resources if frame is None else frame.resources)
 
     def get_placement_group_id(self) -> str | None:
         """The group that the calling task or actor runs in."""

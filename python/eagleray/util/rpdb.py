@@ -16,6 +16,7 @@ from pdb import Pdb
 from types import FrameType, TracebackType
 from typing import Any
 
+from .._files import write_whole
 from .._state import state
 from . import _following
 
@@ -131,10 +132,7 @@ class RemotePdb(Pdb):
                 self._listener.bind(path)
             os.chmod(self._path("sock"), 0o600)
             self._listener.listen(1)
-        temporary = self._path("new")
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump({**self._facts, "id": self._id}, file)
-        os.replace(temporary, self._path("json"))
+        write_whole(self._path("json"), json.dumps({**self._facts, "id": self._id}))
         _following.gave_up(self._path(_following.ENDING))  # it is here
         facts = self._facts
         why = "failed" if facts["error"] else "stopped"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-from pathlib import Path
 from typing import Any
 
 from eagleray import cloudpickle
+
+from ..._files import write_whole
 
 
 class SavedState:
@@ -23,9 +23,7 @@ class SavedState:
 
     def save(self, checkpoint_path: str) -> None:
         """Writes the state to a file, aside and renamed."""
-        aside = f"{checkpoint_path}.{os.getpid()}.tmp"
-        Path(aside).write_bytes(cloudpickle.dumps(self.get_state()))
-        os.replace(aside, checkpoint_path)
+        write_whole(checkpoint_path, cloudpickle.dumps(self.get_state()), 0o666)
 
     def restore(self, checkpoint_path: str) -> None:
         """Takes the state from a file that save() wrote."""
