@@ -69,10 +69,10 @@ bool holds(const TaskRow& row, const std::vector<Condition>& conditions) {
 
 nb::tuple tuple_of(const TaskRow& row, int64_t wall_us) {
   const auto us = [](uint32_t packed) { return static_cast<int64_t>(unpack(packed)); };
-  return nb::make_tuple(row.unique, row.submitted_us + wall_us, row.worker, row.parent, row.form,
-                        row.actor, us(row.waited), us(row.queued), us(row.sent), us(row.ran),
-                        us(row.answered), unpack(row.argument_bytes), unpack(row.result_bytes),
-                        row.attempt, row.error);
+  return nb::make_tuple(row.unique, wrapped_sum(row.submitted_us, wall_us), row.worker, row.parent,
+                        row.form, row.actor, us(row.waited), us(row.queued), us(row.sent),
+                        us(row.ran), us(row.answered), unpack(row.argument_bytes),
+                        unpack(row.result_bytes), row.attempt, row.error);
 }
 
 // The newest first. (how many rows hold, at most `limit` of them)

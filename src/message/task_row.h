@@ -22,6 +22,14 @@ constexpr uint64_t unpack(uint32_t value) {
   return value < kPackedUnits ? value : static_cast<uint64_t>(value - kPackedUnits) << 10;
 }
 
+// What stands in a file may be nonsense: it does not overflow.
+constexpr int64_t wrapped_sum(int64_t a, int64_t b) {
+  return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+}
+constexpr int64_t wrapped_difference(int64_t a, int64_t b) {
+  return static_cast<int64_t>(static_cast<uint64_t>(a) - static_cast<uint64_t>(b));
+}
+
 // Why an attempt failed. From kFailures on: a FailureKind.
 struct TaskError {
   static constexpr uint8_t kNone = 0;

@@ -124,7 +124,7 @@ class TaskRowWriter {
                                         uint64_t result_bytes, const TaskLikes& likes) {
     const uint64_t apart = unique - unique_;
     const uint64_t number = apart >> ShortTaskRow::kUniqueShift;
-    const int64_t submitted = submitted_us - submitted_us_;
+    const int64_t submitted = wrapped_difference(submitted_us, submitted_us_);
     const uint64_t wide = number | static_cast<uint64_t>(submitted | spans.waited | spans.queued |
                                                          spans.sent | spans.ran);
     const uint64_t narrow = static_cast<uint64_t>(spans.answered) | argument_bytes | result_bytes;
@@ -147,7 +147,7 @@ class TaskRowWriter {
     if (next_ == memory_ + sizeof(TaskFileHeader)) begin_with(row);
     const auto apart = static_cast<int64_t>(row.unique - unique_);
     const int64_t number = apart >> ShortTaskRow::kUniqueShift;
-    const int64_t submitted = row.submitted_us - submitted_us_;
+    const int64_t submitted = wrapped_difference(row.submitted_us, submitted_us_);
     const bool fits = static_cast<int32_t>(number) == number &&
                       static_cast<int32_t>(submitted) == submitted &&
                       number << ShortTaskRow::kUniqueShift == apart &&
@@ -235,7 +235,7 @@ class TaskRows {
     copy(kept.place, likes);
     row.unique = header().first_unique +
                  (static_cast<uint64_t>(int64_t{kept.number}) << ShortTaskRow::kUniqueShift);
-    row.submitted_us = header().first_submitted_us + kept.submitted;
+    row.submitted_us = wrapped_sum(header().first_submitted_us, kept.submitted);
     likes.put_into(row);
     row.waited = kept.waited;
     row.queued = kept.queued;

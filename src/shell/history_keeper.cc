@@ -163,7 +163,7 @@ HistoryKeeper::Found HistoryKeeper::read(Taken& taken) {
   const TaskRows rows(bytes);
   const TaskFileHeader& header = rows.header();
   block_ = {header.proc, header.sequence.load(std::memory_order_relaxed), rows.count(),
-            rows.at(rows.count() - 1).submitted_us + header.wall_us, bytes};
+            wrapped_sum(rows.at(rows.count() - 1).submitted_us, header.wall_us), bytes};
   return Found::kRows;
 }
 
