@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from _support import PEER, ray, wait_for
+from _support import PEER, ray, start_program, wait_for
 
 pytestmark = [pytest.mark.only_eagleray, pytest.mark.usefixtures("cluster")]
 DeadlockError = Exception if PEER else ray.exceptions.DeadlockError
@@ -126,6 +126,34 @@ def test_a_threaded_actor_may_call_itself():
         actor = Partner.options(max_concurrency=2).remote()
         ray.get(actor.meet.remote(actor))
         assert ray.get(actor.ask.remote(1)) == 1
+
+
+def test_polling_tells_once_what_can_never_run(capfd):
+    ref = ray.remote(num_cpus=1000)(lambda: 1).remote()
+    told = []
+
+    def polled():
+        ray._state.state.told_at = 0.0
+        assert ray.wait([ref], timeout=0) == ([], [ref])
+        told.append(capfd.readouterr().err)
+        return "task: no node can ever run it: it wants {CPU: 1000}" in told[-1]
+
+    wait_for(polled)
+    assert not polled()
+    ray.cancel(ref)
+
+
+def test_a_wait_without_end_tells_what_can_never_run():
+    program = start_program(
+        """
+        import eagleray as ray
+        ray.init(num_cpus=1)
+        ray.wait([ray.remote(num_cpus=9)(lambda: 1).remote()])
+        """
+    )
+    assert "eagleray: task: no node can ever run it: it wants {CPU: 9}" in program.stderr.readline()
+    program.terminate()
+    program.communicate(timeout=60)
 
 
 def test_a_slow_task_is_no_deadlock():

@@ -642,7 +642,7 @@ def wait(
 
     Waits until num_returns are ready or `timeout` seconds passed. ValueError for duplicates, num_returns
     out of range or a negative timeout; TypeError for a single reference. A failed task counts as ready,
-    an ObjectRefGenerator from its next item on and at its end.
+    an ObjectRefGenerator from its next item on and at its end. What no node can ever run is told on stderr.
     """
     from ._core import ObjectRef
     from ._generator import ObjectRefGenerator
@@ -664,7 +664,26 @@ def wait(
         raise ValueError(
             "num_returns cannot be greater than the number of objects provided to ray.wait"
         )
-    return client().wait(object_refs, num_returns, timeout, fetch_local)
+    core = client()
+    told_after = WAIT_EXPLAIN_S if timeout is None else timeout
+    done = core.wait(object_refs, num_returns, told_after, fetch_local)
+    if len(done[0]) == num_returns:
+        return done
+    _tell_what_never_runs(core)
+    return core.wait(object_refs, num_returns, None, fetch_local) if timeout is None else done
+
+
+def _tell_what_never_runs(core: Any) -> None:
+    """Each once: a program that polls, or waits for others, would not hear of it."""
+    now = time.monotonic()
+    if state.local_mode is not None or now < state.told_at + WAIT_EXPLAIN_S:
+        return
+    state.told_at = now
+    for demand in core.node_status()["demands"]:
+        said = f"eagleray: {demand['what']}: {demand['reason']}"
+        if demand["reason"].startswith("no node can ever") and said not in state.told:
+            state.told.add(said)
+            print(said, file=sys.stderr)
 
 
 def cancel(ref: Any, *, force: bool = False, recursive: bool = True) -> None:

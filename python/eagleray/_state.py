@@ -44,6 +44,8 @@ class State:
             0  # grows when modules were read again: workers of before have the old ones
         )
         self.epoch = 0  # grows with `session` and `captured`: submitters made before are stale
+        self.told: set[str] = set()  # of what no node can ever run
+        self.told_at = 0.0  # when that was last looked at, by time.monotonic()
 
     def spec_of_actor(self) -> dict[str, Any] | None:
         """Of the actor whose code asks; None outside of one."""
@@ -55,6 +57,7 @@ class State:
 
     def renew(self) -> None:
         """A connection begins or ends."""
+        self.told, self.told_at = set(), 0.0
         self.session += 1
         self.exports += 1
         self.epoch += 1
