@@ -150,6 +150,8 @@ def test_actors(traced, name):
     said = ran["attributes"]
     assert (said["ray.actor_class"], said["ray.actor_method"]) == tuple(name.split("."))
     assert said["ray.remote"] == "actor" and said["ray.actor_id"]
+    if name != "Actor.__init__":
+        assert submitted["attributes"]["ray.actor_id"] == said["ray.actor_id"]
 
 
 def test_generators_and_errors(traced):

@@ -376,7 +376,8 @@ class ActorMethod:
         if state.tracing and self._actor_meta.get("traced") and self._name not in _BUILTIN_METHODS:
             from ._tracing import traced_submit
 
-            return traced_submit(submit, "actor", f"{self._actor_meta['class_name']}.{self._name}")
+            shown = f"{self._actor_meta['class_name']}.{self._name}"
+            return traced_submit(submit, "actor", shown, self._core.actor_id().hex())
         return submit
 
     def remote(self, *args: Any, **kwargs: Any) -> Any:

@@ -73,12 +73,15 @@ def _attributes(kind: str, name: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _submitting(kind: str, name: str) -> Iterator[dict[str, str]]:
-    """A span around a submission, and the context that goes along."""
+def _submitting(kind: str, name: str, actor_id: str = "") -> Iterator[dict[str, str]]:
+    """A span around a submission, and the context that goes along. `actor_id`: whose method is called."""
     from opentelemetry import propagate, trace
 
+    attributes = _attributes(kind, name)
+    if actor_id:
+        attributes["ray.actor_id"] = actor_id
     with trace.get_tracer(__name__).start_as_current_span(
-        f"{name} ray.remote", kind=trace.SpanKind.PRODUCER, attributes=_attributes(kind, name)
+        f"{name} ray.remote", kind=trace.SpanKind.PRODUCER, attributes=attributes
     ):
         carrier: dict[str, str] = {}
         propagate.inject(carrier)
@@ -102,11 +105,13 @@ def _running(kind: str, name: str, carrier: dict[str, str]) -> Iterator[None]:
         context.detach(token)
 
 
-def traced_submit(submit: Callable[..., Any], kind: str, name: str) -> Callable[..., Any]:
+def traced_submit(
+    submit: Callable[..., Any], kind: str, name: str, actor_id: str = ""
+) -> Callable[..., Any]:
     """A submitter that opens a span and sends its context along."""
 
     def traced(*args: Any, **kwargs: Any) -> Any:
-        with _submitting(kind, name) as carrier:
+        with _submitting(kind, name, actor_id) as carrier:
             return submit(*args, **kwargs, **{KEY: carrier})
 
     return traced
