@@ -69,9 +69,11 @@ void ClientMachine::record_any(const TaskRecord& task, uint8_t error, Effects& o
 [[gnu::always_inline]] inline bool ClientMachine::record_usual(const TaskRecord& task,
                                                                uint8_t error) {
   if (!rows_ || ending_.started.us == 0 || error != TaskError::kNone) return false;
+  if (task.attempt > UINT16_MAX) return false;
+  const int64_t started = ending_.started.us;  // another process's word
   const TaskSpans spans{task.ready.us - task.submitted.us, task.pushed.us - task.ready.us,
-                        ending_.started.us - task.pushed.us, ending_.run_us,
-                        now_.us - ending_.started.us - ending_.run_us};
+                        wrapped_difference(started, task.pushed.us), ending_.run_us,
+                        wrapped_difference(now_.us - ending_.run_us, started)};
   const uint64_t actor = task.actor ? task.actor->number : 0;
   const TaskLikes likes{task.last_worker.value, task.parent_task, task.form->number | actor << 32,
                         task.attempt};

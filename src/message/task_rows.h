@@ -65,7 +65,10 @@ struct TaskLikes {
     row.error = static_cast<uint8_t>(attempt_and_error >> 16);
   }
   bool operator==(const TaskLikes&) const = default;
-  uint64_t mix() const { return worker + (parent >> 24) + form_and_actor; }
+  // An actor is told by its worker.
+  uint64_t mix() const {
+    return worker + (parent >> 24) + form_and_actor + attempt_and_error + (attempt_and_error >> 16);
+  }
 };
 static_assert(sizeof(TaskLikes) == 32, "its form is on disk");
 
