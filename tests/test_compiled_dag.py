@@ -338,6 +338,17 @@ def test_what_does_not_pickle_is_an_error(workers, compiled):
         ray.get(graph.execute(1))
 
 
+def test_a_reference_to_a_result_is_no_value(workers, compiled):
+    with InputNode() as inp:
+        ref = compiled(workers[0].echo.bind(inp)).execute(1)
+    for use in (workers[1].echo.remote, ray.put, lambda ref: ray.put([ref])):
+        with pytest.raises(TypeError, match="CompiledDAGRef"):
+            use(ref)
+    with pytest.raises(ValueError, match="cannot be pickled"):
+        pickle.dumps(ref)
+    assert ray.get(ref) == 1
+
+
 @only_eagleray
 def test_a_result_that_does_not_unpickle_is_an_error_of_its_own(workers, compiled):
     """Those after it keep their places."""

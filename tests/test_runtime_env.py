@@ -822,9 +822,13 @@ def test_a_full_disk(tmp_path: Path) -> None:
         ({3: 1}, TypeError, "are strings"),
     ],
 )
-def test_bad_input(cluster: None, env: Any, error: type[Exception], says: str) -> None:
+def test_bad_input(env: Any, error: type[Exception], says: str) -> None:
+    """Where it is written, as in Ray: not where it is first used."""
+    for decorated in (lambda: 1, type("A", (), {})):
+        with pytest.raises(error, match=says):
+            ray.remote(runtime_env=env)(decorated)
     with pytest.raises(error, match=says):
-        look.options(runtime_env=env).remote()
+        look.options(runtime_env=env)
 
 
 def test_a_package_that_is_not_in_the_store(cluster: None) -> None:

@@ -273,7 +273,14 @@ def _check_groups(_name: str, value: Any) -> None:
         _integer(f"max_concurrency of {name}", size, 1, "a positive integer")
 
 
+def _check_env(_name: str, value: dict[Any, Any]) -> None:
+    from ._environments import fields
+
+    fields.check(value)
+
+
 _CHECKS: dict[str, Callable[[str, Any], None]] = {
+    "runtime_env": _check_env,
     "scheduling_strategy": _check_place,
     "placement_group": _check_place,
     "label_selector": check_selector,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
+from .._serialization import register_serializer
 from ..exceptions import RayCgraphCapacityExceeded, RayChannelError
 
 if TYPE_CHECKING:
@@ -67,6 +68,14 @@ class CompiledDAGRef(_Result):
         if not self._taken and not self._dag.is_teardown:
             # Later, by whoever uses the graph: this may run at any moment.
             self._dag._dropped.append((self._execution_index, self._channel_index or 0))
+
+
+def _refuse(_ref: CompiledDAGRef) -> Any:
+    raise TypeError("CompiledDAGRef cannot be used as Ray task/actor argument.")
+
+
+# In arguments and values; pickle alone, which knows nothing of tasks, is told by __reduce__.
+register_serializer(CompiledDAGRef, serializer=_refuse, deserializer=None)
 
 
 class CompiledDAGFuture(_Result):
