@@ -72,23 +72,30 @@ nb::object get(Client& client, nb::list refs, std::optional<double> timeout, boo
   return result;
 }
 
+// A generator counts as its completion, and as ready from its next item on.
+std::pair<const Stream*, Object*> awaited(PyObject* ref) {
+  std::pair<const Stream*, Object*> found;
+  if (is_ref(ref)) {
+    found.second = object_of(ref);
+  } else {
+    found = stream_of(ref);
+  }
+  if (!found.second) throw nb::python_error();
+  return found;
+}
+
 // Costs a call: one lock (two more where it waits), and what is proportional to the references: a
 // look at each, its mark, and a place in one of two lists; no Python code.
-nb::tuple wait(Client& client, nb::list list, size_t wanted, std::optional<double> timeout, bool) {
+nb::tuple wait(Client& client, nb::list list, size_t wanted, std::optional<double> timeout, bool,
+               bool goes_on) {
   const nb::tuple refs = nb::steal<nb::tuple>(PyList_AsTuple(list.ptr()));  // kept while others run
   const size_t count = nb::len(refs);
-  // A generator counts as its completion, and as ready from its next item on.
   std::vector<Object*> objects(count);
   std::vector<const Stream*> streams(count);
   bool duplicate = false;
   for (size_t i = 0; i < count; ++i) {
-    PyObject* ref = PyTuple_GET_ITEM(refs.ptr(), static_cast<Py_ssize_t>(i));
-    if (is_ref(ref)) {
-      objects[i] = object_of(ref);
-    } else {
-      std::tie(streams[i], objects[i]) = stream_of(ref);
-    }
-    if (!objects[i]) throw nb::python_error();
+    std::tie(streams[i], objects[i]) =
+        awaited(PyTuple_GET_ITEM(refs.ptr(), static_cast<Py_ssize_t>(i)));
   }
   {
     ClientShell::Access machine = client.core->access();
@@ -118,7 +125,7 @@ nb::tuple wait(Client& client, nb::list list, size_t wanted, std::optional<doubl
     }
   }
   if (!done) {
-    const bool all = wanted == count && !timeout;
+    const bool all = wanted == count && (goes_on || !timeout);
     wait_for(enough, deadline_of(timeout), Needs{all ? &objects : nullptr});
   }
   std::vector<bool> chosen(count);
@@ -178,7 +185,7 @@ void bind_objects(nb::class_<Client>& client) {
   client.def("put", &put, nb::arg("value").none())
       .def("get", &get, nb::arg("refs"), nb::arg("timeout").none(), nb::arg("goes_on") = false)
       .def("wait", &wait, nb::arg("refs"), nb::arg("num_returns"), nb::arg("timeout").none(),
-           nb::arg("fetch_local"))
+           nb::arg("fetch_local"), nb::arg("goes_on") = false)
       .def("want_notification",
            [](Client& c, nb::handle ref) {
              Object* object = checked(ref);
@@ -218,6 +225,12 @@ void bind_objects(nb::class_<Client>& client) {
              return id.bytes[8] != 0xFF || id.bytes[19] != 0xFF;
            })
       .def("object_location", &object_location)
+      .def("reasons_so_far",
+           [](Client& c, nb::list refs) {
+             std::vector<Object*> objects;
+             for (nb::handle ref : refs) objects.push_back(awaited(ref.ptr()).second);
+             return c.core->reasons_so_far(objects);
+           })
       .def("wait_reason", [](Client& c, nb::handle ref) {
         Object* object = checked(ref);
         GilRelease release;

@@ -128,19 +128,64 @@ def test_a_threaded_actor_may_call_itself():
         assert ray.get(actor.ask.remote(1)) == 1
 
 
+def never_run(cpus):
+    """A task, and a call of an actor that no node can hold."""
+    actor = Partner.options(num_cpus=cpus + 1).remote()
+    return [ray.remote(num_cpus=cpus)(lambda: 1).remote(), actor.echo.remote(1)]
+
+
+def polled(refs, capfd):
+    """What a poll says, that comes 5 s after the one before."""
+    ray._state.state.told_at = 0.0
+    assert ray.wait(refs, timeout=0) == ([], refs)
+    return capfd.readouterr().err
+
+
 def test_polling_tells_once_what_can_never_run(capfd):
-    ref = ray.remote(num_cpus=1000)(lambda: 1).remote()
+    refs = never_run(1000)
     told = []
 
-    def polled():
-        ray._state.state.told_at = 0.0
-        assert ray.wait([ref], timeout=0) == ([], [ref])
-        told.append(capfd.readouterr().err)
-        return "task: no node can ever run it: it wants {CPU: 1000}" in told[-1]
+    def both_told():
+        told.append(polled(refs, capfd))
+        text = "".join(told)
+        return all(f"no node can ever run it: it wants {{CPU: {n}}}" in text for n in (1000, 1001))
 
-    wait_for(polled)
-    assert not polled()
-    ray.cancel(ref)
+    wait_for(both_told)
+    assert "its actor has not started: no node can ever run it" in "".join(told)
+    assert polled(refs, capfd) == polled(refs, capfd) == ""
+    ray.cancel(refs[0])
+
+
+def test_polling_tells_nothing_of_what_is_not_asked(capfd):
+    @ray.remote
+    def blocks(gate):
+        ray.get(gate[0])
+
+    gate = ray.remote(num_cpus=2000)(lambda: 1).remote()
+    runs = blocks.remote([gate])
+    core = ray._state.client()
+    wait_for(lambda: any("CPU: 2000" in d["reason"] for d in core.node_status()["demands"]))
+    assert polled([runs], capfd) == polled([runs], capfd) == ""
+    wait_for(lambda: "CPU: 2000" in polled([gate], capfd))
+    ray.cancel(gate)
+
+
+def test_a_poll_keeps_its_time_when_the_node_does_not_answer():
+    program = start_program(
+        """
+        import eagleray as ray, os, signal, subprocess
+        ray.init(num_cpus=1)
+        refs = [ray.remote(num_cpus=9)(lambda: 1).remote()]
+        zygote = ray.get(ray.remote(os.getppid).remote())
+        node = int(subprocess.check_output(["ps", "-o", "ppid=", "-p", str(zygote)]))
+        os.kill(node, signal.SIGSTOP)
+        for _ in range(3):
+            ray._state.state.told_at = 0.0
+            print(ray.wait(refs, timeout=0) == ([], refs), flush=True)
+        os.kill(node, signal.SIGCONT)
+        """
+    )
+    assert program.communicate(timeout=60)[0] == "True\n" * 3
 
 
 def test_a_wait_without_end_tells_what_can_never_run():
@@ -148,12 +193,34 @@ def test_a_wait_without_end_tells_what_can_never_run():
         """
         import eagleray as ray
         ray.init(num_cpus=1)
-        ray.wait([ray.remote(num_cpus=9)(lambda: 1).remote()])
+        @ray.remote(num_cpus=9)
+        class Actor:
+            def method(self): pass
+        ray.wait([ray.remote(num_cpus=8)(lambda: 1).remote(), Actor.remote().method.remote()])
         """
     )
-    assert "eagleray: task: no node can ever run it: it wants {CPU: 9}" in program.stderr.readline()
+    said = "eagleray: wait(): no node can ever run it: it wants {CPU: 8}"
+    assert said in program.stderr.readline()
+    said = "eagleray: wait(): its actor has not started: no node can ever run it: it wants {CPU: 9}"
+    assert said in program.stderr.readline()
     program.terminate()
     program.communicate(timeout=60)
+
+
+def test_a_wait_without_end_finds_its_cycle_before_it_says_what_it_waits_for():
+    @ray.remote
+    class Waits:
+        def meet(self, own):
+            self.own = own
+            ray._api.WAIT_EXPLAIN_S = 1e6
+
+        def ask(self):
+            return ray.wait([self.own.ask.remote()])
+
+    a = Waits.remote()
+    ray.get(a.meet.remote(a))
+    with pytest.raises(DeadlockError, match="Waits.ask .*waits for Waits.ask"):
+        ray.get(a.ask.remote(), timeout=120)
 
 
 def test_a_slow_task_is_no_deadlock():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import logging
 import os
@@ -19,7 +20,10 @@ from ._state import client, state
 
 logger = logging.getLogger("eagleray")
 
-WAIT_EXPLAIN_S = 5.0  # a get() that has waited this long says on what
+WAIT_EXPLAIN_S = (
+    5.0  # a get() that has waited this long says on what; how often a program that polls is told
+)
+_ANSWERED_S = 0.2  # from the question why something never runs to the next look
 
 
 class RayContext(Mapping[str, Any]):
@@ -665,25 +669,31 @@ def wait(
             "num_returns cannot be greater than the number of objects provided to ray.wait"
         )
     core = client()
-    told_after = WAIT_EXPLAIN_S if timeout is None else timeout
-    done = core.wait(object_refs, num_returns, told_after, fetch_local)
-    if len(done[0]) == num_returns:
+    if timeout is not None:
+        done = core.wait(object_refs, num_returns, timeout, fetch_local)
+        now = time.monotonic()
+        if len(done[0]) < num_returns and now >= state.told_at + WAIT_EXPLAIN_S:
+            state.told_at = now
+            _tell_what_never_runs(core, done[1])
         return done
-    _tell_what_never_runs(core)
-    return core.wait(object_refs, num_returns, None, fetch_local) if timeout is None else done
+    for limit in (WAIT_EXPLAIN_S, _ANSWERED_S):
+        done = core.wait(object_refs, num_returns, limit, fetch_local, goes_on=True)
+        if len(done[0]) == num_returns:
+            return done
+        _tell_what_never_runs(core, done[1])
+    return core.wait(object_refs, num_returns, None, fetch_local)
 
 
-def _tell_what_never_runs(core: Any) -> None:
-    """Each once: a program that polls, or waits for others, would not hear of it."""
-    now = time.monotonic()
-    if state.local_mode is not None or now < state.told_at + WAIT_EXPLAIN_S:
+def _tell_what_never_runs(core: Any, refs: list[Any]) -> None:
+    """Each once: a program that polls, or waits for others, would not hear of it. Does not wait: what another
+    process knows is told by a later call."""
+    if state.local_mode is not None:
         return
-    state.told_at = now
-    for demand in core.node_status()["demands"]:
-        said = f"eagleray: {demand['what']}: {demand['reason']}"
-        if demand["reason"].startswith("no node can ever") and said not in state.told:
-            state.told.add(said)
-            print(said, file=sys.stderr)
+    for reason in core.reasons_so_far(refs):
+        if "can ever" in reason and reason not in state.told:
+            state.told.add(reason)
+            with contextlib.suppress(OSError, ValueError):  # nobody reads it: no matter of wait()'s
+                print(f"eagleray: wait(): {reason}", file=sys.stderr)
 
 
 def cancel(ref: Any, *, force: bool = False, recursive: bool = True) -> None:

@@ -97,7 +97,12 @@ class Client:
     ) -> list[Any]: ...
     # raises TimeoutError (plain) when time is up; the exception made by error_from for the first failed ref
     def wait(
-        self, refs: list[ObjectRef], num_returns: int, timeout: float | None, fetch_local: bool
+        self,
+        refs: list[ObjectRef],
+        num_returns: int,
+        timeout: float | None,
+        fetch_local: bool,
+        goes_on: bool = False,  # as of get()
     ) -> tuple[
         list[ObjectRef], list[ObjectRef]
     ]: ...  # ValueError on duplicates, TypeError on a non-ref
@@ -105,6 +110,8 @@ class Client:
         self, ref: ObjectRef
     ) -> bool: ...  # True: ready already; else take_notifications gives it
     def take_notifications(self, timeout_ms: int) -> list[ObjectRef]: ...
+    def reasons_so_far(self, refs: list[ObjectRef]) -> list[str]: ...
+    # of those that are pending, without waiting; what other processes know: from the next call on
     def wait_reason(
         self, ref: ObjectRef
     ) -> str: ...  # one sentence: on what a pending object waits
@@ -239,7 +246,7 @@ class Client:
     def remove_group(self, group: str) -> None: ...
     def wait_group(self, group: str, timeout: float | None) -> str: ...  # as `state` below
     def group_table(self, group: str, name: str) -> list[dict[str, Any]]: ...
-    # group(hex) name strategy state("PENDING" "CREATED" "REMOVED" "INFEASIBLE") why_never bundles nodes
+    # group(hex) name strategy state("PENDING" "CREATED" "REMOVED" "INFEASIBLE") why_never detached bundles nodes
     # -- driver --
     def wait_for_log_lines(self, timeout: float | None) -> bool: ...  # False: closed
     def take_log_lines(self) -> list[tuple[int, bool, str, str]]: ...

@@ -271,7 +271,12 @@ class LocalClient:
         return values
 
     def wait(
-        self, refs: list[Any], num_returns: int, timeout: float | None, fetch_local: bool
+        self,
+        refs: list[Any],
+        num_returns: int,
+        timeout: float | None,
+        fetch_local: bool,
+        goes_on: bool = False,
     ) -> tuple[list[Any], list[Any]]:
         if all(isinstance(ref, _core.ObjectRef) for ref in refs):
             found: tuple[list[Any], list[Any]] = self._real.wait(

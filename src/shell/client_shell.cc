@@ -15,6 +15,7 @@ namespace {
 
 constexpr int kRecordsPerDrain = 256;
 constexpr Duration kReasonWait = Duration::from_ms(200);
+constexpr size_t kReasonsMax = 256;  // objects of one look; others' turn comes when those are there
 constexpr int kRegisterTimeoutMs = 30'000;
 // What workers print faster than the driver does is dropped from here on, and counted.
 constexpr size_t kUntakenLogBytesMax = 64u << 20;
@@ -637,6 +638,24 @@ std::string ClientShell::wait_reason(Object* object) {
   Access machine = access();
   machine->forget_reason(request);
   return reason;
+}
+
+std::vector<std::string> ClientShell::reasons_so_far(const std::vector<Object*>& objects) {
+  Access machine = access();
+  std::map<ObjectId, RequestId> before = std::exchange(asked_reasons_, {});
+  std::vector<std::string> reasons;
+  for (Object* object : objects) {
+    if (!object->pending()) continue;
+    if (reasons.size() >= kReasonsMax) break;
+    reasons.push_back(machine->wait_reason(object));
+    const auto asked = before.find(object->id);
+    if (asked != before.end()) machine->take_reason(asked->second, reasons.back());
+    if (!has_node_room()) continue;
+    const RequestId request = machine->ask_reason(object, machine.effects());
+    if (request) asked_reasons_[object->id] = request;
+  }
+  for (const auto& [object, request] : before) machine->forget_reason(request);
+  return reasons;
 }
 
 std::vector<StateIs> ClientShell::ask_state(StateAbout about, uint32_t limit, ProcId only,

@@ -104,6 +104,9 @@ class ClientShell {
   Waited wait(const std::function<bool()>& done, const Wait& options);
   // Why `object` has no value yet. Asks the process that knows, for 200 ms at most.
   std::string wait_reason(Object* object);
+  // Of those of `objects` that have no values, what this process has heard by now. Does not wait:
+  // who knows more is asked, and what is answered counts from the next call for that object on.
+  std::vector<std::string> reasons_so_far(const std::vector<Object*>& objects);
   // What the node's processes say of themselves, each at most `limit` rows; `missing`: how many had
   // not answered at the deadline.
   std::vector<StateIs> ask_state(StateAbout about, uint32_t limit, ProcId only, Instant deadline,
@@ -304,6 +307,7 @@ class ClientShell {
     bool complete = false;
   };
   std::unordered_map<RequestId, Asked, IdHash> states_;
+  std::map<ObjectId, RequestId> asked_reasons_;  // by reasons_so_far()
   Fd task_bell_;
 
   // The seat: which thread drives.
