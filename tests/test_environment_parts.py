@@ -344,6 +344,23 @@ def test_passwords_are_in_no_arguments() -> None:
     )
 
 
+def test_what_cannot_be_removed_is_in_nobodys_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = Cache(str(tmp_path / "c"))
+    shared = Path(cache.path("conda_packages", "all"))
+    shared.mkdir(parents=True)
+    (shared / "stays").touch()
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", lambda path, ignore_errors: None)
+        with cache.alone("conda_packages", "all", lambda: None) as held:
+            assert os.listdir(held.path) == []
+        assert len(list(shared.parent.glob("*/stays"))) == 1
+    (shared / ".eagleray-ready").unlink()
+    with cache.alone("conda_packages", "all", lambda: None):
+        assert os.listdir(shared.parent) == ["all"]
+
+
 def test_failure_and_death_leave_nothing_that_counts(tmp_path: Path) -> None:
     cache = Cache(str(tmp_path / "c"))
 
@@ -387,7 +404,7 @@ def test_two_processes_make_one(tmp_path: Path) -> None:
 
 def test_what_one_process_changes_is_kept_when_it_is_done(tmp_path: Path) -> None:
     cache = Cache(str(tmp_path / "cache"))
-    with cache.alone("conda_packages", "all") as path:
+    with cache.alone("conda_packages", "all", lambda: None) as (path, _):
         Path(path, "kept").write_text("x" * 300)
         os.makedirs(Path(path, "below"))
         os.link(Path(path, "kept"), tmp_path / "elsewhere")
@@ -395,10 +412,10 @@ def test_what_one_process_changes_is_kept_when_it_is_done(tmp_path: Path) -> Non
         assert cache.evict(0) == []  # in use
     assert Path(cache.directory, "locks", "conda_packages@all").read_text() == "200"
     with pytest.raises(KeyError):
-        with cache.alone("conda_packages", "all") as path:
+        with cache.alone("conda_packages", "all", lambda: None) as (path, _):
             assert Path(path, "kept").exists()
             raise KeyError
-    with cache.alone("conda_packages", "all") as path:
+    with cache.alone("conda_packages", "all", lambda: None) as (path, _):
         assert os.listdir(path) == []
     assert cache.evict(-1) == [path] and not os.path.exists(path)
 

@@ -180,6 +180,48 @@ def test_packages_of_conda_are_never_left_half_unpacked(conda: Conda) -> None:
     assert not (conda.root / "pkgs").exists()
 
 
+_MAKES = """
+    import os, sys
+    from eagleray._environments import cache, conda
+    made, held = conda.make({"dependencies": sys.argv[1:]}, cache.Cache(cache.default_directory()))
+    print("made", open(os.path.join(made, "made-of")).read(), flush=True)
+"""
+
+
+@pytest.mark.parametrize("wanted", ["x", "orphaned"])
+def test_a_conda_that_outlives_its_builder_is_waited_for(conda: Conda, wanted: str) -> None:
+    """Whether the next builder wants another environment or the same."""
+    first = start_program(_MAKES, "orphaned")
+    first.wait()
+    with start_program(_MAKES, wanted) as program:
+        assert program.stdout is not None
+        seen = iter(program.stdout)
+        assert any("waits: conda is at another environment" in line for line in seen)
+        conda.go_on.write_text("")
+        last = list(seen)[-1]
+    first.communicate()
+    assert last.startswith("made ") and wanted in last.split()
+
+
+def test_passwords_of_channels_are_shown_nowhere(conda: Conda) -> None:
+    out, _ = run_program(
+        _SEES
+        + """
+    import pathlib
+    show(see, {"dependencies": ["bad"], "channels": ["https://me:secret@host/none"]})
+    session = pathlib.Path(ray._state.state.context.address_info["session_dir"])
+    print([each.read_text() for each in session.glob("logs/runtime_env_setup-*.log")])
+        """
+    )
+    error, log = out.splitlines()
+    for shown in (error, log):
+        assert (
+            "PackagesNotFoundInChannelsError: bad in ['https://****@host/none']"
+            in shown.replace("\\", "")
+        )
+        assert "secret" not in shown
+
+
 def _made_containers(tmp_path: Path) -> tuple[Path, str]:
     """Where FAKE_PODMAN keeps what it has not removed, and its text."""
     folder = tmp_path / "containers"

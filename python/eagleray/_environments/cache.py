@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import os
 import shutil
 import stat
@@ -94,18 +95,24 @@ class Cache:
                 os.close(lock)
 
     @contextlib.contextmanager
-    def alone(self, kind: str, key: str) -> Iterator[str]:
+    def alone(self, kind: str, key: str, waits: Callable[[], object]) -> Iterator[Held]:
         """A directory that one process at a time changes, as long as the block takes. It stays for the next one, but
         when the block raises or its process dies: then it may be half-changed, and the next one gets an empty one.
-        Its bytes are those of files that have no other name."""
-        lock = _locked(self._lock_path(kind, key), fcntl.LOCK_EX)
+        A program that the block starts and that may outlive it is given the lock, too. Its bytes are those of files
+        that have no other name. waits: called when another process is at it, before waiting for that."""
+        lock_path = self._lock_path(kind, key)
+        try:
+            lock = _locked(lock_path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waits()
+            lock = _locked(lock_path, fcntl.LOCK_EX)
         try:
             path = self.path(kind, key)
             if not _is_ready(path):
-                _remove(path)
+                _clear_away(path)
                 os.makedirs(path)
             _unmark(path)
-            yield path
+            yield Held(path, lock)
             _note_size(lock, bytes_in(path, names_max=1))
             _mark(path)
         finally:
@@ -158,7 +165,7 @@ class Cache:
     def _fill(self, path: str, fill: Callable[[str], int | None], in_place: bool) -> int | None:
         aside = path if in_place else path + ".aside"
         for left in (path, path + ".aside"):  # of whoever was killed at it
-            _remove(left)
+            _clear_away(left)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         try:
             size = fill(aside)
@@ -290,6 +297,16 @@ def _remove(path: str) -> None:
         shutil.rmtree(path, ignore_errors=True)
     elif os.path.lexists(path):
         os.unlink(path)
+
+
+def _clear_away(path: str) -> None:
+    """Removes what is there. What cannot be removed gets another name and is in nobody's way; the next call tries it
+    again."""
+    for each in (path, *glob.glob(f"{glob.escape(path)}.*.left")):
+        _remove(each)
+    if os.path.lexists(path):
+        folder, name = os.path.split(path)
+        os.rename(path, tempfile.mkdtemp(prefix=f"{name}.", suffix=".left", dir=folder))
 
 
 def bytes_in(path: str, names_max: int = sys.maxsize) -> int:

@@ -53,17 +53,24 @@ def _create(conda: str, directory: str, text: str, cache: Cache) -> None:
     folders = _told(conda, "pkgs_dirs", "package cache")
     described_in = os.path.join(directory + ".aside", "environment.yml")
     os.makedirs(os.path.dirname(described_in))
-    with open(described_in, "w", encoding="utf-8") as file:
+    with open(
+        described_in, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)
+    ) as file:
         file.write(text)
     command = [conda, "env", "create", "-p", directory, "-f", described_in]
+
+    def waits() -> None:
+        print(f"{directory} waits: conda is at another environment, one at a time", flush=True)
+
     try:
-        with cache.alone("conda_packages", "all") as packages:
+        with cache.alone("conda_packages", "all", waits) as packages:
+            shutil.rmtree(directory, ignore_errors=True)  # of a conda that outlived its builder
             variables = {
-                "CONDA_PKGS_DIRS": ",".join([packages, *folders]),
+                "CONDA_PKGS_DIRS": ",".join([packages.path, *folders]),
                 "CONDA_ALWAYS_YES": "true",
                 "MAMBA_ALWAYS_YES": "true",
             }
-            status = status_of(command, variables)
+            status = status_of(command, variables, [text], [packages.lock])
             if status < 0:
                 check(command, status)
     finally:

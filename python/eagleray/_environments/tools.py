@@ -34,14 +34,15 @@ def status_of(
     arguments: Sequence[str],
     environment: Mapping[str, str] | None = None,
     reads: Sequence[str] = (),
+    keeps: Sequence[int] = (),
 ) -> int:
-    """As run(), and how it ended: the number of a signal is below zero. Where there are passwords in all this, its
+    """As run(), and how it ended: the number of a signal is below zero. keeps: descriptors that are its own, too. Where there are passwords in all this, its
     output is passed on without them; else it writes into the log itself, and what it has said is there whoever is
     killed."""
     known = [*arguments, *reads, *os.environ.values(), *(environment or {}).values()]
     if all(masked(each) == each for each in known):
-        return _started(arguments, None, None, environment).wait()
-    program = _started(arguments, subprocess.PIPE, subprocess.STDOUT, environment)
+        return _started(arguments, None, None, environment, keeps).wait()
+    program = _started(arguments, subprocess.PIPE, subprocess.STDOUT, environment, keeps)
 
     def pass_on() -> None:
         for line in program.stdout or ():
@@ -68,6 +69,7 @@ def _started(
     stdout: int | None,
     stderr: int | None,
     environment: Mapping[str, str] | None,
+    keeps: Sequence[int] = (),
 ) -> subprocess.Popen[str]:
     print(f"$ {_shown(arguments)}", flush=True)
     try:
@@ -77,6 +79,7 @@ def _started(
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=stderr,
+            pass_fds=keeps,
             text=True,
             errors="replace",
         )
