@@ -54,7 +54,8 @@ open(prefix + "/made-of", "w").write(" ".join(sorted(wanted)))
 if "acts" in wanted:
     os.makedirs(prefix + "/etc/conda/activate.d")
     with open(prefix + "/etc/conda/activate.d/acts.sh", "w") as script:
-        script.write('echo noise; export ACTS="$CONDA_PREFIX of\\n$OF_FILE" PATH="/acts:$PATH"')
+        script.write('echo noise; export ACTS="$CONDA_PREFIX of\\n$OF_FILE" PATH="/acts:$PATH" ')
+        script.write("RAW=$'a\\\\r\\\\n\\\\xff' COSTS='${{NOPE}} costs $HOME'")
 os.rmdir(half)
 """
 

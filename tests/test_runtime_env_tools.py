@@ -151,6 +151,8 @@ def test_an_environment_of_conda_is_activated(conda: Conda) -> None:
     @ray.remote
     def active():
         names = ("ACTS", "OF_FILE", "OF_USER", "PATH")
+        assert os.environ["COSTS"] == "${NOPE} costs $HOME"
+        assert os.environb[b"RAW"] == b"a\\r\\n\\xff", "it is what the script exports"
         return [os.environ[name].replace(sys.prefix, "PREFIX") for name in names]
     spec = {"dependencies": ["acts"], "variables": {"OF_FILE": "a file"}}
     show(active, spec, env_vars={"OF_USER": "${CONDA_PREFIX}/lib", "PATH": "/user:${PATH}"})

@@ -51,8 +51,8 @@ class Line:
             parts += part
         return bytes(parts)
 
-    def say(self, kind: str, text: str, fds: list[int] | None = None) -> None:
-        body = kind.encode() + text.encode("utf-8", "replace")
+    def say(self, kind: bytes, content: bytes, fds: list[int] | None = None) -> None:
+        body = kind + content
         frame = _HEADER.pack(len(body), len(fds or ())) + body
         sent = 0
         if fds:
@@ -118,7 +118,7 @@ class Builder:
         """Arguments and variables; None: the node's own zygote will do."""
         context = plan.context
         own = bool(context.command_prefix) or context.py_executable != sys.executable
-        variables = {**plan.variables, **(env.get("env_vars") or {}), **context.env_vars}
+        variables = {**(env.get("env_vars") or {}), **context.env_vars}
         early = any(name.startswith(text.EARLY) for name in variables)
         if not own and plan.python is None and not early:
             return None
@@ -148,7 +148,7 @@ class Builder:
             user = []
         environment = {**os.environ, "PYTHONPATH": joined([p for p in user if p], base)}
         before = dict(environment)
-        put_into(environment, plan.variables)  # first: a user's "${PATH}" has its commands
+        environment.update(plan.variables)  # first: a user's "${PATH}" has its commands
         put_into(environment, variables)
         changed = {k: v for k, v in environment.items() if os.environ.get(k) != v}
         if environment["PYTHONPATH"] != before["PYTHONPATH"]:
@@ -205,9 +205,9 @@ def _answer(line: Line, builder: Builder, env: dict[str, Any]) -> None:
     zygote = builder.zygote(env, plan)
     if zygote is not None:
         arguments, variables = zygote
-        line.say("A", "".join(each + "\0" for each in arguments))
-        line.say("V", "".join(f"{k}={v}\0" for k, v in variables.items()))
-    line.say("R", json.dumps(plan.setup()), [held.lock for held in builder.held])
+        line.say(b"A", b"".join(os.fsencode(each) + b"\0" for each in arguments))
+        line.say(b"V", b"".join(os.fsencode(f"{k}={v}\0") for k, v in variables.items()))
+    line.say(b"R", json.dumps(plan.setup()).encode(), [held.lock for held in builder.held])
 
 
 def main() -> int:
@@ -227,7 +227,7 @@ def main() -> int:
     except Exception as error:
         if not isinstance(error, SetupFailed):
             print(text.masked(traceback.format_exc()), flush=True)
-        line.say("F", text.masked(_explain(error)))
+        line.say(b"F", text.masked(_explain(error)).encode("utf-8", "replace"))
         return 1
     _remove_what_ended_sessions_left(session_dir)
     return 0

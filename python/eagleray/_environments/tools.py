@@ -3,6 +3,7 @@ end the node puts below the error; passwords do not."""
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
 import shutil
@@ -45,7 +46,8 @@ def status_of(
     program = _started(arguments, subprocess.PIPE, subprocess.STDOUT, environment, keeps)
 
     def pass_on() -> None:
-        for line in program.stdout or ():
+        assert program.stdout is not None
+        for line in io.TextIOWrapper(program.stdout, errors="replace"):
             print(masked(line), end="", flush=True)
 
     reader = threading.Thread(target=pass_on, daemon=True)
@@ -56,12 +58,12 @@ def status_of(
 
 
 def read(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> str:
-    """What a program prints. SetupFailed when it fails."""
+    """What a program prints, as names of files and variables are read. SetupFailed when it fails."""
     with _started(arguments, subprocess.PIPE, None, environment) as program:
         assert program.stdout is not None
-        text = program.stdout.read()
+        printed = program.stdout.read()
     check(arguments, program.returncode)
-    return text
+    return os.fsdecode(printed)
 
 
 def _started(
@@ -70,7 +72,7 @@ def _started(
     stderr: int | None,
     environment: Mapping[str, str] | None,
     keeps: Sequence[int] = (),
-) -> subprocess.Popen[str]:
+) -> subprocess.Popen[bytes]:
     print(f"$ {_shown(arguments)}", flush=True)
     try:
         return subprocess.Popen(
@@ -80,8 +82,6 @@ def _started(
             stdout=stdout,
             stderr=stderr,
             pass_fds=keeps,
-            text=True,
-            errors="replace",
         )
     except OSError as error:
         raise SetupFailed(f"`{_shown(arguments)}` could not be started: {error}") from error
