@@ -18,6 +18,7 @@ from eagleray import _places as places
 from eagleray._environments import conda, packages, python_packages, shipping, text
 from eagleray._environments.cache import Cache
 from eagleray._environments.ignore import Patterns
+from eagleray._environments.tools import SetupFailed
 from eagleray.runtime_env import RuntimeEnv, RuntimeEnvConfig
 
 pytestmark = pytest.mark.only_eagleray
@@ -429,8 +430,14 @@ def test_what_one_process_changes_is_kept_when_it_is_done(tmp_path: Path) -> Non
             "name: n\ndependencies: # c\n\n  # d\n  {0}  {1}  - a\nvariables:\n  - b\n",
         ),
         ("dependencies: [a,\n b]\n", "dependencies: [{2}, {3}, a,\n b]\n"),
-        ("dependencies: []", "dependencies: [{2}, {3}, ]"),
-        ("name: dependencies\n", "name: dependencies\n"),
+        ("dependencies: []", "dependencies: [{2}, {3}, ]\n"),
+        ("'dependencies': &a !!seq [a]\n", "'dependencies': &a !!seq [{2}, {3}, a]\n"),
+        ('"dependencies" : &a\n -\n  a\n', '"dependencies" : &a\n {0} {1} -\n  a\n'),
+        ("dependencies:\n\nname: a\n", "dependencies:\n{0}{1}\nname: a\n"),
+        ("dependencies: ~ # none\n", "dependencies:\n{0}{1}"),
+        ("dependencies:", "dependencies:\n{0}{1}"),
+        ("name: dependencies\n", "name: dependencies\ndependencies:\n{0}{1}"),
+        ("", "dependencies:\n{0}{1}"),
     ],
 )
 def test_what_conda_is_asked_for_beside_a_file(given: str, meant: str) -> None:
@@ -438,6 +445,20 @@ def test_what_conda_is_asked_for_beside_a_file(given: str, meant: str) -> None:
     assert conda.described({"file": given}) == meant.format(
         f"- {python}\n", "- pip\n", python, "pip"
     )
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "{dependencies: [a]}",
+        "dependencies: *all\n",
+        "dependencies:\n  &a\n  - a\n",
+        "? dependencies\n: [a]\n",
+    ],
+)
+def test_dependencies_that_are_not_plain_are_refused(given: str) -> None:
+    with pytest.raises(SetupFailed, match="write `dependencies:` at the beginning of a line"):
+        conda.described({"file": given})
 
 
 def test_a_foreign_cache_is_refused(tmp_path: Path) -> None:

@@ -18,10 +18,14 @@ from .tools import SetupFailed, check, find, read, status_of
 
 _VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"
 _ADDED = (f"python={_VERSION}", "pip")  # to what an environment that is made here depends on
-# Both forms of a list in YAML: what stands before its first item, and how far that is indented.
+# Forms of a list in YAML: what stands before its first item, and how far that is indented; and of none.
+_KEY = r"""^(?:dependencies|"dependencies"|'dependencies')[ \t]*:"""
+_HEAD = _KEY + r"(?:[ \t]+[&!]\S*)*"  # with an anchor, a tag
 _EMPTY = r"[ \t]*(?:#.*)?\n"
-_BLOCK = re.compile(rf"^(dependencies:{_EMPTY}(?:{_EMPTY})*)([ \t]*)(?=-[ \t])", re.M)
-_FLOW = re.compile(r"^(dependencies:\s*\[)", re.M)
+_BLOCK = re.compile(rf"({_HEAD}{_EMPTY}(?:{_EMPTY})*)([ \t]*)(?=-\s)", re.M)
+_FLOW = re.compile(rf"({_HEAD}\s*\[)", re.M)
+_NONE = re.compile(rf"({_KEY})[ \t]*(?:~|null)?{_EMPTY}(?=(?:{_EMPTY})*(?:\S|\Z))", re.M)
+_ANY = re.compile(r"""^\s*(?:[{?]|["']?dependencies)""", re.M)
 _UNSET = "***unset***"  # in the state of an environment: a variable that is not to be set
 _OF_THE_SHELL = ("_", "SHLVL", "PWD", "OLDPWD")
 _ACTIVATE = 'for script in "$@"; do . "$script" >&2; done; exec env -0'
@@ -86,14 +90,33 @@ def _create(conda: str, directory: str, text: str, cache: Cache) -> None:
 
 def described(spec: dict[str, Any]) -> str:
     """The text of environment.yml: a dict, or what the user's file says, and what eagleray needs."""
-    if set(spec) != {"file"}:
-        listed = spec.get("dependencies") or []
-        if isinstance(listed, list):  # else conda says what is wrong
-            spec = {**spec, "dependencies": [*listed, *_ADDED]}
-        return json.dumps(spec, sort_keys=True)  # JSON is YAML
-    added = "".join(rf"\2- {each}\n" for each in _ADDED)
-    text, found = _BLOCK.subn(rf"\1{added}\2", spec["file"], count=1)
-    return text if found else _FLOW.sub(rf"\1{', '.join(_ADDED)}, ", spec["file"], count=1)
+    if set(spec) == {"file"}:
+        return _described_in(spec["file"])
+    listed = spec.get("dependencies") or []
+    if isinstance(listed, list):  # else conda says what is wrong
+        spec = {**spec, "dependencies": [*listed, *_ADDED]}
+    return json.dumps(spec, sort_keys=True)  # JSON is YAML
+
+
+def _described_in(file: str) -> str:
+    text = file if file.endswith("\n") or not file else file + "\n"
+    items = "".join(f"- {each}\n" for each in _ADDED)
+    before_each = items.replace("- ", r"\2- ")
+    for form, instead in (
+        (_BLOCK, rf"\1{before_each}\2"),
+        (_FLOW, rf"\1{', '.join(_ADDED)}, "),
+        (_NONE, rf"\1\n{items}"),
+    ):
+        made, found = form.subn(instead, text, count=1)
+        if found:
+            return made
+    if not _ANY.search(text):
+        return f"{text}dependencies:\n{items}"
+    raise SetupFailed(
+        f"runtime_env['conda']: {' and '.join(_ADDED)} cannot be put into the dependencies of the file, as it is not "
+        "plain where they begin: write `dependencies:` at the beginning of a line, and each of them in a line of its own "
+        "behind `- `"
+    )
 
 
 def _conda() -> str:
