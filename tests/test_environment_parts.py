@@ -345,6 +345,22 @@ def test_passwords_are_in_no_arguments() -> None:
     )
 
 
+def test_what_an_environment_shared_counts_when_it_is_removed(tmp_path: Path) -> None:
+    cache = Cache(str(tmp_path / "c"))
+
+    def fill(path: str) -> None:
+        with cache.alone("conda_packages", "all", lambda: None) as (packages, _):
+            Path(packages, "package").write_text("x" * 1000)
+            os.makedirs(path)
+            os.link(Path(packages, "package"), Path(path, "package"))
+
+    made = cache.make("conda", "key", fill, in_place=True)
+    os.utime(made.lock, (1, 1))
+    made.release()
+    packages = cache.path("conda_packages", "all")
+    assert cache.evict(999) == [made.path, packages]
+
+
 def test_what_cannot_be_removed_is_in_nobodys_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -459,6 +475,19 @@ def test_what_conda_is_asked_for_beside_a_file(given: str, meant: str) -> None:
 def test_dependencies_that_are_not_plain_are_refused(given: str) -> None:
     with pytest.raises(SetupFailed, match="write `dependencies:` at the beginning of a line"):
         conda.described({"file": given})
+
+
+def test_a_cache_with_what_is_fetched_and_not_unpacked_is_not_given_to_conda(
+    tmp_path: Path,
+) -> None:
+    assert not conda._is_unpacked(str(tmp_path / "none"))
+    for name in ("a-1.0-0.conda", "b-1.0-0.tar.bz2"):
+        (tmp_path / name).touch()
+    (tmp_path / "a-1.0-0/info").mkdir(parents=True)
+    (tmp_path / "a-1.0-0/info/index.json").touch()
+    assert not conda._is_unpacked(str(tmp_path))
+    (tmp_path / "b-1.0-0.tar.bz2").unlink()
+    assert conda._is_unpacked(str(tmp_path))
 
 
 def test_a_foreign_cache_is_refused(tmp_path: Path) -> None:

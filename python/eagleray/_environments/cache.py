@@ -198,23 +198,44 @@ class Cache:
                 continue
             path = os.path.join(self._locks, name)
             with contextlib.suppress(FileNotFoundError):
-                known.append((os.stat(path).st_mtime_ns, kind, key, self._size(path)))
-        total = sum(size for _, kind, key, size in known if _is_ready(self.path(kind, key)))
+                known.append((os.stat(path).st_mtime_ns, kind, key))
         removed = []
-        for _, kind, key, size in sorted(known):
+        total = sum(self._size(kind, key) for _, kind, key in known)
+        for _, kind, key in sorted(known):
             path = self.path(kind, key)
-            ready = _is_ready(path)
+            ready, size = _is_ready(path), self._size(kind, key)
             if (ready and total <= limit) or not self._remove_unused(kind, key, before):
                 continue
             if ready:
-                total -= size
                 removed.append(path)
+                total -= size
+            if kind in _LINKED:
+                linked = (_LINKED[kind], "all")
+                total -= self._size(*linked)
+                self._count_again(*linked)
+                total += self._size(*linked)
         return removed
 
-    @staticmethod
-    def _size(lock_path: str) -> int:
+    def _count_again(self, kind: str, key: str) -> None:
+        """Notes the size of what alone() makes: files of it may have lost a name. Not where somebody is at it, who
+        does so himself."""
+        path = self.path(kind, key)
+        if not _is_ready(path):
+            return
+        with contextlib.suppress(BlockingIOError):
+            lock = _locked(self._lock_path(kind, key), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                used = os.fstat(lock)
+                _note_size(lock, bytes_in(path, names_max=1))
+                os.utime(lock, ns=(used.st_atime_ns, used.st_mtime_ns))
+            finally:
+                os.close(lock)
+
+    def _size(self, kind: str, key: str) -> int:
+        if not _is_ready(self.path(kind, key)):
+            return 0
         try:
-            with open(lock_path) as file:
+            with open(self._lock_path(kind, key)) as file:
                 return int(file.read() or 0)
         except (OSError, ValueError):
             return 0
@@ -274,6 +295,7 @@ def _is_ready(path: str) -> bool:
 
 
 IN_PLACE = ("python", "conda", "conda_packages")  # kinds of entries that cannot be moved
+_LINKED = {"conda": "conda_packages"}  # whose files are also files of what alone() makes
 
 
 def _mark(path: str) -> None:

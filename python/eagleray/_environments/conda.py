@@ -53,8 +53,9 @@ def make(spec: Any, cache: Cache) -> tuple[str, Held | None]:
 
 def _create(conda: str, directory: str, text: str, cache: Cache) -> None:
     """Packages come into a directory of the cache: a conda that is ended while it unpacks leaves half of one that
-    it takes for whole later, and so do two at once. What the user's own conda has unpacked is used where it is."""
-    folders = _told(conda, "pkgs_dirs", "package cache")
+    it takes for whole later, and so do two at once. What the user's own conda has unpacked is used where
+    it is."""
+    folders = filter(_is_unpacked, _told(conda, "pkgs_dirs", "package cache"))
     described_in = os.path.join(directory + ".aside", "environment.yml")
     os.makedirs(os.path.dirname(described_in))
     with open(
@@ -86,6 +87,18 @@ def _create(conda: str, directory: str, text: str, cache: Cache) -> None:
         raise SetupFailed(
             f"{error}; beside what the environment lists it was asked for {added}, which eagleray needs there"
         ) from error
+
+
+def _is_unpacked(folder: str) -> bool:
+    """Whether a directory of packages has all that was fetched into it: conda unpacks the rest where it lies."""
+    fetched = [
+        each.removesuffix(kind)
+        for kind in (".conda", ".tar.bz2")
+        for each in glob.glob(os.path.join(glob.escape(folder), f"*{kind}"))
+    ]
+    return os.path.isdir(folder) and all(
+        os.path.exists(os.path.join(each, "info", "index.json")) for each in fetched
+    )
 
 
 def described(spec: dict[str, Any]) -> str:
