@@ -268,6 +268,8 @@ def test_logs(scene):
     with pytest.raises(RayStateApiException, match="no log"):
         list(state.get_log(pid=1))
     with pytest.raises(RayStateApiException, match="no log"):
+        next(state.get_log(pid=os.getpid(), follow=True))  # a driver's output is its own
+    with pytest.raises(RayStateApiException, match="no log"):
         list(state.get_log(filename="../address.json", node_id=node))
     with pytest.raises(RayStateApiException, match="no node"):
         state.list_logs(node_id="ab" * 28)
@@ -361,6 +363,33 @@ def test_the_oldest_are_dropped_beyond_the_limit_and_it_is_said():
 def test_no_history_with_a_limit_of_0():
     out, _ = run_history(0, 5_000, 0)
     assert out.split() == ["0", "0"]
+
+
+ASKS_FIRST = """
+    import eagleray as ray
+    from eagleray.util import state
+    assert state.list_actors() == []
+    @ray.remote(num_cpus=0)
+    class Made:
+        def ready(self): pass
+    made = Made.options(name="made").remote()
+    ray.get(made.ready.remote())
+    print([each.class_name for each in state.list_actors()])
+    print([each["name"] for each in ray.util.list_named_actors(all_namespaces=True)])
+    print(*{each.func_or_class_name for each in state.list_tasks() if each.state != "NIL"})
+"""
+
+
+def test_what_a_program_makes_that_asked_before_init_is_listed(tmp_path):
+    from eagleray import _daemon
+
+    _daemon.start_head(num_cpus=1, temp_dir=str(tmp_path))
+    try:
+        out, _ = run_program(ASKS_FIRST, EAGLERAY_TMPDIR=str(tmp_path))
+        assert out.splitlines()[:2] == ["['Made']", "['made']"]
+        assert "Made.__init__" in out.splitlines()[2]
+    finally:
+        _daemon.stop(str(tmp_path))
 
 
 KILLED = """

@@ -2,9 +2,11 @@
 
 import os
 import signal
+import time
 
 import pytest
 from _support import PEER, ray, wait_for, waits_for
+from eagleray._state_rows import Lookout
 from eagleray.util import state
 
 pytestmark = pytest.mark.skipif(PEER, reason="needs Ray's dashboard")
@@ -131,6 +133,47 @@ def test_what_actors_hold_and_which_groups_are_detached(cluster):
         ray.kill(actor)
     for group in groups:
         ray.util.remove_placement_group(group)
+
+
+def test_a_constructor_that_runs_again_has_no_end(cluster, tmp_path):
+    @ray.remote(num_cpus=0, max_restarts=1)
+    class Slow:
+        def __init__(self, path):
+            wait_for(path.exists)
+            path.unlink()
+
+        def pid(self):
+            return os.getpid()
+
+    (tmp_path / "go").touch()
+    actor = Slow.remote(tmp_path / "go")
+    os.kill(ray.get(actor.pid.remote()), signal.SIGKILL)
+
+    def creation():
+        kind = ("type", "=", "ACTOR_CREATION_TASK")
+        return state.list_tasks(filters=[kind, *mine], detail=True)[0]
+
+    mine = [("actor_id", "=", actor._actor_id.hex())]
+    wait_for(lambda: creation().attempt_number == 1 and creation().state == "RUNNING")
+    assert creation().end_time_ms is None
+    before = time.time_ns() // 1_000_000 - 1
+    (tmp_path / "go").touch()
+    wait_for(lambda: creation().state == "FINISHED")
+    assert creation().end_time_ms >= before
+
+
+def test_an_actor_made_during_a_look_is_not_taken_for_one_of_eagleray_s(cluster):
+    look = Lookout()
+    before = look.actor_rows.keys()
+
+    @ray.remote(num_cpus=0)
+    class New:
+        pass
+
+    actor = New.remote()
+    mine = actor._actor_id.hex()
+    wait_for(lambda: mine in [each.actor_id for each in state.list_actors()])
+    assert mine not in look.internal_actors and before == look.actor_rows.keys()
 
 
 def test_children_know_their_parent(cluster):

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from ._events import INTERNAL
 from .util.state import api
 from .util.state.common import (
     DEFAULT_LIMIT,
@@ -60,7 +61,7 @@ def asking(address: str | None) -> Iterator[None]:
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)
         try:
-            api.connect(address)
+            api.connect(address, f"{INTERNAL}state")
             here = True
             yield
         except (RayStateApiException, ValueError, ConnectionError) as error:

@@ -96,7 +96,7 @@ def _path_of(look: Lookout, wanted: Wanted) -> str:
                 "No process is known for it: it has not run yet, or there is no such actor or task."
             )
         name = f"worker-{pid}.{wanted.suffix}"
-        if pid in look.pids.values():
+        if pid in look.worker_pids:
             return os.path.join(_directory(look), name)
     directory = os.path.realpath(_directory(look))
     path = os.path.realpath(os.path.join(directory, name))

@@ -83,6 +83,11 @@ class Lookout:
         return pids
 
     @cached_property
+    def worker_pids(self) -> set[int]:
+        started = {e["pid"] for e in self.events if e["kind"] == "worker_started"}
+        return started | {p["pid"] for p in self.processes.values() if p["kind"] == "worker"}
+
+    @cached_property
     def classes(self) -> dict[str, str]:
         """Of actors, also of those that control has forgotten."""
         classes = {e["actor"]: e.get("what", "") for e in self.events if "actor" in e}
@@ -90,17 +95,25 @@ class Lookout:
         return classes
 
     @cached_property
-    def actor_rows(self) -> dict[str, dict[str, Any]]:
-        return {
-            actor["actor_id"]: actor
-            for actor in self._client.all_actors()
-            if not actor["namespace"].startswith(_events.INTERNAL)
-        }
+    def _all_actors(self) -> list[dict[str, Any]]:
+        return list(self._client.all_actors())
 
     @cached_property
     def internal_actors(self) -> set[str]:
         """Of eagleray itself, that of metrics. As in Ray, nobody is told of them."""
-        return {actor["actor_id"] for actor in self._client.all_actors()} - self.actor_rows.keys()
+        return {
+            actor["actor_id"]
+            for actor in self._all_actors
+            if actor["namespace"].startswith(_events.INTERNAL)
+        }
+
+    @cached_property
+    def actor_rows(self) -> dict[str, dict[str, Any]]:
+        return {
+            actor["actor_id"]: actor
+            for actor in self._all_actors
+            if actor["actor_id"] not in self.internal_actors
+        }
 
     @cached_property
     def hosts(self) -> dict[str, int]:
@@ -613,9 +626,12 @@ class Lookout:
             state = "RUNNING" if proc in self.processes else "PENDING_NODE_ASSIGNMENT"
         else:
             state = "FAILED" if failed else "FINISHED"
-        started = next(
-            (e["us"] // 1000 for e in self.events if e.get("actor") == actor["actor_id"]), None
-        )
+        ends = [
+            event["us"] // 1000
+            for event in self.events
+            if event.get("actor") == actor["actor_id"]
+            and event["kind"] in ("actor_started", "actor_failed")
+        ]
         made = f"{actor['class_name']}.__init__"
         return {
             "task_id": "00" * 8 + actor["actor_id"],
@@ -637,7 +653,7 @@ class Lookout:
             if actor["env"]
             else None,
             "placement_group_id": actor["group"] or None,
-            "end_time_ms": started,
+            "end_time_ms": ends[-1] if ends and state in ("FINISHED", "FAILED") else None,
             "error_message": actor["reason"] if failed else None,
             "is_debugger_paused": False,
         }

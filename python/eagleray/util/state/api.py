@@ -12,7 +12,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..._events import INTERNAL
 from ..._state_rows import Lookout
 from ..._state_words import readable_name
 from .common import (
@@ -50,14 +49,14 @@ _IDS = {
 _MANY = 10**12  # no limit
 
 
-def connect(address: str | None) -> None:
-    """ServerUnavailable: there is no cluster."""
+def connect(address: str | None, namespace: str | None = None) -> None:
+    """A program stays connected, with a namespace like any other's. ServerUnavailable: there is no cluster."""
     import eagleray as ray
 
     if ray.is_initialized():
         return
     try:
-        ray.init(address=address or "auto", namespace=f"{INTERNAL}state", log_to_driver=False)
+        ray.init(address=address or "auto", namespace=namespace, log_to_driver=False)
     except NotImplementedError as error:
         raise ServerUnavailable(f"{error} is not supported") from None
     except (ConnectionError, ValueError) as error:
