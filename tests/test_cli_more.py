@@ -225,15 +225,16 @@ def test_a_dump_has_what_helps_and_no_secrets(command, tmp_path):
     assert path.stat().st_mode & 0o077 == 0
 
 
-HANGS = """
+HANGING = f"hangs_{os.getpid()}"  # nobody else's task is called so
+HANGS = f"""
 import eagleray as ray, threading
 ray.init(num_cpus=1)
 
 @ray.remote
-def hangs(secret):
+def {HANGING}(secret):
     threading.Event().wait()
 
-ray.get(hangs.remote("what it was given"))
+ray.get({HANGING}.remote("what it was given"))
 """
 
 
@@ -246,7 +247,7 @@ def hanging(environment):
         stdout=subprocess.PIPE,
         start_new_session=True,
     )
-    wait_for(lambda: any("hangs" in worker["what"] for worker in _cli_look.workers_of_user()))
+    wait_for(lambda: any(HANGING in worker["what"] for worker in _cli_look.workers_of_user()))
     yield program
     program.send_signal(signal.SIGTERM)
     program.wait(60)
@@ -254,17 +255,17 @@ def hanging(environment):
 
 
 def test_a_task_that_hangs_can_be_looked_at(command, hanging, tmp_path):
-    status, text = command("stack", "hangs")
+    status, text = command("stack", HANGING)
     assert status == 0
-    assert "======== hangs" in text and "hangs (<string>" in text.replace("<string>:9", "<string>")
-    assert "what it was given" in command("stack", "hangs", "--locals")[1]
-    (seen,) = json.loads(command("stack", "hangs", "--json")[1])
-    assert "hangs" in json.dumps(seen["threads"])
+    assert f"======== {HANGING}" in text and f"{HANGING} (<string>" in text
+    assert "what it was given" in command("stack", HANGING, "--locals")[1]
+    (seen,) = json.loads(command("stack", HANGING, "--json")[1])
+    assert HANGING in json.dumps(seen["threads"])
     picture = tmp_path / "flame.svg"
     status, text = command("flamegraph", str(seen["pid"]), "-d", "1", "-o", picture, "--idle")
     assert status == 0 and "<svg" in picture.read_text()
     status, text = command("stack", "no_such_function")
-    assert status == 1 and "hangs" in text
+    assert status == 1 and HANGING in text
 
 
 TRACES = """
@@ -277,7 +278,7 @@ sys.stdin.read()
 
 
 def test_who_is_in_the_way_of_a_look_is_named_and_the_others_are_shown(command, hanging):
-    (worker,) = [w for w in _cli_look.workers_of_user() if "hangs" in w["what"]]
+    (worker,) = [w for w in _cli_look.workers_of_user() if HANGING in w["what"]]
     pids = (str(worker["pid"]), str(hanging.pid))
     tracer = [sys.executable, "-c", TRACES, pids[0]]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
@@ -287,12 +288,25 @@ def test_who_is_in_the_way_of_a_look_is_named_and_the_others_are_shown(command, 
         assert status == 1 and "1 of 2 processes could not be looked into" in text
         assert f"process {pids[0]} is being looked into by process {traces.pid} (" in text
         assert f"Process {hanging.pid}: " in text
+        status, text = command("stack", pids[0])
+        assert status == 1 and text.count("is being looked into") == 1
         status, text = command("stack", *pids, "--json")
         seen, other = json.loads(text.splitlines()[0])
         assert f"kill {traces.pid}" in seen["error"] and "threads" not in seen
         assert other["threads"] and "error" not in other
     status, text = command("stack", pids[0])
-    assert status == 0 and "======== hangs" in text
+    assert status == 0 and f"======== {HANGING}" in text
+
+
+def test_workers_of_ray_are_not_taken_for_ours():
+    foreign = subprocess.Popen(["ray::foreign", "600"], executable=shutil.which("sleep"))
+    try:
+        title = Path(f"/proc/{foreign.pid}/cmdline")
+        wait_for(lambda: title.read_text().startswith("ray::foreign"))  # not yet, as it begins
+        assert foreign.pid not in [worker["pid"] for worker in _cli_look.workers_of_user()]
+    finally:
+        foreign.kill()
+        foreign.wait()
 
 
 ALLOCATES = """

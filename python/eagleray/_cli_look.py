@@ -30,9 +30,13 @@ def workers_of_user() -> list[dict[str, Any]]:
                 continue
             with open(f"/proc/{name}/cmdline", "rb") as file:
                 title = file.read(4096).rstrip(b"\0 ").decode(errors="replace")
+            if not title.startswith("ray::"):
+                continue
+            with open(f"/proc/{name}/maps") as file:  # Ray's own workers have such titles, too
+                ours = any("/eagleray/_core." in line for line in file)
         except OSError:
             continue  # it has just ended
-        if title.startswith("ray::"):
+        if ours:
             found.append({"pid": int(name), "what": title[len("ray::") :].split("\0")[0].strip()})
     return sorted(found, key=lambda each: each["pid"])
 
@@ -140,13 +144,16 @@ def stack(
                 {**worker, **({"error": why_not} if why_not else {"threads": json.loads(said)})}
             )
             continue
-        click.echo(f"======== {worker['what']} ========\n{why_not or said}")
+        click.echo(f"======== {worker['what']} ========")
+        click.echo(why_not or said, err=bool(why_not))
         rows.append({**worker, "error": why_not})
     if as_json:
         click.echo(json.dumps(rows))
     elif not chosen:
         click.echo("no worker of yours does anything (--idle shows those, too)")
     failed = [row["error"] for row in rows if row.get("error")]
+    if failed and len(rows) == 1 and not as_json:
+        sys.exit(1)  # why has been said
     if failed:
         raise click.ClickException(
             failed[0]
