@@ -196,6 +196,28 @@ def test_a_pool_s_map_submits_at_once_and_drops_what_was_left():
     assert list(results) == [3] and not pool.has_next()
 
 
+def test_a_pool_s_map_waits_for_nothing_that_was_submitted_before(tmp_path):
+    go, ended = tmp_path / "go", tmp_path / "ended"
+
+    @ray.remote
+    class Worker:
+        def call(self, value):
+            if value == "blocks":
+                try:
+                    wait_for(go.exists, 20)
+                finally:
+                    ended.touch()
+            return value
+
+    pool = ray.util.ActorPool([Worker.remote()])
+    for value in ("blocks", "left"):
+        pool.submit(lambda a, v: a.call.remote(v), value)
+    results = pool.map(lambda a, v: a.call.remote(v), [1, 2])
+    assert not ended.exists()
+    go.touch()
+    assert list(results) == [1, 2]
+
+
 def test_queue():
     from importlib import import_module
 

@@ -27,15 +27,18 @@ class ActorPool:
 
     def map(self, fn: Callable[[Any, Any], Any], values: Iterable[Any]) -> Iterator[Any]:
         """Results in the order of `values`. Calls are submitted now; results that nobody took before are
-        waited for and dropped."""
-        self._drop_results()
+        dropped at once, as by Ray, and their actors are free for the next."""
+        while self.has_next():
+            self._finish(next(iter(self._future_to_actor)))
         for value in values:
             self.submit(fn, value)
         return self._results(self.get_next)
 
     def map_unordered(self, fn: Callable[[Any, Any], Any], values: Iterable[Any]) -> Iterator[Any]:
-        """As map(), with results as they come."""
-        self._drop_results()
+        """As map(), with results as they come. As by Ray, what was submitted before is waited for and dropped."""
+        while self.has_next():
+            ready, _ = ray.wait(list(self._future_to_actor), num_returns=1)
+            self._finish(ready[0])
         for value in values:
             self.submit(fn, value)
         return self._results(self.get_next_unordered)
@@ -43,11 +46,6 @@ class ActorPool:
     def _results(self, take: Callable[[], Any]) -> Iterator[Any]:
         while self.has_next():
             yield take()
-
-    def _drop_results(self) -> None:
-        while self.has_next():
-            ready, _ = ray.wait(list(self._future_to_actor), num_returns=1)
-            self._finish(ready[0])
 
     def submit(self, fn: Callable[[Any, Any], Any], value: Any) -> None:
         """Starts fn(actor, value) on a free actor, or when one becomes free."""
