@@ -134,12 +134,15 @@ def test_what_a_killed_worker_leaves_goes_with_the_next_checkpoint_of_another(cl
     killed, lives = Keeps.remote(), Keeps.remote()
     pid, path, copy = ray.get(killed.make.remote())
     of_the_living = ray.get(lives.make.remote())[1]
+    namespace, owner, _ = os.path.basename(path).split("_", 2)
+    of_a_container = Path(path).with_name(f"{int(namespace) + 1}_{owner}_")
+    of_a_container.mkdir()
     ray.kill(killed)
     wait_for(lambda: not alive(pid))
     assert os.path.exists(path)
     _, after, _ = ray.get(Keeps.remote().make.remote())
     assert not os.path.exists(path)
-    assert all(map(os.path.exists, (copy, of_the_living, after)))
+    assert all(map(os.path.exists, (copy, of_the_living, of_a_container, after)))
 
 
 def test_a_forked_child_leaves_its_parent_s_files(cluster):

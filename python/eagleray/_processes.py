@@ -41,6 +41,11 @@ def name_of(pid: int | str) -> int:
     return (ticks % (1 << 31)) << PID_BITS | int(pid) if fields else 0
 
 
+def namespace() -> int:
+    """A number of the processes among which a process id means this or that one: a container may have its own."""
+    return os.stat("/proc/self/ns/pid").st_ino
+
+
 def tracer_of(pid: int) -> int:
     """The process that traces `pid` (a debugger, a profiler), or 0."""
     try:

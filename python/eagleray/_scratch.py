@@ -13,7 +13,7 @@ import tempfile
 
 from . import _node
 from ._old_sessions import SCRATCH
-from ._processes import name_of, still_runs
+from ._processes import name_of, namespace, still_runs
 from ._state import state
 
 _made: set[str] = set()  # by this process
@@ -27,7 +27,8 @@ def new(*, of_object: bool = False) -> str:
         os.makedirs(root, mode=0o700, exist_ok=True)
         if not _made:
             _remove_orphans(root)
-        path = tempfile.mkdtemp(prefix=f"{name_of(os.getpid())}_" if of_object else None, dir=root)
+        owner = f"{namespace()}_{name_of(os.getpid())}_" if of_object else None
+        path = tempfile.mkdtemp(prefix=owner, dir=root)
     else:
         where = state.context.address_info["session_dir"] if state.context else None
         root = os.path.dirname(where) if where else _node.make_root(None)
@@ -44,10 +45,11 @@ def remove(path: str) -> None:
 
 
 def _remove_orphans(root: str) -> None:
-    """What killed workers have made for their objects."""
+    """What killed workers have made for their objects. Those of another namespace are for workers there."""
+    here = str(namespace())
     for name in os.listdir(root):
-        owner = name.partition("_")[0]
-        if owner.isdigit() and not still_runs(int(owner)):
+        where, owner, *_ = f"{name}__".split("_")
+        if where == here and not still_runs(int(owner)):
             shutil.rmtree(os.path.join(root, name), ignore_errors=True)
 
 
