@@ -330,6 +330,7 @@ def test_passwords_are_masked() -> None:
             "'https://secret@host/a' 'x @ http://a:secret@b'",
             "'https://****@host/a' 'x @ http://****@b'",
         ),
+        ("'http//me:secret@host:9/none'", "'http//****@host:9/none'"),
         ("x@https://host/a@b a:1", "x@https://host/a@b a:1"),
     ):
         assert text.masked(said) == shown

@@ -12,8 +12,8 @@ NOT_SENT = ("excludes", "config")
 _INSTALLERS = ("pip", "uv", "conda")
 # What the loader and the interpreter read before any code of ours runs.
 EARLY = ("LD_", "PYTHON", "MALLOC_", "GLIBC_")
-# Before the host of a URL, or of a proxy, which may have no scheme.
-_USER = re.compile(r"(?<=://)[^/\s@'\"]+(?=@)|(?<![^\s='\"])[^/\s@:='\"]+:[^/\s@'\"]+(?=@)")
+# Before the host of a URL, which conda prints without its colon, too, or of a proxy, which may have no scheme.
+_USER = re.compile(r"(?<=//)[^/\s@'\"]+(?=@)|(?<![^\s='\"])[^/\s@:='\"]+:[^/\s@'\"]+(?=@)")
 
 
 def merge(parent: dict[str, Any], child: dict[str, Any]) -> dict[str, Any]:
