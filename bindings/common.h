@@ -63,6 +63,7 @@ ResourceMap resources_of(nb::dict dict);
 nb::dict dict_of(const ResourceMap& map);
 nb::dict dict_of(const Settings& settings);
 LabelSelector selector_of(nb::handle labels);
+nb::list list_of(const std::vector<LabelSelector>& selectors);
 Strategy strategy_of(nb::dict spec);
 template <class Id>
 Id id_from_hex(const std::string& hex) {

@@ -59,6 +59,7 @@ nb::list group_table(const std::string& group, std::string name) {
     for (const NodeId& node : status.nodes) nodes.append(node.hex());
     row["bundles"] = bundles;
     row["nodes"] = nodes;
+    row["selectors"] = list_of(status.spec.selectors);
     list.append(row);
   }
   return list;

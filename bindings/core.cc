@@ -99,6 +99,16 @@ LabelSelector selector_of(nb::handle labels) {
   return selector;
 }
 
+nb::list list_of(const std::vector<LabelSelector>& selectors) {
+  nb::list list;
+  for (const LabelSelector& selector : selectors) {
+    nb::dict dict;
+    for (const auto& [name, condition] : selector) dict[name.c_str()] = condition;
+    list.append(dict);
+  }
+  return list;
+}
+
 Strategy strategy_of(nb::dict spec) {
   Strategy strategy;
   const auto kind = nb::cast<std::string>(spec["kind"]);

@@ -276,8 +276,9 @@ nb::dict creation_of(const StartActor& start, const CreationArguments& arguments
   return dict;
 }
 
-void report_actor(const StartActor& start, std::string error) {
-  shell().send_to_node(ActorStarted{start.spec.actor, start.incarnation, std::move(error)});
+void report_actor(const StartActor& start, std::string error, std::string text) {
+  shell().send_to_node(
+      ActorStarted{start.spec.actor, start.incarnation, std::move(error), std::move(text)});
 }
 
 std::string error_bytes(nb::handle record) {
@@ -316,14 +317,15 @@ bool run_creation(const StartActor& start, nb::callable start_actor, nb::callabl
     actor_instance = nb::object(made[0]).release().ptr();
     loop = made[1];
   } catch (nb::python_error& error) {
-    report_actor(start, error_bytes(error_of(nb::none(), error.value())));
+    const nb::object record = error_of(nb::none(), error.value());
+    report_actor(start, error_bytes(record), text_of(record));
     return true;
   }
   if (!loop.is_none()) {
     ClientShell::Access machine = shell().access();
     machine->set_concurrent();
   }
-  report_actor(start, "");
+  report_actor(start, "", "");
   if (loop.is_none()) return false;
   loop();
   return true;
@@ -417,7 +419,7 @@ bool run_one(ExecTask* task, nb::callable run_task, nb::callable error_of, nb::c
     if (wrapped.is_valid() && nb::cast<Task&>(wrapped).answered) throw;
     const bool exits = error.matches(PyExc_SystemExit);
     const bool crashes = exits && !push.actor_task;  // as in Ray, whatever the status: tried again
-    answer_error(task, record_of(task, error, error_of), crashes, crashes);
+    answer_error(task, record_of(task, error, error_of), crashes, exits);
     return exits;
   }
 }
@@ -573,11 +575,12 @@ void bind_execution(nb::module_& m, nb::class_<Client>& client) {
           nb::arg("task"), nb::arg("values"), nb::arg("errors_from") = -1)
       .def(
           "fail",
-          [](Client&, Task& task, nb::handle error, bool retry, bool cancelled) {
-            answer_error(task.exec, error, retry, false, cancelled);
+          [](Client&, Task& task, nb::handle error, bool retry, bool cancelled, bool leaving) {
+            answer_error(task.exec, error, retry, leaving, cancelled);
             task.answered = true;
           },
-          nb::arg("task"), nb::arg("error"), nb::arg("retry"), nb::arg("cancelled") = false)
+          nb::arg("task"), nb::arg("error"), nb::arg("retry"), nb::arg("cancelled") = false,
+          nb::arg("leaving") = false)
       .def("stream_item", &stream_item, nb::arg("task"), nb::arg("value").none(),
            nb::arg("ahead_max"))
       .def("current_task", [](Client&) { return executing ? wrap_task(executing) : nb::none(); })

@@ -250,6 +250,7 @@ nb::list all_actors(Client&) {
     const bool grouped = actor.spec.strategy.kind == StrategyKind::kGroup;
     row["group"] = grouped ? actor.spec.strategy.group.hex() : "";
     row["incarnation"] = actor.status.incarnation;
+    row["selectors"] = python::list_of(actor.spec.strategy.selectors);
     row["reason"] = actor.status.exit.reason;
     row["intended"] = actor.status.exit.intended;
     row["out_of_memory"] = actor.status.exit.out_of_memory;

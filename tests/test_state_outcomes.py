@@ -36,7 +36,7 @@ def test_a_borrower_is_named(cluster):
     ray.kill(keeper)
 
 
-def test_workers_and_how_they_ended(cluster):
+def test_workers_and_how_they_ended(cluster, tmp_path):
     @ray.remote(max_retries=0)
     def dies():
         os.kill(os.getpid(), signal.SIGKILL)
@@ -48,6 +48,15 @@ def test_workers_and_how_they_ended(cluster):
     worker = state.list_workers(filters=[("pid", "=", task.worker_pid)], detail=True)[0]
     assert (worker.is_alive, worker.exit_type) == (False, "SYSTEM_ERROR")
     assert worker.start_time_ms <= worker.end_time_ms
+    waits = waits_for(tmp_path / "never", num_cpus=1).remote()
+    wait_for(lambda: state.get_task(waits).state == "RUNNING")
+    ray.cancel(waits, force=True)
+    with pytest.raises(ray.exceptions.TaskCancelledError):
+        ray.get(waits)
+    pid = state.get_task(waits).worker_pid
+    wait_for(lambda: not state.list_workers(filters=[("pid", "=", pid)])[0].is_alive)
+    worker = state.list_workers(filters=[("pid", "=", pid)], detail=True)[0]
+    assert worker.exit_type == "INTENDED_USER_EXIT" and "cancelled" in worker.exit_detail
     drivers = state.list_workers(filters=[("worker_type", "=", "DRIVER")])
     assert [d.pid for d in drivers] == [os.getpid()]
     events = state.list_cluster_events(filters=[("severity", "=", "ERROR")], limit=1000)
@@ -174,6 +183,106 @@ def test_an_actor_made_during_a_look_is_not_taken_for_one_of_eagleray_s(cluster)
     mine = actor._actor_id.hex()
     wait_for(lambda: mine in [each.actor_id for each in state.list_actors()])
     assert mine not in look.internal_actors and before == look.actor_rows.keys()
+
+
+def test_a_constructor_that_failed_says_why(cluster):
+    @ray.remote(num_cpus=0)
+    class Bad:
+        def __init__(self):
+            raise ValueError("no way")
+
+        def method(self):
+            pass
+
+    actor = Bad.remote()
+    with pytest.raises(ray.exceptions.ActorDiedError):
+        ray.get(actor.method.remote())
+    row = state.get_actor(actor._actor_id.hex())
+    [(context, cause)] = row.death_cause.items()
+    assert context == "creation_task_failure_context"
+    assert "ValueError: no way" in cause["formatted_exception_string"]
+    mine = [("actor_id", "=", actor._actor_id.hex())]
+    tasks = {task.type: task for task in state.list_tasks(filters=mine, detail=True)}
+    made, call = tasks["ACTOR_CREATION_TASK"], tasks["ACTOR_TASK"]
+    assert (made.state, made.error_type) == ("FAILED", "TASK_EXECUTION_EXCEPTION")
+    assert "ValueError: no way" in made.error_message
+    assert made.creation_time_ms <= made.start_time_ms <= made.end_time_ms
+    assert (call.state, call.error_type) == ("FAILED", "ACTOR_DIED")
+
+
+@pytest.mark.parametrize("how", ["plain", "async", "threads"])
+def test_a_call_that_ends_its_actor_has_done_its_work(cluster, how):
+    class Leaves:
+        def fails(self):
+            raise ValueError("not this one")
+
+        def leave(self):
+            ray.actor.exit_actor()
+
+    class LeavesLater(Leaves):
+        async def leave(self):
+            ray.actor.exit_actor()
+
+    options = {"max_concurrency": 2} if how == "threads" else {}
+    actor = ray.remote(LeavesLater if how == "async" else Leaves).options(**options).remote()
+    with pytest.raises(ValueError):
+        ray.get(actor.fails.remote())
+    with pytest.raises(ray.exceptions.ActorDiedError):
+        ray.get(actor.leave.remote())
+    mine = [("actor_id", "=", actor._actor_id.hex()), ("type", "=", "ACTOR_TASK")]
+    states = {row.name.split(".")[-1]: row.state for row in state.list_tasks(filters=mine)}
+    assert states == {"fails": "FAILED", "leave": "FINISHED"}
+
+
+def test_times_of_a_constructor(cluster, tmp_path):
+    @ray.remote(num_cpus=0)
+    class Slow:
+        def __init__(self, path):
+            wait_for(path.exists)
+
+        def ready(self):
+            pass
+
+    actor = Slow.remote(tmp_path / "go")
+    mine = [("actor_id", "=", actor._actor_id.hex()), ("type", "=", "ACTOR_CREATION_TASK")]
+    wait_for(lambda: state.list_tasks(filters=mine)[0].state == "RUNNING")
+    row = state.list_tasks(filters=mine, detail=True)[0]
+    assert row.creation_time_ms <= row.start_time_ms and row.end_time_ms is None
+    (tmp_path / "go").touch()
+    ray.get(actor.ready.remote())
+    ended = state.list_tasks(filters=mine, detail=True)[0]
+    assert (ended.creation_time_ms, ended.start_time_ms) == (
+        row.creation_time_ms,
+        row.start_time_ms,
+    )
+    assert ended.end_time_ms >= ended.start_time_ms
+    assert [e["state"] for e in ended.events][-2:] == ["RUNNING", "FINISHED"]
+    ray.kill(actor)
+
+
+def test_label_selectors_are_told(cluster):
+    node = {"ray.io/node-id": ray.nodes()[0]["NodeID"]}
+
+    @ray.remote(num_cpus=0)
+    class Anywhere:
+        pass
+
+    actors = [Anywhere.remote(), Anywhere.options(label_selector=node).remote()]
+    ray.get([actor.__ray_ready__.remote() for actor in actors])
+    rows = [state.get_actor(actor._actor_id.hex()) for actor in actors]
+    assert [row.label_selector for row in rows] == [{}, node]
+    bundles = [{"CPU": 0.01}, {"CPU": 0.01}]
+    groups = [
+        ray.util.placement_group(bundles),
+        ray.util.placement_group(bundles, bundle_label_selector=[node, {}]),
+    ]
+    rows = [state.get_placement_group(group.id.hex()) for group in groups]
+    told = [[bundle["label_selector"] for bundle in row.bundles] for row in rows]
+    assert told == [[{}, {}], [node, {}]]
+    for actor in actors:
+        ray.kill(actor)
+    for group in groups:
+        ray.util.remove_placement_group(group)
 
 
 def test_children_know_their_parent(cluster):

@@ -200,10 +200,15 @@ class Client:
     def finish(self, task: Task, values: Sequence[Any], errors_from: int = -1) -> None: ...
     # one per return, those from errors_from on being error records; raises on unserialisable (then call fail)
     def fail(
-        self, task: Task, error: Any, retry: bool, cancelled: bool = False
-    ) -> (
-        None
-    ): ...  # error record; retry: retry_exceptions matched; cancelled: the record says that it was
+        self,
+        task: Task,
+        error: Any,
+        retry: bool,
+        cancelled: bool = False,
+        leaving: bool = False,
+    ) -> None: ...
+    # error record; retry: retry_exceptions matched; cancelled: the record says that it was; leaving: the call
+    # ends its actor
     def stream_item(
         self, task: Task, value: Any, ahead_max: int
     ) -> (
@@ -247,6 +252,7 @@ class Client:
     def wait_group(self, group: str, timeout: float | None) -> str: ...  # as `state` below
     def group_table(self, group: str, name: str) -> list[dict[str, Any]]: ...
     # group(hex) name strategy state("PENDING" "CREATED" "REMOVED" "INFEASIBLE") why_never detached bundles nodes
+    # selectors
     # -- driver --
     def wait_for_log_lines(self, timeout: float | None) -> bool: ...  # False: closed
     def take_log_lines(self) -> list[tuple[int, bool, str, str]]: ...

@@ -35,6 +35,7 @@ _PHASES = {
     "pushed": "SUBMITTED_TO_WORKER",
     "": "NIL",
 }
+CONSTRUCTOR_FAILED = "its constructor failed"  # as control says it
 STATES = {0: "FINISHED"}  # of a row's error; any other: FAILED
 Answers = tuple[list[dict[str, Any]], int]
 
@@ -114,6 +115,14 @@ class Lookout:
             for actor in self._all_actors
             if actor["actor_id"] not in self.internal_actors
         }
+
+    @cached_property
+    def _lives(self) -> dict[tuple[str, str], dict[str, Any]]:
+        return {(e["actor"], e["kind"]): e for e in self.events if "actor" in e}
+
+    def told_of(self, actor_id: str, kind: str) -> dict[str, Any]:
+        """The actor's last event of that kind, or nothing."""
+        return self._lives.get((actor_id, kind), {})
 
     @cached_property
     def hosts(self) -> dict[str, int]:
@@ -243,9 +252,8 @@ class Lookout:
             "ray_namespace": actor["namespace"],
             "serialized_runtime_env": env_text(actor["env"]),
             "required_resources": amounts(actor["resources"]),
-            "death_cause": {"actor_died_error_context": {"error_message": actor["reason"]}}
-            if dead
-            else None,
+            "death_cause": self._death_cause(actor) if dead else None,
+            "label_selector": next(iter(actor["selectors"]), {}),
             "is_detached": actor["detached"],
             "placement_group_id": actor["group"] or None,
             "repr_name": "",
@@ -254,12 +262,20 @@ class Lookout:
             "num_restarts_due_to_node_preemption": 0,
         }
 
+    def _death_cause(self, actor: dict[str, Any]) -> dict[str, Any]:
+        if actor["reason"] == CONSTRUCTOR_FAILED:
+            text = self.told_of(actor["actor_id"], "actor_failed").get("reason", "")
+            return {"creation_task_failure_context": {"formatted_exception_string": text}}
+        return {"actor_died_error_context": {"error_message": actor["reason"]}}
+
     def placement_groups(self) -> list[dict[str, Any]]:
         from .util.placement_group import placement_group_table
 
         rows = []
-        detached = {row["group"]: row["detached"] for row in self._client.group_table("", "")}
+        groups = {row["group"]: row for row in self._client.group_table("", "")}
         for group_id, group in placement_group_table().items():
+            more = groups.get(group_id, {"detached": False, "selectors": []})
+            selectors = dict(enumerate(more["selectors"]))
             rows.append(
                 {
                     "placement_group_id": group_id,
@@ -271,10 +287,11 @@ class Lookout:
                             "bundle_id": {"placement_group_id": group_id, "bundle_index": index},
                             "node_id": group.get("bundles_to_node_id", {}).get(index),
                             "unit_resources": bundle,
+                            "label_selector": selectors.get(index, {}),
                         }
                         for index, bundle in group["bundles"].items()
                     ],
-                    "is_detached": detached.get(group_id, False),
+                    "is_detached": more["detached"],
                     "stats": group.get("stats"),
                 }
             )
@@ -615,23 +632,18 @@ class Lookout:
             "worker_pid": event.get("pid"),
             "error_type": "TASK_EXECUTION_EXCEPTION" if failed else None,
             "language": "PYTHON",
-            "end_time_ms": event["us"] // 1000,
+            "error_message": event.get("reason"),
             "is_debugger_paused": False,
+            **self._creation_times(event["actor"], "FAILED" if failed else "FINISHED"),
         }
 
     def _creation(self, actor: dict[str, Any]) -> dict[str, Any]:
-        failed = actor["state"] == "DEAD" and actor["reason"] == "its constructor failed"
+        failed = actor["state"] == "DEAD" and actor["reason"] == CONSTRUCTOR_FAILED
         proc = actor["proc"] or self.hosts.get(actor["actor_id"], 0)
         if actor["state"] in ("PENDING_CREATION", "RESTARTING"):
             state = "RUNNING" if proc in self.processes else "PENDING_NODE_ASSIGNMENT"
         else:
             state = "FAILED" if failed else "FINISHED"
-        ends = [
-            event["us"] // 1000
-            for event in self.events
-            if event.get("actor") == actor["actor_id"]
-            and event["kind"] in ("actor_started", "actor_failed")
-        ]
         made = f"{actor['class_name']}.__init__"
         return {
             "task_id": "00" * 8 + actor["actor_id"],
@@ -653,9 +665,29 @@ class Lookout:
             if actor["env"]
             else None,
             "placement_group_id": actor["group"] or None,
-            "end_time_ms": ends[-1] if ends and state in ("FINISHED", "FAILED") else None,
-            "error_message": actor["reason"] if failed else None,
+            "error_message": self.told_of(actor["actor_id"], "actor_failed").get("reason")
+            if failed
+            else None,
             "is_debugger_paused": False,
+            **self._creation_times(actor["actor_id"], state),
+        }
+
+    def _creation_times(self, actor_id: str, state: str) -> dict[str, Any]:
+        """By what the node has told of the last attempt; nothing of one that waits for its worker."""
+        moments = []
+        begun = self.told_of(actor_id, "actor_begun")
+        if begun and state != "PENDING_NODE_ASSIGNMENT":
+            wanted_us = begun["us"] - begun.get("waited_us", 0)
+            moments = [("PENDING_NODE_ASSIGNMENT", wanted_us), ("RUNNING", begun["us"])]
+        end = self.told_of(actor_id, "actor_failed" if state == "FAILED" else "actor_started")
+        if end and state in ("FINISHED", "FAILED"):
+            moments.append((state, end["us"]))
+        ms = {name: us // 1000 for name, us in moments}
+        return {
+            "events": [{"state": name, "created_ms": us / 1000} for name, us in moments],
+            "creation_time_ms": ms.get("PENDING_NODE_ASSIGNMENT"),
+            "start_time_ms": ms.get("RUNNING"),
+            "end_time_ms": ms.get(state) if state in ("FINISHED", "FAILED") else None,
         }
 
     def of_users(self, block: Block) -> list[Condition]:

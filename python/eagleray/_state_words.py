@@ -50,7 +50,8 @@ def exit_type(event: dict[str, Any]) -> str:
     if event.get("memory"):
         return "NODE_OUT_OF_MEMORY"
     reason = event.get("reason", "")
-    if event["kind"] == "job_ended" or "exit" in reason and event.get("intended"):
+    asked = "exit" in reason or "cancelled" in reason
+    if event["kind"] == "job_ended" or asked and event.get("intended"):
         return "INTENDED_USER_EXIT"
     if event.get("intended"):
         return "USER_ERROR" if "constructor failed" in reason else "INTENDED_SYSTEM_EXIT"

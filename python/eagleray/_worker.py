@@ -272,8 +272,10 @@ def _fail(core: Any, task: Any, error: BaseException, options: dict[str, Any]) -
     record = error_of(core, task, error)
     interrupted = isinstance(error, KeyboardInterrupt) and core.is_cancelled(task)
     crashes = isinstance(error, SystemExit) and state.actor_spec is None
-    core.fail(task, record, crashes or _should_retry(options, error), cancelled=interrupted)
-    if isinstance(error, SystemExit) and state.actor_spec is not None:
+    leaves = isinstance(error, SystemExit) and state.actor_spec is not None
+    retry = crashes or _should_retry(options, error)
+    core.fail(task, record, retry, cancelled=interrupted, leaving=leaves)
+    if leaves:
         _exit_now(core)
 
 
@@ -465,7 +467,8 @@ def _run_async(core: Any, meta: dict[str, Any], loop: AbstractEventLoop) -> None
             leaves = isinstance(error, (SystemExit, exceptions.AsyncioActorExit))
             if isinstance(error, exceptions.AsyncioActorExit):
                 error = SystemExit(0)
-            core.fail(task, error_of(core, task, error), _should_retry(_options_of(task), error))
+            retry = _should_retry(_options_of(task), error)
+            core.fail(task, error_of(core, task, error), retry, leaving=leaves)
             if leaves:
                 _exit_now(core)
         finally:  # it is answered: of `task` nothing may be asked any more

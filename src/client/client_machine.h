@@ -533,6 +533,8 @@ class ClientMachine {
     uint32_t run_us = 0;
     uint64_t result_bytes = 0;
     std::string error;
+    bool ends_actor =
+        false;  // by exit_actor(): the call fails for its caller, and has done its work
   };
   Ending ending_;
   TaskRowWriter* rows_ = nullptr;

@@ -54,6 +54,7 @@ void ClientMachine::record(const TaskRecord& task, uint8_t error, Effects& out) 
   }
   ending_.started = Instant{};  // and so the numbers beside it mean nothing
   ending_.error.clear();
+  ending_.ends_actor = false;
 }
 
 void ClientMachine::record_any(const TaskRecord& task, uint8_t error, Effects& out) {

@@ -356,6 +356,7 @@ void ClientMachine::on_done(ProcId from, TaskDone&& message, Effects& out) {
   ending_.run_us = message.run_us;
   ending_.result_bytes = size_of(message.returns);
   ending_.error = std::move(message.error);
+  ending_.ends_actor = message.leaving && task->actor;
   if (message.outcome == TaskOutcome::kCancelled) {
     fail(task, FailureKind::kCancelled, "the task was cancelled", out);
   } else if (message.outcome == TaskOutcome::kRetry && task->retries_left != 0 &&
@@ -515,7 +516,7 @@ void ClientMachine::complete(TaskRecord* task, ProcId from, std::vector<Value>&&
   }
   // One output's value may end another output: those still to come stay with the record, which
   // release_object() clears.
-  record(*task, error_in(values), out);
+  record(*task, ending_.ends_actor ? TaskError::kNone : error_in(values), out);
   if (task->form->num_returns != 0) give(std::exchange(task->output, nullptr), 0);
   for (size_t i = 0; i < task->more_outputs.size(); ++i) {
     give(std::exchange(task->more_outputs[i], nullptr), i + 1);
@@ -561,8 +562,10 @@ void ClientMachine::fail(TaskRecord* task, const Value& error, Effects& out) {
   if (error.kind == ValueKind::kSystemError) {
     ending_.error = failure_from(error.bytes.view()).message;
   }
-  const bool by_argument = error.kind == ValueKind::kError && !task->pushed.us;
-  record(*task, by_argument ? TaskError::kDependency : error_in({plain}), out);
+  const bool ahead = error.kind == ValueKind::kError && !task->pushed.us;  // of being sent
+  const bool by_actor = task->actor && !task->actor->creation_error.empty();
+  const uint8_t why = by_actor ? TaskError::of(FailureKind::kActorDied) : TaskError::kDependency;
+  record(*task, ahead ? why : error_in({plain}), out);
   if (task->stream) end_stream(task, &plain, out);
   const auto give = [&](Object*& output) {  // as in complete()
     if (Object* object = std::exchange(output, nullptr)) {

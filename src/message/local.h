@@ -136,7 +136,8 @@ struct ActorStarted {
   ActorId actor;
   uint32_t incarnation = 0;
   std::string error;  // encoded exception, empty when it is alive
-  EAGLERAY_FIELDS(ActorStarted, actor, incarnation, error)
+  std::string text;   // what that says
+  EAGLERAY_FIELDS(ActorStarted, actor, incarnation, error, text)
 };
 // A worker is about to exit by its own decision (exit_actor, max_calls, last handle gone).
 struct Leaving {

@@ -141,6 +141,14 @@ bool NodeMachine::place(const PendingActor& pending, ResourceMap& tentative, Wor
   worker->restartable = spec.max_restarts != 0;
   take(worker->actor_held, worker->actor_strategy, *worker);
   assign(proc, *worker, spec.job, spec.runtime_env, out);
+  out.events.push_back({"actor_begun",
+                        proc,
+                        clients_.at(proc).pid,
+                        spec.job,
+                        spec.actor,
+                        spec.class_name,
+                        {},
+                        pending.since});
   send(proc, StartActor{spec, pending.place.incarnation, worker->gpus}, out);
   return true;
 }

@@ -221,13 +221,10 @@ void NodeMachine::on(ProcId from, const ActorStarted& started, Instant, NodeEffe
   if (worker == workers_.end() || worker->second.actor != started.actor) return;
   report(ActorPlaced{started.actor, worker->second.incarnation, from, started.error}, out);
   const Client& client = clients_.at(from);
-  out.events.push_back({started.error.empty() ? "actor_started" : "actor_failed",
-                        from,
-                        client.pid,
-                        client.job,
-                        started.actor,
-                        worker->second.actor_class,
-                        {}});
+  ExitInfo exit;
+  exit.reason = started.text;
+  out.events.push_back({started.error.empty() ? "actor_started" : "actor_failed", from, client.pid,
+                        client.job, started.actor, worker->second.actor_class, exit});
   if (!started.error.empty()) {
     end_worker(from, worker->second, "the actor's constructor failed", out);
   }

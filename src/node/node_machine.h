@@ -88,6 +88,7 @@ struct NodeEffects {
     ActorId actor;
     std::string what;  // an actor's class, a job's namespace
     ExitInfo exit;
+    Instant wanted = {};  // when control asked for the actor that begins
   };
   std::vector<Event> events;
 };

@@ -411,5 +411,24 @@ TEST_F(NodeMachineTest, an_actor_that_waits_is_placed_if_control_says_so_again) 
   EXPECT_EQ(sent<AssignJob>().at(0).second.job.config, "config");
 }
 
+TEST_F(NodeMachineTest, it_is_told_since_when_a_constructor_was_wanted_and_why_it_failed) {
+  driver();
+  PlaceActor place;
+  place.spec.actor.bytes[0] = 1;
+  place.spec.job = JobId{1};
+  const Instant wanted = now_;
+  node_.on_control(place, now_, out_);
+  now_ = now_ + Duration::from_s(2);
+  const ProcId actor = worker();
+  ASSERT_EQ(sent<StartActor>().size(), 1u);
+  const NodeEffects::Event begun = out_.events.back();
+  EXPECT_EQ(std::string(begun.kind), "actor_begun");
+  EXPECT_EQ(begun.proc, actor);
+  EXPECT_EQ(begun.wanted.us, wanted.us);
+  node_.on_client(actor, ActorStarted{place.spec.actor, 0, "encoded", "no way"}, now_, out_);
+  EXPECT_EQ(std::string(out_.events.back().kind), "actor_failed");
+  EXPECT_EQ(out_.events.back().exit.reason, "no way");
+}
+
 }  // namespace
 }  // namespace eagleray

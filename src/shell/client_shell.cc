@@ -242,7 +242,10 @@ void ClientShell::carry_out() {
     notified_.notify_all();
   }
   for (ExecTask* task : effects.interrupt) {
-    if (task->forced) ::raise(SIGKILL);  // the node ends its process group
+    if (task->forced) {
+      tell_node(Leaving{"the task that it ran was cancelled with force=True"});
+      ::raise(SIGKILL);  // the node ends its process group
+    }
     if (interrupt_hook_) interrupt_hook_(task);
   }
   const bool calls_loop = effects.runnable > 0 || !effects.interrupt.empty();

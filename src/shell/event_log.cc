@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "io/fd.h"
 #include "shell/json.h"
 #include "shell/task_history.h"
 
@@ -48,6 +49,7 @@ void EventLog::write(const NodeEffects::Event& event) {
   const ExitInfo& exit = event.exit;
   line += number("status", exit.exit_code) + number("signal", exit.signal) +
           number("memory", exit.out_of_memory) + number("intended", exit.intended);
+  if (event.wanted.us != 0) line += number("waited_us", monotonic_now().us - event.wanted.us);
   if (!exit.reason.empty()) line += ",\"reason\":" + json(exit.reason);
   append(line + "}\n");
 }

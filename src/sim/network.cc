@@ -40,7 +40,7 @@ void ClusterSim::deliver_from_node(Process& process) {
     check(lives_.insert({process.actor, process.incarnation}).second,
           "one life of an actor began twice");
     machine.set_actor_worker("Actor");
-    process.to_node.push_back(ActorStarted{start->spec.actor, start->incarnation, ""});
+    process.to_node.push_back(ActorStarted{start->spec.actor, start->incarnation, "", ""});
   } else if (std::get_if<Exit>(&message)) {
     process.ending = true;
   } else if (std::get_if<ReclaimSegments>(&message)) {
