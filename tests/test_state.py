@@ -1,13 +1,18 @@
 """The state API. What Ray 2.60 gave for the same program (list_tasks and the others, with detail=True) stands in the
 tables below."""
 
+import contextlib
 import json
 import os
+import shutil
 import signal
+import sqlite3
 import sys
 
 import pytest
 from _support import PEER, ray, run_program, start_program, wait_for
+from eagleray import _core
+from eagleray._history import History
 from eagleray.job_submission import JobStatus, JobType
 from eagleray.util import state
 from eagleray.util.state.common import SCHEMAS, ListApiOptions, StateResource
@@ -324,6 +329,7 @@ HISTORY = """
     import sys, warnings
     import eagleray as ray
     from _support import wait_for
+    from eagleray._history import History
     from eagleray.util import state
     bytes_max, made, some_are_dropped = map(int, sys.argv[1:])
     ray.init(num_cpus=2, _system_config={"history_bytes_max": bytes_max})
@@ -339,6 +345,7 @@ HISTORY = """
     _, found, said = wait_for(lambda: (seen := look())[0] and seen)
     print(found, *[w.message for w in said])
     print("" if said else len(state.list_tasks(limit=10**6)))
+    print(len(History(ray._state.client().info()["session_dir"])._kept()[1]))
 """
 
 
@@ -349,7 +356,7 @@ def run_history(bytes_max, made, some_are_dropped):
 
 def test_nothing_is_forgotten_within_the_limit():
     out, _ = run_history(1 << 30, 30_000, 0)
-    assert out.splitlines() == ["30000", "30000"]
+    assert out.splitlines() == ["30000", "30000", "0"]
 
 
 def test_the_oldest_are_dropped_beyond_the_limit_and_it_is_said():
@@ -358,11 +365,34 @@ def test_the_oldest_are_dropped_beyond_the_limit_and_it_is_said():
     assert 60_000 > int(found) > (1 << 20) // 72
     assert "were dropped: the history is kept within history_bytes_max" in said[0]
     assert str(60_000 - int(found)) in said[0]
+    assert (
+        int(out.splitlines()[2]) > 0
+    )  # blocks, by which a look knows files that it has read before
+
+
+def test_a_file_that_was_taken_and_dropped_during_a_look_counts_once(scene, tmp_path):
+    shutil.copytree(f"{ray._state.client().info()['session_dir']}/history", tmp_path / "history")
+    (tmp_path / "history/history.db").unlink(missing_ok=True)
+    files = History(str(tmp_path)).blocks
+    assert files
+    with contextlib.closing(sqlite3.connect(tmp_path / "history/history.db")) as database:
+        database.executescript(
+            "CREATE TABLE blocks (id INTEGER, data BLOB); CREATE TABLE names (proc INTEGER, text BLOB);"
+            "CREATE TABLE dropped (rows INTEGER, last_us INTEGER); INSERT INTO dropped VALUES (0, 0);"
+            "CREATE TABLE gone (proc INTEGER, sequence INTEGER)"
+        )
+        assert len(History(str(tmp_path)).blocks) == len(files)
+        for block in files:
+            header = _core.history_header(block.data)
+            key = (header["proc"], header["sequence"])
+            database.execute("INSERT INTO gone VALUES (?, ?)", key)
+        database.commit()
+    assert History(str(tmp_path)).blocks == []
 
 
 def test_no_history_with_a_limit_of_0():
     out, _ = run_history(0, 5_000, 0)
-    assert out.split() == ["0", "0"]
+    assert out.split() == ["0", "0", "0"]
 
 
 ASKS_FIRST = """

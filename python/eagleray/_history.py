@@ -130,15 +130,16 @@ class History:
         """The newest first."""
         # Files before the database: what is taken into it meanwhile is in one of the two, or in both.
         files = self._files()
-        kept, found = set(), []
-        for data in self._kept():
+        found = []
+        kept, taken = self._kept()
+        for data in kept:
             block = self._block(data)
-            kept.add((block.proc, _core.history_header(data)["sequence"]))
+            taken.add((block.proc, _core.history_header(data)["sequence"]))
             found.append(block)
         written = [
             self._block(data)
             for data in files
-            if (h := _core.history_header(data)) and (h["proc"], h["sequence"]) not in kept
+            if (h := _core.history_header(data)) and (h["proc"], h["sequence"]) not in taken
         ]
         return written + found
 
@@ -167,10 +168,11 @@ class History:
                 continue  # taken by control, or just begun
         return sorted(found, key=lambda data: -_core.history_header(data)["sequence"])
 
-    def _kept(self) -> list[bytes]:
+    def _kept(self) -> tuple[list[bytes], set[tuple[int, int]]]:
+        """Blocks, and the process and sequence number of those that were dropped lately."""
         path = os.path.join(self._directory, "history.db")
         if not os.path.exists(path):
-            return []
+            return [], set()
         database = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)
         try:
             database.execute("BEGIN")
@@ -179,9 +181,11 @@ class History:
             ).fetchone()
             for proc, text in database.execute("SELECT proc, text FROM names"):
                 self._names[proc % 2**64] = Names.of(text)
-            return [row[0] for row in database.execute("SELECT data FROM blocks ORDER BY id DESC")]
+            gone = database.execute("SELECT proc, sequence FROM gone").fetchall()
+            blocks = database.execute("SELECT data FROM blocks ORDER BY id DESC").fetchall()
+            return [data for (data,) in blocks], {(proc % 2**64, number) for proc, number in gone}
         except sqlite3.OperationalError:
-            return []  # it is being made
+            return [], set()  # it is being made
         finally:
             database.close()
 

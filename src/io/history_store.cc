@@ -81,6 +81,7 @@ Result<Ok> HistoryStore::prepare() {
       " rows INTEGER, last_us INTEGER, data BLOB, UNIQUE (proc, sequence));"
       "CREATE TABLE IF NOT EXISTS names (proc INTEGER PRIMARY KEY, text BLOB);"
       "CREATE TABLE IF NOT EXISTS dropped (rows INTEGER, last_us INTEGER);"
+      "CREATE TABLE IF NOT EXISTS gone (id INTEGER PRIMARY KEY, proc INTEGER, sequence INTEGER);"
       "INSERT INTO dropped SELECT 0, 0 WHERE NOT EXISTS (SELECT 1 FROM dropped)");
   if (!made.ok()) return made;
   Statement sum(database_, "SELECT coalesce(sum(length(data)), 0) FROM blocks");
@@ -128,15 +129,23 @@ Result<Ok> HistoryStore::drop_oldest() {
       last_us = oldest.number(2);
       bytes = oldest.number(3);
     }
+    // Who has read its file a moment ago, and the database now, counts its rows once.
+    Statement note(database_,
+                   "INSERT INTO gone (proc, sequence)"
+                   " SELECT proc, sequence FROM blocks WHERE id = ?");
+    note.bind(1, id);
     Statement erase(database_, "DELETE FROM blocks WHERE id = ?");
     erase.bind(1, id);
     Statement say(database_, "UPDATE dropped SET rows = rows + ?, last_us = max(last_us, ?)");
     say.bind(1, rows);
     say.bind(2, last_us);
-    if (!erase.done() || !say.done()) return failed();
+    if (!note.done() || !erase.done() || !say.done()) return failed();
     bytes_ -= static_cast<uint64_t>(bytes);
   }
-  return run("DELETE FROM names WHERE proc NOT IN (SELECT proc FROM blocks)");
+  // 1,000: far more than are dropped during one look.
+  return run(
+      "DELETE FROM gone WHERE id <= (SELECT max(id) FROM gone) - 1000;"
+      "DELETE FROM names WHERE proc NOT IN (SELECT proc FROM blocks)");
 }
 
 Result<Ok> HistoryStore::begin() {
