@@ -208,6 +208,7 @@ def test_a_constructor_that_failed_says_why(cluster):
     assert "ValueError: no way" in made.error_message
     assert made.creation_time_ms <= made.start_time_ms <= made.end_time_ms
     assert (call.state, call.error_type) == ("FAILED", "ACTOR_DIED")
+    assert call.error_message == made.error_message
 
 
 @pytest.mark.parametrize("how", ["plain", "async", "threads"])

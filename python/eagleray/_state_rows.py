@@ -596,7 +596,10 @@ class Lookout:
         made["creation_time_ms"] = row.submitted_us // 1000
         made["start_time_ms"] = started // 1000 if started else None
         made["end_time_ms"] = end // 1000
-        made["error_message"] = block.names.errors.get((row.unique, row.attempt))
+        text = block.names.errors.get((row.unique, row.attempt))
+        if text is None and actor_id and made["error_type"] == "ACTOR_DIED":
+            text = self.told_of(actor_id, "actor_failed").get("reason")
+        made["error_message"] = text
         made["_row"] = row
         made["_owner"] = block.proc
         return made
