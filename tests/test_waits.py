@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 
 import pytest
 from _support import PEER, ray, start_program, wait_for
@@ -178,6 +180,7 @@ def test_a_poll_keeps_its_time_when_the_node_does_not_answer():
         refs = [ray.remote(num_cpus=9)(lambda: 1).remote()]
         zygote = ray.get(ray.remote(os.getppid).remote())
         node = int(subprocess.check_output(["ps", "-o", "ppid=", "-p", str(zygote)]))
+        print(node, flush=True)
         os.kill(node, signal.SIGSTOP)
         for _ in range(3):
             ray._state.state.told_at = 0.0
@@ -185,7 +188,13 @@ def test_a_poll_keeps_its_time_when_the_node_does_not_answer():
         os.kill(node, signal.SIGCONT)
         """
     )
-    assert program.communicate(timeout=60)[0] == "True\n" * 3
+    node = int(program.stdout.readline())
+    try:
+        assert program.communicate(timeout=60)[0] == "True\n" * 3
+    finally:
+        if program.poll() is None:
+            os.kill(node, signal.SIGCONT)
+            program.terminate()
 
 
 def test_a_wait_without_end_tells_what_can_never_run():
