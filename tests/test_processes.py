@@ -410,6 +410,48 @@ def test_init_twice():
     assert "refused" in out and "again" in out, err
 
 
+def test_another_program_joins_a_cluster_at_its_address(tmp_path):
+    other = """
+        import sys, eagleray as ray
+        ray.init(address=sys.argv[1], namespace="shared")
+        print(ray.get(ray.get_actor("kept").add.remote(2)))
+        ray.shutdown()
+    """
+    out, _ = run_program(f"""
+        import subprocess, sys, textwrap, eagleray as ray
+        context = ray.init(num_cpus=1, namespace="shared")
+        @ray.remote
+        class Kept:
+            def __init__(self): self.sum = 0
+            def add(self, number):
+                self.sum += number
+                return self.sum
+        kept = Kept.options(name="kept").remote()
+        code = textwrap.dedent({other!r})
+        subprocess.run([sys.executable, "-c", code, context.address_info["address"]], check=True)
+        print(ray.get(kept.add.remote(3)))
+    """)
+    assert out.split() == ["2", "5"]
+
+
+@pytest.mark.parametrize("kind", ["gone", "file"])
+def test_no_cluster_at_an_address_is_a_connection_error(kind, tmp_path):
+    path = tmp_path / kind
+    if kind == "file":
+        path.touch()
+    out, _ = run_program(
+        """
+        import sys, eagleray as ray
+        try:
+            ray.init(address=sys.argv[1])
+        except ConnectionError as error:
+            print(error)
+        """,
+        path,
+    )
+    assert str(path) in out and ("has ended" if kind == "gone" else "no cluster") in out
+
+
 def test_a_worker_that_leaves_waits_until_its_results_are_taken(tmp_path):
     """Which its caller does not, while it is stopped."""
     process = start_program(

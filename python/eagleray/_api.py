@@ -216,9 +216,12 @@ def _find_or_start(
         if address.rsplit(":", 1)[0] not in ("127.0.0.1", "localhost", _node.node_ip()):
             raise NotImplementedError(f"the ray:// client protocol: {address} is another machine")
     if address != "local":
-        found = _node.find_running(kwargs.get("_temp_dir"))
-        if address not in (None, "auto"):
-            if not _node.is_here(str(address), found):
+        found: dict[str, Any] | None
+        if address and os.path.isabs(address):
+            found = _node.at_socket(address)
+        else:
+            found = _node.find_running(kwargs.get("_temp_dir"))
+            if address not in (None, "auto") and not _node.is_here(str(address), found):
                 raise NotImplementedError(f"init(address={address!r}): a cluster on other machines")
         if found is None and address is not None:
             raise ConnectionError(

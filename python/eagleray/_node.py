@@ -252,6 +252,18 @@ def find_running(temp_dir: str | None) -> dict[str, Any] | None:
     return None
 
 
+def at_socket(address: str) -> dict[str, Any]:
+    """This user's cluster whose node listens there, one of init() too: what `address_info["address"]` of its context
+    says."""
+    try:
+        found = os.lstat(address)
+    except OSError as error:
+        raise ConnectionError(f"init(address={address!r}): that cluster has ended") from error
+    if not stat.S_ISSOCK(found.st_mode) or found.st_uid != os.geteuid():
+        raise ConnectionError(f"init(address={address!r}): no cluster of this user is there")
+    return {"socket": address, "session_dir": os.path.dirname(address)}
+
+
 def is_here(address: str, found: dict[str, Any] | None) -> bool:
     """Whether HOST:PORT is on this machine; `found`: the cluster that is."""
     host = address.rsplit(":", 1)[0]
