@@ -379,6 +379,53 @@ def test_what_cannot_be_removed_is_in_nobodys_way(
         assert os.listdir(shared.parent) == ["all"]
 
 
+def test_what_could_not_be_removed_goes_with_the_next_eviction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = Cache(str(tmp_path / "c"))
+    locks = Path(cache.directory, "locks")
+    with cache.alone("conda_packages", "all", lambda: None) as (packages, _):
+        Path(packages, "package").write_text("x" * 1000)
+        os.makedirs(cache.path("conda", "key"))
+        os.link(Path(packages, "package"), Path(cache.path("conda", "key"), "package"))
+    os.makedirs(cache.path("trees", "key.aside"))
+    for kind in ("conda", "trees"):
+        with monkeypatch.context() as patch:
+            patch.setattr(shutil, "rmtree", lambda path, ignore_errors: None)
+            cache.make(kind, "key", os.makedirs, in_place=kind == "conda").release()
+        assert len(os.listdir(cache.path(kind, ""))) == 2
+    held = cache.find("conda", "key")
+    assert held is not None
+    assert cache.evict(1 << 40, ["plugin-a"]) == []
+    assert len(os.listdir(cache.path("conda", ""))) == 2
+    assert cache.evict(1 << 40) == []
+    assert os.listdir(cache.path("conda", "")) == os.listdir(cache.path("trees", "")) == ["key"]
+    assert sorted(os.listdir(locks)) == ["conda@key", "conda_packages@all", "trees@key"]
+    assert (locks / "conda_packages@all").read_text() == "1000"
+    held.release()
+
+
+def test_what_is_written_where_an_entry_was_removed_goes_with_the_next_eviction(
+    tmp_path: Path,
+) -> None:
+    cache = Cache(str(tmp_path / "c"))
+
+    def fill(path: str) -> None:
+        os.makedirs(path)
+        Path(path, "being-made").touch()
+        os.makedirs(path + ".aside")
+        assert cache.evict(1 << 40) == []  # by another process, say
+        assert os.listdir(path) == ["being-made"] and os.path.isdir(path + ".aside")
+        os.rmdir(path + ".aside")
+
+    made = cache.make("conda", "made", fill, in_place=True)
+    os.makedirs(cache.path("conda", "orphan"))  # by a conda that outlived its builder
+    assert cache.evict(1 << 40) == []
+    assert os.listdir(cache.path("conda", "")) == ["made"]
+    assert os.listdir(os.path.join(cache.directory, "locks")) == ["conda@made"]
+    made.release()
+
+
 def test_failure_and_death_leave_nothing_that_counts(tmp_path: Path) -> None:
     cache = Cache(str(tmp_path / "c"))
 

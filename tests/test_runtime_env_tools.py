@@ -192,17 +192,20 @@ _MAKES = """
 
 @pytest.mark.parametrize("wanted", ["x", "orphaned"])
 def test_a_conda_that_outlives_its_builder_is_waited_for(conda: Conda, wanted: str) -> None:
-    """Whether the next builder wants another environment or the same."""
+    """Whether the next builder wants another environment or the same; what could not be removed meanwhile goes."""
     first = start_program(_MAKES, "orphaned")
     first.wait()
     with start_program(_MAKES, wanted) as program:
         assert program.stdout is not None
         seen = iter(program.stdout)
-        assert any("waits: conda is at another environment" in line for line in seen)
+        waits = next(line for line in seen if "waits: conda is at another environment" in line)
+        left = Path(waits.split()[0] + ".x.left")
+        left.mkdir()
         conda.go_on.write_text("")
         last = list(seen)[-1]
     first.communicate()
     assert last.startswith("made ") and wanted in last.split()
+    assert not left.exists()
 
 
 def test_passwords_of_channels_are_shown_nowhere(conda: Conda) -> None:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Container, Iterator
 from typing import NamedTuple
 
 _READY = ".eagleray-ready"  # in a directory that cannot be moved once it is made
+_LEFT = ".left"  # ends the name of what could not be removed
 
 
 def default_directory() -> str:
@@ -109,7 +110,7 @@ class Cache:
         try:
             path = self.path(kind, key)
             if not _is_ready(path):
-                _clear_away(path)
+                clear_away(path)
                 os.makedirs(path)
             _unmark(path)
             yield Held(path, lock)
@@ -165,7 +166,7 @@ class Cache:
     def _fill(self, path: str, fill: Callable[[str], int | None], in_place: bool) -> int | None:
         aside = path if in_place else path + ".aside"
         for left in (path, path + ".aside"):  # of whoever was killed at it
-            _clear_away(left)
+            clear_away(left)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         try:
             size = fill(aside)
@@ -191,6 +192,7 @@ class Cache:
         what was left half-made. kinds: of these only. before: called with the path of what is about to be removed.
         Gives the paths that were removed."""
         self._kept_by_all()  # so that the lists of the dead do not pile up
+        self._list_left(kinds)
         known = []
         for name in os.listdir(self._locks):
             kind, _, key = name.partition("@")
@@ -215,6 +217,15 @@ class Cache:
                 self._count_again(*linked)
                 total += self._size(*linked)
         return removed
+
+    def _list_left(self, kinds: Container[str] | None) -> None:
+        """Gives a lock to what clear_away() could not remove, and to what a program wrote where an entry had been
+        removed: what has one is listed."""
+        for path in glob.glob(os.path.join(glob.escape(self.directory), "*", "*")):
+            kind, _, key = _name_of(path).partition("@")
+            found = key.endswith(_LEFT) or (kind in IN_PLACE and not key.endswith(".aside"))
+            if found and (kinds is None or kind in kinds):
+                os.close(os.open(self._lock_path(kind, key), os.O_CREAT | os.O_CLOEXEC, 0o600))
 
     def _count_again(self, kind: str, key: str) -> None:
         """Notes the size of what alone() makes: files of it may have lost a name. Not where somebody is at it, who
@@ -289,6 +300,8 @@ def _is_still(path: str, fd: int) -> bool:
 
 def _is_ready(path: str) -> bool:
     """A file or a moved directory has its name only when it is whole; one made in place has a mark."""
+    if path.endswith(_LEFT):
+        return False
     if os.path.basename(os.path.dirname(path)) in IN_PLACE:
         return os.path.exists(os.path.join(path, _READY))
     return os.path.exists(path)
@@ -321,14 +334,14 @@ def _remove(path: str) -> None:
         os.unlink(path)
 
 
-def _clear_away(path: str) -> None:
-    """Removes what is there. What cannot be removed gets another name and is in nobody's way; the next call tries it
-    again."""
-    for each in (path, *glob.glob(f"{glob.escape(path)}.*.left")):
+def clear_away(path: str) -> None:
+    """Removes what is there. What cannot be removed gets another name and is in nobody's way; the next call and
+    evict() try it again."""
+    for each in (path, *glob.glob(f"{glob.escape(path)}.*{_LEFT}")):
         _remove(each)
     if os.path.lexists(path):
         folder, name = os.path.split(path)
-        os.rename(path, tempfile.mkdtemp(prefix=f"{name}.", suffix=".left", dir=folder))
+        os.rename(path, tempfile.mkdtemp(prefix=f"{name}.", suffix=_LEFT, dir=folder))
 
 
 def bytes_in(path: str, names_max: int = sys.maxsize) -> int:

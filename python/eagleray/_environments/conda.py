@@ -13,7 +13,7 @@ import shutil
 import sys
 from typing import Any
 
-from .cache import Cache, Held
+from .cache import Cache, Held, clear_away
 from .tools import SetupFailed, check, find, read, status_of
 
 _VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"
@@ -69,7 +69,7 @@ def _create(conda: str, directory: str, text: str, cache: Cache) -> None:
 
     try:
         with cache.alone("conda_packages", "all", waits) as packages:
-            shutil.rmtree(directory, ignore_errors=True)  # of a conda that outlived its builder
+            clear_away(directory)  # of a conda that outlived its builder
             variables = {
                 "CONDA_PKGS_DIRS": ",".join([packages.path, *folders]),
                 "CONDA_ALWAYS_YES": "true",
