@@ -140,6 +140,12 @@ TaskDone done_of(const ExecTask* task) {
   return done;
 }
 
+// At `at` or, where that lies within a character of UTF-8, before it.
+size_t character_at(std::string_view text, size_t at) {
+  while (at > 0 && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80) --at;
+  return at;
+}
+
 // What an exception says, at most its first and last lines.
 std::string text_of(nb::handle record) {
   constexpr size_t kBytesMax = 4'000;
@@ -149,7 +155,9 @@ std::string text_of(nb::handle record) {
   std::string bytes = text ? text : "";
   Py_XDECREF(made);
   if (bytes.size() <= kBytesMax) return bytes;
-  return bytes.substr(0, kBytesMax / 4) + " ... " + bytes.substr(bytes.size() - kBytesMax / 4 * 3);
+  const size_t first = character_at(bytes, kBytesMax / 4);
+  const size_t last = character_at(bytes, bytes.size() - kBytesMax / 4 * 3);
+  return bytes.substr(0, first) + " ... " + bytes.substr(last);
 }
 
 // `task` is no more.

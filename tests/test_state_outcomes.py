@@ -211,6 +211,22 @@ def test_a_constructor_that_failed_says_why(cluster):
     assert call.error_message == made.error_message
 
 
+@pytest.mark.parametrize("before", ["", "x"])
+def test_what_a_constructor_raised_is_cut_between_characters(cluster, before):
+    @ray.remote(num_cpus=0)
+    class Fails:
+        def __init__(self):
+            raise ValueError(before + "ä" * 5_000)
+
+    actor = Fails.remote()
+    with pytest.raises(ray.exceptions.ActorDiedError):
+        ray.get(actor.__ray_ready__.remote())
+    wait_for(lambda: state.get_actor(actor._actor_id.hex()).state == "DEAD")
+    cause = state.get_actor(actor._actor_id.hex()).death_cause
+    text = cause["creation_task_failure_context"]["formatted_exception_string"]
+    assert "ä" * 400 in text and "\ufffd" not in text
+
+
 @pytest.mark.parametrize("how", ["plain", "async", "threads"])
 def test_a_call_that_ends_its_actor_has_done_its_work(cluster, how):
     class Leaves:

@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 import os
+import random
 import signal
 import sys
 import threading
@@ -23,7 +24,8 @@ logger = logging.getLogger("eagleray")
 WAIT_EXPLAIN_S = (
     5.0  # a get() that has waited this long says on what; how often a program that polls is told
 )
-_ANSWERED_S = 0.2  # from the question why something never runs to the next look
+_LOOKS_AGAIN_S = (0.2, 1.0, 5.0)  # of a wait() without end: by then who was asked has answered
+_POLLS_LOOK_S = 0.1
 
 
 class RayContext(Mapping[str, Any]):
@@ -674,17 +676,24 @@ def wait(
     core = client()
     if timeout is not None:
         done = core.wait(object_refs, num_returns, timeout, fetch_local)
-        now = time.monotonic()
-        if len(done[0]) < num_returns and now >= state.told_at + WAIT_EXPLAIN_S:
-            state.told_at = now
+        if len(done[0]) < num_returns and _polls_look():
             _tell_what_never_runs(core, done[1])
         return done
-    for limit in (WAIT_EXPLAIN_S, _ANSWERED_S):
+    for limit in (WAIT_EXPLAIN_S, *_LOOKS_AGAIN_S):
         done = core.wait(object_refs, num_returns, limit, fetch_local, goes_on=True)
         if len(done[0]) == num_returns:
             return done
         _tell_what_never_runs(core, done[1])
     return core.wait(object_refs, num_returns, None, fetch_local)
+
+
+def _polls_look() -> bool:
+    """All of them for a moment, then none for 5 s and a bit: so each of those that are polled in turn has its look."""
+    now = time.monotonic()
+    if now >= state.looks_from:
+        state.looks_from = now + WAIT_EXPLAIN_S + random.random()
+        state.looks_until = now + _POLLS_LOOK_S
+    return now < state.looks_until
 
 
 def _tell_what_never_runs(core: Any, refs: list[Any]) -> None:

@@ -32,8 +32,10 @@ def workers_of_user() -> list[dict[str, Any]]:
                 title = file.read(4096).rstrip(b"\0 ").decode(errors="replace")
             if not title.startswith("ray::"):
                 continue
-            with open(f"/proc/{name}/maps") as file:  # Ray's own workers have such titles, too
-                ours = any("/eagleray/_core." in line for line in file)
+            with open(
+                f"/proc/{name}/maps", "rb"
+            ) as file:  # Ray's own workers have such titles, too
+                ours = any(b"/eagleray/_core." in line for line in file)
         except OSError:
             continue  # it has just ended
         if ours:

@@ -42,7 +42,7 @@ def events(session_dir: str) -> list[dict[str, Any]]:
         with open(os.path.join(directory, name), "rb") as file:
             for number, line in enumerate(file):
                 try:
-                    event = json.loads(line)
+                    event = json.loads(line.decode(errors="replace"))
                 except ValueError:
                     continue
                 event["id"] = f"{name.split('.')[0]}-{event['us']}-{number}"

@@ -45,7 +45,8 @@ class State:
         )
         self.epoch = 0  # grows with `session` and `captured`: submitters made before are stale
         self.told: set[str] = set()  # of what no node can ever run
-        self.told_at = 0.0  # when that was last looked at, by time.monotonic()
+        self.looks_from = 0.0  # when polls look for that again, by time.monotonic()
+        self.looks_until = 0.0
 
     def spec_of_actor(self) -> dict[str, Any] | None:
         """Of the actor whose code asks; None outside of one."""
@@ -57,7 +58,7 @@ class State:
 
     def renew(self) -> None:
         """A connection begins or ends."""
-        self.told, self.told_at = set(), 0.0
+        self.told, self.looks_from, self.looks_until = set(), 0.0, 0.0
         self.session += 1
         self.exports += 1
         self.epoch += 1

@@ -77,12 +77,14 @@ Result<Ok> HistoryStore::run(const char* sql) {
 Result<Ok> HistoryStore::prepare() {
   const Result<Ok> made = run(
       "PRAGMA page_size=32768; PRAGMA journal_mode=PERSIST; PRAGMA synchronous=OFF;"
+      "BEGIN IMMEDIATE;"
       "CREATE TABLE IF NOT EXISTS blocks (id INTEGER PRIMARY KEY, proc INTEGER, sequence INTEGER,"
       " rows INTEGER, last_us INTEGER, data BLOB, UNIQUE (proc, sequence));"
       "CREATE TABLE IF NOT EXISTS names (proc INTEGER PRIMARY KEY, text BLOB);"
       "CREATE TABLE IF NOT EXISTS dropped (rows INTEGER, last_us INTEGER);"
       "CREATE TABLE IF NOT EXISTS gone (id INTEGER PRIMARY KEY, proc INTEGER, sequence INTEGER);"
-      "INSERT INTO dropped SELECT 0, 0 WHERE NOT EXISTS (SELECT 1 FROM dropped)");
+      "INSERT INTO dropped SELECT 0, 0 WHERE NOT EXISTS (SELECT 1 FROM dropped);"
+      "COMMIT");
   if (!made.ok()) return made;
   Statement sum(database_, "SELECT coalesce(sum(length(data)), 0) FROM blocks");
   if (!sum.row()) return failed();

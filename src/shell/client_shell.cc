@@ -645,19 +645,24 @@ std::string ClientShell::wait_reason(Object* object) {
 
 std::vector<std::string> ClientShell::reasons_so_far(const std::vector<Object*>& objects) {
   Access machine = access();
-  std::map<ObjectId, RequestId> before = std::exchange(asked_reasons_, {});
+  if (asked_reasons_.size() > kReasonsMax) {  // of objects that nobody asks about any more
+    for (const auto& [object, request] : asked_reasons_) machine->forget_reason(request);
+    asked_reasons_.clear();
+  }
   std::vector<std::string> reasons;
   for (Object* object : objects) {
-    if (!object->pending()) continue;
     if (reasons.size() >= kReasonsMax) break;
-    reasons.push_back(machine->wait_reason(object));
-    const auto asked = before.find(object->id);
-    if (asked != before.end()) machine->take_reason(asked->second, reasons.back());
-    if (!has_node_room()) continue;
+    const auto asked = asked_reasons_.find(object->id);
+    if (object->pending()) reasons.push_back(machine->wait_reason(object));
+    if (asked != asked_reasons_.end()) {
+      if (object->pending()) machine->take_reason(asked->second, reasons.back());
+      machine->forget_reason(asked->second);
+      asked_reasons_.erase(asked);
+    }
+    if (!object->pending() || !has_node_room()) continue;
     const RequestId request = machine->ask_reason(object, machine.effects());
     if (request) asked_reasons_[object->id] = request;
   }
-  for (const auto& [object, request] : before) machine->forget_reason(request);
   return reasons;
 }
 
