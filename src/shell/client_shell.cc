@@ -15,6 +15,8 @@ namespace {
 
 constexpr int kRecordsPerDrain = 256;
 constexpr Duration kReasonWait = Duration::from_ms(200);
+constexpr Duration kAskReasonAgain = Duration::from_s(1);  // whoever polls does so often
+constexpr Duration kReasonKept = Duration::from_s(60);     // for the next look at its object
 constexpr size_t kReasonsMax = 256;  // objects of one look; others' turn comes when those are there
 constexpr int kRegisterTimeoutMs = 30'000;
 // What workers print faster than the driver does is dropped from here on, and counted.
@@ -645,23 +647,26 @@ std::string ClientShell::wait_reason(Object* object) {
 
 std::vector<std::string> ClientShell::reasons_so_far(const std::vector<Object*>& objects) {
   Access machine = access();
-  if (asked_reasons_.size() > kReasonsMax) {  // of objects that nobody asks about any more
-    for (const auto& [object, request] : asked_reasons_) machine->forget_reason(request);
-    asked_reasons_.clear();
+  const Instant now = monotonic_now();
+  if (asked_reasons_.size() >= kReasonsMax) {  // of objects that nobody asks about any more
+    std::erase_if(asked_reasons_, [&](const auto& each) {
+      if (now < each.second.again_at + kReasonKept) return false;
+      machine->forget_reason(each.second.request);
+      return true;
+    });
   }
   std::vector<std::string> reasons;
   for (Object* object : objects) {
+    if (!object->pending()) continue;
     if (reasons.size() >= kReasonsMax) break;
-    const auto asked = asked_reasons_.find(object->id);
-    if (object->pending()) reasons.push_back(machine->wait_reason(object));
-    if (asked != asked_reasons_.end()) {
-      if (object->pending()) machine->take_reason(asked->second, reasons.back());
-      machine->forget_reason(asked->second);
-      asked_reasons_.erase(asked);
-    }
-    if (!object->pending() || !has_node_room()) continue;
-    const RequestId request = machine->ask_reason(object, machine.effects());
-    if (request) asked_reasons_[object->id] = request;
+    reasons.push_back(machine->wait_reason(object));
+    const auto known = asked_reasons_.find(object->id);
+    if (known == asked_reasons_.end() && asked_reasons_.size() >= kReasonsMax) continue;
+    AskedReason& asked = known != asked_reasons_.end() ? known->second : asked_reasons_[object->id];
+    machine->take_reason(asked.request, reasons.back());
+    if (now < asked.again_at || !has_node_room()) continue;
+    machine->forget_reason(asked.request);
+    asked = {machine->ask_reason(object, machine.effects()), now + kAskReasonAgain};
   }
   return reasons;
 }

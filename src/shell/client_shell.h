@@ -307,7 +307,11 @@ class ClientShell {
     bool complete = false;
   };
   std::unordered_map<RequestId, Asked, IdHash> states_;
-  std::map<ObjectId, RequestId> asked_reasons_;  // by reasons_so_far()
+  struct AskedReason {
+    RequestId request;
+    Instant again_at;
+  };
+  std::map<ObjectId, AskedReason> asked_reasons_;  // by reasons_so_far()
   Fd task_bell_;
 
   // The seat: which thread drives.
