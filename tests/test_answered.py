@@ -71,7 +71,7 @@ class Core:
     def finish(self, task, values):
         self.answer(task, values[0])
 
-    def fail(self, task, record, retry, cancelled=False):
+    def fail(self, task, record, retry, cancelled=False, leaving=False):
         self.answer(task, "cancelled" if cancelled else record)
 
     def answer(self, task, what):
