@@ -197,10 +197,9 @@ class ExperimentState:
 
     def wait_for(self, trial: Trial) -> None:
         """Until a new trial is in the journal (or that has failed)."""
+        if trial.trial_id in self._changed and trial.trial_id not in self._specs:
+            self.commit()  # it was made in this turn
         number = self._first_kept.pop(trial.trial_id, None)
-        if number == 0:
-            self.commit()
-            number = self.writer.push()
         if number is not None:
             self.writer.wait(number)
 
