@@ -32,9 +32,8 @@ def workers_of_user() -> list[dict[str, Any]]:
                 title = file.read(4096).rstrip(b"\0 ").decode(errors="replace")
             if not title.startswith("ray::"):
                 continue
-            with open(
-                f"/proc/{name}/maps", "rb"
-            ) as file:  # Ray's own workers have such titles, too
+            # Ray's own workers have such titles, too.
+            with open(f"/proc/{name}/maps", "rb") as file:
                 ours = any(b"/eagleray/_core." in line for line in file)
         except OSError:
             continue  # it has just ended

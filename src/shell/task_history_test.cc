@@ -103,16 +103,25 @@ TEST(Packing, KeepsWhatFitsAndRoundsWhatDoesNot) {
   EXPECT_EQ(pack(INT64_MAX), UINT32_MAX);
 }
 
+// A file's memory, and its writer, which may name anything.
+struct RowFile {
+  std::vector<uint64_t> memory =
+      std::vector<uint64_t>(TaskRowWriter::kFileBytesMax / sizeof(uint64_t));
+  const std::span<char> bytes{reinterpret_cast<char*>(memory.data()), TaskRowWriter::kFileBytesMax};
+  TaskRowWriter writer;
+
+  RowFile() {
+    new (memory.data()) TaskFileHeader;
+    writer.begin(bytes.data(), bytes.size());
+    writer.name(UINT32_MAX, UINT32_MAX);
+  }
+};
+
 // What `rows` are after they were written and read, and the bytes that a block of them has.
 std::pair<std::vector<TaskRow>, size_t> written(const std::vector<TaskRow>& rows) {
-  std::vector<uint64_t> memory(TaskRowWriter::kFileBytesMax / sizeof(uint64_t));
-  const std::span<char> bytes(reinterpret_cast<char*>(memory.data()), TaskRowWriter::kFileBytesMax);
-  new (memory.data()) TaskFileHeader;
-  TaskRowWriter writer;
-  writer.begin(bytes.data(), bytes.size());
-  writer.name(UINT32_MAX, UINT32_MAX);
-  for (const TaskRow& row : rows) EXPECT_TRUE(writer.put(row));
-  const std::string_view block = TaskRows::close_up(bytes);
+  RowFile file;
+  for (const TaskRow& row : rows) EXPECT_TRUE(file.writer.put(row));
+  const std::string_view block = TaskRows::close_up(file.bytes);
   const TaskRows read(block);
   std::pair<std::vector<TaskRow>, size_t> result{{}, block.size()};
   for (uint32_t at = 0; at < read.count(); ++at) result.first.push_back(read.at(at));
@@ -219,23 +228,18 @@ TEST(TaskRows, TheUsualAreReadAsTheyWereWritten) {
     row.result_bytes = up_to(16);
     rows.push_back(row);
   }
-  std::vector<uint64_t> memory(TaskRowWriter::kFileBytesMax / sizeof(uint64_t));
-  const std::span<char> bytes(reinterpret_cast<char*>(memory.data()), TaskRowWriter::kFileBytesMax);
-  new (memory.data()) TaskFileHeader;
-  TaskRowWriter writer;
-  writer.begin(bytes.data(), bytes.size());
-  writer.name(UINT32_MAX, UINT32_MAX);
+  RowFile file;
   size_t usual = 0;
   for (const TaskRow& row : rows) {
-    if (put_usual(writer, row)) {
+    if (put_usual(file.writer, row)) {
       ++usual;
     } else {
-      ASSERT_TRUE(writer.put(row));
+      ASSERT_TRUE(file.writer.put(row));
     }
   }
   EXPECT_GT(usual, rows.size() / 2);
   EXPECT_LT(usual, rows.size());
-  const TaskRows read({bytes.data(), bytes.size()});
+  const TaskRows read({file.bytes.data(), file.bytes.size()});
   ASSERT_EQ(read.count(), rows.size());
   for (uint32_t i = 0; i < read.count(); ++i) EXPECT_TRUE(same(read.at(i), rows[i])) << i;
 }

@@ -13,6 +13,7 @@ import shutil
 import sys
 from typing import Any
 
+from .._files import write_whole
 from .cache import Cache, Held, clear_away
 from .tools import SetupFailed, check, find, read, status_of
 
@@ -58,10 +59,7 @@ def _create(conda: str, directory: str, text: str, cache: Cache) -> None:
     folders = filter(_is_unpacked, _told(conda, "pkgs_dirs", "package cache"))
     described_in = os.path.join(directory + ".aside", "environment.yml")
     os.makedirs(os.path.dirname(described_in))
-    with open(
-        described_in, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)
-    ) as file:
-        file.write(text)
+    write_whole(described_in, text)
     command = [conda, "env", "create", "-p", directory, "-f", described_in]
 
     def waits() -> None:

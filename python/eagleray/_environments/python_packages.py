@@ -12,6 +12,7 @@ import sys
 import sysconfig
 from typing import Any
 
+from .._files import write_whole
 from .cache import Cache, Held
 from .text import masked
 from .tools import SetupFailed, find, run
@@ -113,8 +114,7 @@ def _install(
     options, lines = _without_passwords(given)
     lines += packages
     listed = os.path.join(directory, "requirements.txt")
-    with open(listed, "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        file.write("\n".join(lines) + "\n")
+    write_whole(listed, "\n".join(lines) + "\n")
     environment = {"VIRTUAL_ENV": directory, "UV_NO_PROGRESS": "1", "PYTHONPATH": ""}
     if working_dir:
         environment["RAY_RUNTIME_ENV_CREATE_WORKING_DIR"] = working_dir
